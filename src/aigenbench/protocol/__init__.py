@@ -1,0 +1,1 @@
+"""The benchmark's facts: timeline, windows, selections, pairing, periods, random keys."""
