@@ -1,0 +1,125 @@
+"""Windows of generators, and the training rows each of them uses (protocol section 3)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from aigenbench.errors import InputError, nearest
+from aigenbench.protocol.subsets import stratified_subset
+from aigenbench.protocol.timeline import Timeline
+
+BENCHMARK_TYPES = ("cumulative", "continual_learning", "none")
+TRAINING_SEED = 1337
+SUBSET_SEED = 1339
+
+Rows = npt.NDArray[np.int64]
+
+
+def generator_windows(timeline: Timeline, n_generators_per_window: int) -> tuple[tuple[str, ...], ...]:
+    """Cut the timeline into consecutive windows.
+
+    Generators released on one day are never separated: they join the window of the first of them, which may
+    then hold more than ``n_generators_per_window``. The last window may hold fewer.
+
+    Raises:
+        InputError: ``n_generators_per_window`` is below 1.
+    """
+    if n_generators_per_window < 1:
+        raise InputError(f"n_generators_per_window must be at least 1, found {n_generators_per_window}")
+    windows: list[list[str]] = []
+    last_day = None
+    for generator in timeline.generators:
+        tied = generator.released == last_day
+        if not windows or (len(windows[-1]) >= n_generators_per_window and not tied):
+            windows.append([])
+        windows[-1].append(generator.name)
+        last_day = generator.released
+    return tuple(map(tuple, windows))
+
+
+@dataclass(frozen=True)
+class TrainingSelection:
+    """Row numbers of the train split, window by window.
+
+    Attributes:
+        own: for every window its own rows: the reals drawn for it, then its fakes in row order. int64 (n_k,).
+        benchmark_type: ``cumulative``, ``continual_learning`` or ``none``.
+    """
+
+    own: tuple[Rows, ...]
+    benchmark_type: str
+
+    def rows(self, window: int) -> Rows:
+        """The rows window ``window`` trains on: int64 (n,), its own first, then those of earlier windows, latest first."""
+        if self.benchmark_type != "cumulative":
+            return self.own[window]
+        return np.concatenate(self.own[window::-1])
+
+
+def check_benchmark_type(benchmark_type: str) -> None:
+    """Raise InputError unless ``benchmark_type`` is a known one."""
+    if benchmark_type not in BENCHMARK_TYPES:
+        raise InputError(
+            f"unknown benchmark_type {benchmark_type!r}; known: {', '.join(BENCHMARK_TYPES)}"
+            f"{nearest(benchmark_type, BENCHMARK_TYPES)}"
+        )
+
+
+def select_training_rows(
+    generator_ids: npt.NDArray[np.integer],
+    timeline: Timeline,
+    windows: Sequence[Sequence[str]],
+    benchmark_type: str,
+    subset_size: int | float | None = None,
+) -> TrainingSelection:
+    """Choose every window's training rows.
+
+    Args:
+        generator_ids: generator id of every row of the train split, 0 for a real image, -1 for a row whose
+            generator is not on the timeline (it is never chosen). int (n,).
+        timeline: gives the ids their names.
+        windows: generator names of every window; ignored where ``benchmark_type`` is ``none``.
+        benchmark_type: see BENCHMARK_TYPES.
+        subset_size: where given, only so many rows (int) or that share (float) of each window's own rows.
+
+    Raises:
+        InputError: too few real images, a window without any fake, or a subset too small to stratify.
+    """
+    check_benchmark_type(benchmark_type)
+    if benchmark_type == "none":
+        everything = np.flatnonzero(generator_ids >= 0).astype(np.int64)
+        own = [_subset(everything, generator_ids, subset_size, 0)]
+        return TrainingSelection(tuple(own), benchmark_type)
+    pool = np.flatnonzero(generator_ids == 0).tolist()
+    own = []
+    for k, names in enumerate(windows):
+        fakes = np.flatnonzero(np.isin(generator_ids, [timeline.ids[name] for name in names])).astype(
+            np.int64
+        )
+        if not len(fakes):
+            raise InputError(f"window {k} has no training image of its generators ({', '.join(names)})")
+        if len(pool) < len(fakes):
+            raise InputError(
+                f"window {k} needs {len(fakes)} real training images, {len(pool)} are left: "
+                f"{len(fakes) - len(pool)} are missing; add reals or use fewer fakes"
+            )
+        drawn = random.Random(TRAINING_SEED + k).sample(pool, len(fakes))
+        taken = set(drawn)
+        pool = [row for row in pool if row not in taken]
+        rows = np.concatenate([np.asarray(drawn, dtype=np.int64), fakes])
+        own.append(_subset(rows, generator_ids, subset_size, k))
+    return TrainingSelection(tuple(own), benchmark_type)
+
+
+def _subset(
+    rows: Rows, generator_ids: npt.NDArray[np.integer], subset_size: int | float | None, window: int
+) -> Rows:
+    if subset_size is None:
+        return rows
+    chosen = stratified_subset(generator_ids[rows], subset_size, SUBSET_SEED + window, "train_subset_size")
+    return rows[chosen]
