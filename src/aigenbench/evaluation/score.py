@@ -1,0 +1,77 @@
+"""The scores of an experiment, from its predictions files alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from aigenbench.evaluation.experiment import Experiment, load_experiment
+from aigenbench.evaluation.metrics import METRICS
+from aigenbench.evaluation.periods import ALL_PERIODS, GENERATORS, evaluate
+
+HEADLINE_PERIOD = "immediate_future"
+HEADLINE_METRIC = "auroc"
+
+
+def score_experiment(
+    folder: Path | str, stage: str = "validate", pairing: bool = True, threshold: float = 0.5
+) -> dict[str, Any]:
+    """Score every window of an experiment.
+
+    Args:
+        folder: the experiment's folder, with ``window_<k>`` in it.
+        stage: ``validate`` or ``test``.
+        pairing: whether a real counts only where its paired fake's generator counts.
+        threshold: a score counts as fake where it is strictly greater.
+
+    Returns:
+        A JSON-able mapping: ``experiment``, ``stage``, ``pairing``, ``threshold``, ``protocol_fingerprint``,
+        ``pairing_fingerprint``, ``headline``, ``periods`` (period -> metric -> one value a window),
+        ``generators`` (name -> metric -> one value a window), ``windows`` (the generators of each) and
+        ``notes``. None where a period is empty, a value undefined or a window missing.
+
+    Raises:
+        InputError: see `load_experiment`.
+    """
+    return score(load_experiment(folder, stage), pairing, threshold)
+
+
+def score(experiment: Experiment, pairing: bool = True, threshold: float = 0.5) -> dict[str, Any]:
+    """`score_experiment` of an experiment that is already loaded."""
+    by_window = {k: evaluate(p, k, pairing, threshold) for k, p in experiment.windows.items()}
+    first = experiment.first
+
+    def column(group: str, name: str) -> list[float | None]:
+        return [by_window[k][group][name] if k in by_window else None for k in range(experiment.n_windows)]
+
+    periods = {period: {name: column(period, name) for name in METRICS} for period in ALL_PERIODS}
+    names = [name for window in first.windows_timeline for name in window]
+    return {
+        "experiment": experiment.name,
+        "stage": experiment.stage,
+        "pairing": pairing,
+        "threshold": threshold,
+        "protocol_fingerprint": first.protocol_fingerprint,
+        "pairing_fingerprint": first.pairing_fingerprint,
+        "headline": headline(periods[HEADLINE_PERIOD][HEADLINE_METRIC]),
+        "periods": periods,
+        "generators": {name: {HEADLINE_METRIC: column(GENERATORS, name)} for name in names},
+        "windows": [list(window) for window in first.windows_timeline],
+        "notes": list(experiment.notes),
+    }
+
+
+def headline(values: list[float | None]) -> dict[str, Any]:
+    """The mean over the windows that have a Next period, and how many there were (protocol section 5).
+
+    Windows without a value (not evaluated yet, or one class only) are left out; ``windows`` tells how many
+    entered. The last window never does: it has no Next period.
+    """
+    known = [value for value in values[:-1] if value is not None]
+    return {
+        "metric": HEADLINE_METRIC,
+        "period": HEADLINE_PERIOD,
+        "mean": fmean(known) if known else None,
+        "windows": len(known),
+    }

@@ -1,0 +1,61 @@
+"""Scores as a table to read in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aigenbench.protocol.periods import PERIOD_TITLES
+
+SHOWN_PERIODS = ("growing", "immediate_future", "growing_whole")
+"""The three periods that the benchmark publishes, in its order."""
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    """``value`` of 0..1 as a percentage without sign, or a dash."""
+    return "-" if value is None else f"{100 * value:.{digits}f}"
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """Mean of the values that are there, or None."""
+    known = [v for v in values if v is not None]
+    return sum(known) / len(known) if known else None
+
+
+def score_table(scores: dict[str, Any], metric: str = "auroc") -> str:
+    """Past, Next and Whole per window, their means, and the headline.
+
+    Args:
+        scores: what `score_experiment` returns.
+        metric: the metric shown.
+    """
+    columns = {period: scores["periods"][period][metric] for period in SHOWN_PERIODS}
+    rows = [["Window", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS), "Generators added"]]
+    for k, window in enumerate(scores["windows"]):
+        rows.append([str(k), *(percent(columns[p][k]) for p in SHOWN_PERIODS), ", ".join(window)])
+    # the published means leave out the last window, which has no Next period
+    counted = slice(0, max(len(scores["windows"]) - 1, 1))
+    rows.append(["mean", *(percent(mean(columns[p][counted])) for p in SHOWN_PERIODS), ""])
+    lines = [f"{scores['experiment']} · {scores['stage']} · {metric} (%)", "", *_aligned(rows), ""]
+    lines.append(headline_line(scores["headline"]))
+    lines += [f"note: {note}" for note in scores["notes"]]
+    return "\n".join(lines)
+
+
+def headline_line(headline: dict[str, Any]) -> str:
+    """The headline as a sentence."""
+    if headline["mean"] is None:
+        return "No headline: no window has a Next period."
+    n = headline["windows"]
+    over = f"mean over {n} window{'s' if n > 1 else ''}"
+    return f"Next-period AUROC, {over}: {percent(headline['mean'])} %"
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:-1], widths[1:-1], strict=True))]
+        lines.append("  ".join([*cells, row[-1]]).rstrip())
+    rule = "─" * sum(widths[:-1], 2 * len(widths[:-1]) - 2)
+    return [lines[0], rule, *lines[1:-1], rule, lines[-1]]
