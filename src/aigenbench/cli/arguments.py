@@ -1,0 +1,45 @@
+"""argparse as the light commands use it: no abbreviations, errors in one line, the nearest option named."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+from aigenbench.errors import InputError, nearest
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises `InputError` where argparse would print its usage and exit.
+
+    Sub-parsers made from it are of the same class.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `InputError` with the message and where help is found."""
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        """As argparse, but an unknown option is told with the nearest known one."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            name = unknown[0].partition("=")[0]
+            self.error(f"unknown argument {name!r}{nearest(name, set(self._options()))}")
+        return parsed
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            hint = nearest(str(value), known) or f"; one of {', '.join(known)}"
+            raise argparse.ArgumentError(action, f"no {str(value)!r} here{hint}")
+
+    def _options(self) -> Iterator[str]:
+        yield from self._option_string_actions
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for parser in action.choices.values():
+                    yield from parser._options()

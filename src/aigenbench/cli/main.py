@@ -1,0 +1,143 @@
+"""The front of the command line: a table of commands, and the place where errors become a line and exit code.
+
+A command's module is imported only when that command is typed, so `aigenbench --help` and a mistyped command
+answer at once. Modules come in two kinds:
+
+- the training commands (`Command.training`) get their arguments as typed:
+  `run(argv: list[str], subcommand: str) -> int`;
+- all others offer `register(subparsers) -> None`: add the command's parser to an argparse sub-parser action
+  and set its default `run`, a function that takes the parsed namespace and returns the exit code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aigenbench import __version__
+from aigenbench.cli.arguments import Parser
+from aigenbench.errors import InputError, nearest
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+@dataclass(frozen=True)
+class Command:
+    """One row of the table: what is typed, the module that answers, and what `--help` says of it."""
+
+    name: str
+    module: str
+    summary: str
+    training: bool = False
+
+
+COMMANDS = (
+    Command("fit", "aigenbench.cli.fit", "train a detector, window by window, and evaluate it", True),
+    Command("validate", "aigenbench.cli.fit", "evaluate finished windows on the validation split", True),
+    Command("test", "aigenbench.cli.fit", "evaluate finished windows on the test split", True),
+    Command("predict", "aigenbench.cli.fit", "score images that need no labels", True),
+    Command("score", "aigenbench.cli.score", "Past, Next and Whole results of an experiment's predictions"),
+    Command("data", "aigenbench.cli.data", "look at a data set: what a run would train and evaluate on"),
+    Command("models", "aigenbench.cli.models", "list the model names that can be trained"),
+    Command("demo-data", "aigenbench.cli.demo_data", "make a small synthetic data set in the real layout"),
+)
+
+
+def help_text(commands: Sequence[Command] = COMMANDS) -> str:
+    """The page that `aigenbench --help` prints."""
+    width = max(len(c.name) for c in commands)
+    lines = [
+        "usage: aigenbench COMMAND [options]",
+        "",
+        "Train and evaluate detectors of AI-generated images on the AI-GenBench temporal benchmark.",
+        "",
+        "commands:",
+        *(f"  {c.name:<{width}}  {c.summary}" for c in commands),
+        "",
+        "options:",
+        f"  {'--help':<{width}}  this page; `aigenbench COMMAND --help` for a command's own",
+        f"  {'--version':<{width}}  the version, and nothing else",
+    ]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    Args:
+        argv: what was typed after the program's name; `sys.argv[1:]` where not given.
+
+    Returns:
+        0 where all went well, 2 for bad input (one line on stderr), 130 after Ctrl-C, 141 where the reader
+        of the output went away; otherwise what the command returned.
+    """
+    log_to_stderr()
+    try:
+        return dispatch(list(sys.argv[1:] if argv is None else argv))
+    except InputError as error:
+        print(f"aigenbench: error: {one_line(error)}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("aigenbench: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # what is still buffered cannot be written: without this, Python complains once more at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+def dispatch(argv: list[str], commands: Sequence[Command] = COMMANDS) -> int:
+    """Find the command that `argv` names, import its module and run it.
+
+    Raises:
+        InputError: the command is not in the table.
+    """
+    if not argv or argv[0] in ("-h", "--help"):
+        print(help_text(commands))
+        return 0 if argv else BAD_INPUT
+    if argv[0] == "--version":
+        print(__version__)
+        return 0
+    by_name = {c.name: c for c in commands}
+    command = by_name.get(argv[0])
+    if command is None:
+        hint = nearest(argv[0], by_name) or f"; the commands are {', '.join(by_name)}"
+        raise InputError(f"no command {argv[0]!r}{hint} (see aigenbench --help)")
+    module = importlib.import_module(command.module)
+    if command.training:
+        return int(module.run(argv[1:], command.name))
+    parser = Parser(prog="aigenbench")
+    module.register(parser.add_subparsers(required=True, metavar="COMMAND"))
+    arguments = parser.parse_args(argv)
+    return int(arguments.run(arguments))
+
+
+def one_line(error: InputError) -> str:
+    """The error's message on one line; from a data loader's worker, the message inside its traceback."""
+    text = str(error).strip()
+    if "Original Traceback" in text:
+        text = text.splitlines()[-1].partition("InputError: ")[2] or text
+    return " ".join(text.split())
+
+
+def log_to_stderr() -> None:
+    """Show the package's own log records from INFO on, as lines like those of errors."""
+    logger = logging.getLogger("aigenbench")
+    for handler in [h for h in logger.handlers if isinstance(h, _Lines)]:
+        logger.removeHandler(handler)
+    logger.addHandler(_Lines())
+    logger.setLevel(logging.INFO)
+
+
+class _Lines(logging.StreamHandler):
+    """The package's records as `aigenbench: warning: ...`, without a level for plain information."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        return f"aigenbench: {level}{super().format(record)}"
