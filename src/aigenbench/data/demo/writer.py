@@ -1,0 +1,151 @@
+"""The folder layout of a data set saved by Hugging Face ``datasets``, written with pyarrow alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aigenbench.data.demo.rows import make_rows, plan_split
+from aigenbench.errors import InputError
+from aigenbench.files import canonical_json, fsync_folder, write_json
+from aigenbench.protocol.timeline import PUBLISHED
+
+_CHUNK = 32
+_TEXT = (
+    "generator",
+    "file_id",
+    "description",
+    "positive_prompt",
+    "negative_prompt",
+    "conditioning",
+    "origin_dataset",
+)
+_FEATURES: dict[str, Any] = {
+    "image": {"_type": "Image"},
+    "height": {"dtype": "uint32", "_type": "Value"},
+    "width": {"dtype": "uint32", "_type": "Value"},
+    "label": {"names": ["real", "fake"], "_type": "ClassLabel"},
+    **{name: {"dtype": "string", "_type": "Value"} for name in _TEXT},
+    # the one list feature that every supported version of `datasets` reads
+    "paired_real_images": {"feature": {"dtype": "string", "_type": "Value"}, "_type": "LargeList"},
+}
+
+
+def make_demo_data(
+    out: str | Path,
+    generators: int = 36,
+    train: int = 24,
+    validation: int = 16,
+    seed: int = 0,
+    processes: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write a synthetic data set in the benchmark's schema (protocol section 1), whole or not at all.
+
+    Args:
+        out: folder to make; it may exist if it is empty.
+        generators: how many of the published timeline, the earliest first (1..36).
+        train: fakes of every generator in the train split; there are as many reals as fakes.
+        validation: likewise in the validation split.
+        seed: equal seeds give equal bytes with equal library versions, whatever ``processes`` is.
+        processes: worker processes; with 1 all is done in this one.
+        progress: called with (pictures made, pictures in all).
+
+    Raises:
+        InputError: a number is out of range, or ``out`` exists and is not an empty folder.
+    """
+    out = Path(out)
+    _check(out, generators, train, validation, processes)
+    plan = {
+        "train": plan_split("train", generators, train, seed),
+        "validation": plan_split("validation", generators, validation, seed),
+    }
+    total = sum(map(len, plan.values()))
+    made = 0
+    with _whole_folder(out) as folder, _mapper(processes) as mapped:
+        write_json(folder / "dataset_dict.json", {"splits": list(plan)})
+        for split, rows in plan.items():
+            chunks = [rows[i : i + _CHUNK] for i in range(0, len(rows), _CHUNK)]
+            with _split_writer(folder / split, split, canonical_json([generators, len(rows), seed])) as write:
+                for columns in mapped(make_rows, chunks, [seed] * len(chunks)):
+                    write(columns)
+                    made += len(columns)
+                    if progress:
+                        progress(made, total)
+
+
+def _check(out: Path, generators: int, train: int, validation: int, processes: int) -> None:
+    known = len(PUBLISHED.names)
+    if not 1 <= generators <= known:
+        raise InputError(f"demo data: expected 1 to {known} generators, found {generators}")
+    for name, number in (("train", train), ("validation", validation), ("processes", processes)):
+        if number < 1:
+            raise InputError(f"demo data: expected {name} to be at least 1, found {number}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"demo data: {out} exists and is not an empty folder; name another or remove it")
+
+
+@contextmanager
+def _whole_folder(out: Path) -> Iterator[Path]:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        temporary.rename(out)
+        fsync_folder(out.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _mapper(processes: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    if processes == 1:
+        yield map
+        return
+    # spawned, not forked: a forked OpenCV may wait for threads that do not exist
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield pool.map
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@contextmanager
+def _split_writer(folder: Path, split: str, identity: str) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
+    import pyarrow as pa
+
+    types = {"uint32": pa.uint32(), "string": pa.string()}
+    picture = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    special = {"image": picture, "label": pa.int64(), "paired_real_images": pa.large_list(pa.string())}
+    metadata = {"huggingface": json.dumps({"info": {"features": _FEATURES}})}
+    schema = pa.schema({n: special.get(n) or types[f["dtype"]] for n, f in _FEATURES.items()}, metadata=metadata)
+    folder.mkdir()
+    name = "data-00000-of-00001.arrow"
+    with pa.OSFile(str(folder / name), "wb") as stream, pa.ipc.new_stream(stream, schema) as writer:
+        yield lambda rows: writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+    write_json(
+        folder / "dataset_info.json",
+        {"features": _FEATURES, "citation": "", "description": "", "homepage": "", "license": ""},
+    )
+    write_json(
+        folder / "state.json",
+        {
+            "_data_files": [{"filename": name}],
+            "_fingerprint": hashlib.sha256(identity.encode()).hexdigest()[:16],
+            "_format_columns": None,
+            "_format_kwargs": {},
+            "_format_type": None,
+            "_output_all_columns": False,
+            "_split": split,
+        },
+    )
