@@ -12,6 +12,10 @@ class InputError(ValueError):
     The command line prints the message alone and exits with code 2.
     """
 
+    def __init__(self, message: str) -> None:
+        # a DataLoader re-raises a worker's error with the whole traceback as its message: keep the one line
+        super().__init__(message.rpartition(f"{type(self).__name__}: ")[2].strip())
+
 
 def nearest(name: str, known: Iterable[str], n: int = 3) -> str:
     """Return a hint such as ``"; did you mean 'resize'?"``, or ``""`` where nothing known is close."""

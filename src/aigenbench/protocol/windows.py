@@ -55,7 +55,7 @@ class TrainingSelection:
     benchmark_type: str
 
     def rows(self, window: int) -> Rows:
-        """The rows window ``window`` trains on: int64 (n,), its own first, then those of earlier windows, latest first."""
+        """The rows window ``window`` trains on: int64 (n,): its own, then the earlier windows', latest first."""
         if self.benchmark_type != "cumulative":
             return self.own[window]
         return np.concatenate(self.own[window::-1])

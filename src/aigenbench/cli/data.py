@@ -1,0 +1,97 @@
+"""``aigenbench data``: what a run would use of a data set."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+
+def register(subparsers: Any) -> None:
+    """Add ``data windows``."""
+    parser = subparsers.add_parser("data", help="what a run would use of a data set")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    windows = commands.add_parser("windows", help="windows with their generators, dates and numbers of images")
+    windows.add_argument("source", help="a saved data set, a folder with index.csv, or a columns file")
+    windows.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    windows.add_argument("--ids", action="store_true", help="with the row numbers and the pairing (implies --json)")
+    windows.add_argument("--n-generators-per-window", type=int, default=4, metavar="N")
+    windows.add_argument("--benchmark-type", default="cumulative", metavar="TYPE")
+    windows.add_argument("--timeline", help="YAML or CSV with generators of your own")
+    windows.add_argument("--train-subset-size", type=_number, metavar="N", help="a count, or a fraction")
+    windows.add_argument("--validation-subset-size", type=_number, metavar="N", help="a count, or a fraction")
+    windows.set_defaults(run=run_windows)
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def run_windows(arguments: argparse.Namespace) -> int:
+    """Print the windows, and with ``--ids`` every selection."""
+    from aigenbench.augmentations import MandatoryEvaluation
+    from aigenbench.data.plan import make_plan
+    from aigenbench.data.sources import open_source
+    from aigenbench.protocol.timeline import PUBLISHED, load_timeline
+
+    source = open_source(arguments.source)
+    plan = make_plan(
+        source,
+        arguments.n_generators_per_window,
+        arguments.benchmark_type,
+        arguments.train_subset_size,
+        arguments.validation_subset_size,
+        load_timeline(arguments.timeline) if arguments.timeline else PUBLISHED,
+    )
+    # the fingerprint a run with the default recipe and seed would carry
+    fingerprint = plan.fingerprint(MandatoryEvaluation().describe(), 4321)
+    shown = describe(plan, fingerprint, with_ids=arguments.ids)
+    if arguments.json or arguments.ids:
+        print(json.dumps(shown, ensure_ascii=False))
+    else:
+        print(table(shown))
+    return 0
+
+
+def describe(plan: Any, fingerprint: str, with_ids: bool) -> dict[str, Any]:
+    """The plan as the JSON object ``data windows`` prints."""
+    training, evaluation = plan.training, plan.evaluation
+    windows = []
+    for k, names in enumerate(plan.windows):
+        n = len(training.own[k])
+        window: dict[str, Any] = {
+            "generators": list(names),
+            "dates": [plan.timeline.dates[name].isoformat() for name in names],
+            "train_images": n,
+            "train_images_cumulative": sum(len(own) for own in training.own[: k + 1]),
+            "evaluation_fakes": int(sum((evaluation.generator_ids == plan.timeline.ids[name]).sum() for name in names)),
+        }
+        if with_ids:
+            window["train_ids"] = training.own[k].tolist()
+            cumulative = type(training)(training.own, "cumulative")
+            window["train_ids_cumulative"] = cumulative.rows(k).tolist()
+        windows.append(window)
+    shown: dict[str, Any] = {"windows": windows, "fingerprint": fingerprint, "dropped": plan.dropped}
+    shown["evaluation"] = {"images": len(evaluation.ids)}
+    if with_ids:
+        names = plan.timeline.id_to_name
+        pairs = zip(evaluation.ids.tolist(), evaluation.pairing.tolist(), strict=True)
+        shown["evaluation"]["ids"] = evaluation.ids.tolist()
+        shown["evaluation"]["pairing"] = {str(i): names[g] for i, g in pairs if g >= 0}
+    return shown
+
+
+def table(shown: dict[str, Any]) -> str:
+    """``describe``'s object as lines for a reader."""
+    lines = [f"{'window':<7}{'train':>8}{'cumulative':>12}{'evaluated fakes':>17}  generators (released)"]
+    for k, window in enumerate(shown["windows"]):
+        released = (f"{n} ({d})" for n, d in zip(window["generators"], window["dates"], strict=True))
+        lines.append(
+            f"w{k:<6}{window['train_images']:>8}{window['train_images_cumulative']:>12}"
+            f"{window['evaluation_fakes']:>17}  {', '.join(released)}"
+        )
+    lines.append(f"evaluation: {shown['evaluation']['images']} images; protocol fingerprint {shown['fingerprint']}")
+    return "\n".join(lines)

@@ -1,0 +1,109 @@
+"""Which samples an optimizer step sees: a seeded permutation that can start anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from aigenbench.errors import InputError
+from aigenbench.protocol.randomness import sample_rng
+
+
+@dataclass(frozen=True)
+class BatchArithmetic:
+    """How an overall batch is shared out.
+
+    Attributes:
+        per_device: ``train_batch_size``.
+        devices: number of processes over all nodes.
+        accumulate: ``accumulate_grad_batches``.
+    """
+
+    per_device: int
+    devices: int = 1
+    accumulate: int = 1
+
+    @property
+    def overall(self) -> int:
+        """Samples of one optimizer step."""
+        return self.per_device * self.devices * self.accumulate
+
+    def steps(self, n_rows: int, copies: int) -> int:
+        """Optimizer steps of an epoch over ``n_rows`` images; the incomplete last batch is dropped.
+
+        Raises:
+            InputError: not even one overall batch is full.
+        """
+        samples = n_rows * copies
+        steps = samples // self.overall
+        if steps == 0:
+            raise InputError(
+                f"an overall batch of {self.overall} (train_batch_size {self.per_device} x {self.devices} devices x "
+                f"accumulate_grad_batches {self.accumulate}) is larger than the {samples} training samples "
+                f"({n_rows} images x {copies} copies); the largest overall batch that works is {samples}"
+            )
+        return steps
+
+
+class TrainingBatches:
+    """Batch sampler over the rest of one epoch: lists of (position among the rows, copy, epoch).
+
+    The order is a permutation of all (image, copy) pairs drawn from (seed, window, epoch). Each overall batch is cut
+    into accumulation parts and each part into ranks, so the samples of an optimizer step do not depend on how many
+    devices share them.
+    """
+
+    def __init__(
+        self,
+        n_rows: int,
+        copies: int,
+        arithmetic: BatchArithmetic,
+        seed: int,
+        window: int,
+        epoch: int,
+        start_step: int = 0,
+        rank: int = 0,
+        stop_step: int | None = None,
+    ) -> None:
+        self._n_rows, self._copies, self._arithmetic = n_rows, copies, arithmetic
+        self._key = (seed, window, epoch)
+        self._start, self._rank = start_step, rank
+        steps = arithmetic.steps(n_rows, copies)
+        self._stop = steps if stop_step is None else min(steps, stop_step)
+
+    def __len__(self) -> int:
+        """Batches of this device that are left in the epoch."""
+        return (self._stop - self._start) * self._arithmetic.accumulate
+
+    def order(self) -> npt.NDArray[np.int64]:
+        """The epoch's permutation: int64 (n_rows * copies,), each value ``row position * copies + copy``."""
+        seed, window, epoch = self._key
+        rng = sample_rng(seed, "train", 0, 0, "order of samples", window, epoch)
+        return rng.permutation(self._n_rows * self._copies)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
+        order, overall = self.order(), self._arithmetic.overall
+        epoch = self._key[2]
+        for step in range(self._start, self._stop):
+            batch = order[step * overall : (step + 1) * overall]
+            for part in np.array_split(batch, self._arithmetic.accumulate):
+                mine = np.array_split(part, self._arithmetic.devices)[self._rank]
+                yield [(int(index) // self._copies, int(index) % self._copies, epoch) for index in mine]
+
+
+class EvaluationBatches:
+    """Batch sampler over positions ``rank, rank + world, ...`` of the evaluation order: each image exactly once."""
+
+    def __init__(self, n: int, batch_size: int, rank: int = 0, world: int = 1) -> None:
+        self._positions = range(rank, n, world)
+        self._batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self._positions) // self._batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for start in range(0, len(self._positions), self._batch_size):
+            yield list(self._positions[start : start + self._batch_size])

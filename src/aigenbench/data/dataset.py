@@ -1,0 +1,172 @@
+"""Rows to samples: reading, decoding and transforming one image; collating a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from aigenbench.data.decode import Pixels, UnreadableImageError, decode
+from aigenbench.data.tables import ImageTable
+from aigenbench.data.transforms import Transform
+from aigenbench.errors import InputError
+from aigenbench.protocol.randomness import sample_rng
+
+
+class Batch(NamedTuple):
+    """A collated batch. Crops of one image stand together.
+
+    Attributes:
+        images: uint8 or float32 tensor (n_crops, 3, H, W); floats are finished, uint8 are still to be normalised.
+        labels: 0 real, 1 fake; int64 (n_images,).
+        generator_ids: int64 (n_images,).
+        image_ids: row number in the split; int64 (n_images,).
+        crop_to_image: position within this batch of every crop's image; int64 (n_crops,).
+    """
+
+    images: Any
+    labels: Any
+    generator_ids: Any
+    image_ids: Any
+    crop_to_image: Any
+
+
+class Sample(NamedTuple):
+    """One image's finished crops (one in training) with its facts."""
+
+    crops: list[Any]
+    label: int
+    generator_id: int
+    image_id: int
+
+
+def read_image(table: ImageTable, row: int) -> Pixels:
+    """Read and decode one image.
+
+    Raises:
+        InputError: the image cannot be read; the message names its id, split and file.
+    """
+    try:
+        return decode(table.store.read(row))
+    except (UnreadableImageError, OSError) as error:
+        file = table.store.name(row) if not isinstance(error, FileNotFoundError) else str(error.filename)
+        raise InputError(
+            f"image {row} of split {table.split!r} ({file or 'file name unknown'}) cannot be read: {error}; "
+            "repair or remove it"
+        ) from error
+
+
+@dataclass(frozen=True)
+class TrainingTransforms:
+    """The steps of a training sample: mandatory and first are deterministic unless told otherwise; second is not."""
+
+    mandatory: Transform
+    first: Transform
+    second: Transform
+
+
+@dataclass(frozen=True)
+class EvaluationTransforms:
+    """The steps of an evaluated image: mandatory, first, crops, and second on each crop."""
+
+    mandatory: Transform
+    first: Transform
+    crops: Callable[[Any], Sequence[Any]]
+    second: Transform
+
+
+class TrainingSamples:
+    """Map-style data set over (position among the window's rows, copy, epoch)."""
+
+    def __init__(
+        self,
+        table: ImageTable,
+        generator_ids: npt.NDArray[np.int64],
+        rows: npt.NDArray[np.int64],
+        transforms: TrainingTransforms,
+        base_seed: int,
+        window: int,
+        deterministic: bool = True,
+    ) -> None:
+        self._table, self._generator_ids, self._rows = table, generator_ids, rows
+        self._transforms, self._base_seed = transforms, base_seed
+        self._window, self._deterministic = window, deterministic
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, key: tuple[int, int, int]) -> Sample:
+        """The sample of one (row position, copy, epoch): a function of image id, copy and seed.
+
+        Its second step draws from window and epoch too.
+        """
+        position, copy, epoch = key
+        row = int(self._rows[position])
+        image: Any = read_image(self._table, row)
+        steps = self._transforms
+        for stage, step in (("mandatory", steps.mandatory), ("first", steps.first), ("second", steps.second)):
+            passing = () if self._deterministic and stage != "second" else (self._window, epoch)
+            image = step(image, sample_rng(self._base_seed, "train", row, copy, stage, *passing))
+        return Sample([image], int(self._table.labels[row]), int(self._generator_ids[row]), row)
+
+
+class EvaluationSamples:
+    """Map-style data set over positions of an evaluation order."""
+
+    def __init__(
+        self,
+        table: ImageTable,
+        generator_ids: npt.NDArray[np.int64],
+        ids: npt.NDArray[np.int64],
+        transforms: EvaluationTransforms,
+        base_seed: int,
+    ) -> None:
+        self._table, self._generator_ids, self._ids = table, generator_ids, ids
+        self._transforms, self._base_seed = transforms, base_seed
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, position: int) -> Sample:
+        """The crops of the image at ``position``: a function of split, image id and seed."""
+        row = int(self._ids[position])
+        # validation and test draw alike: where a data set has no test split, they are the same images
+        key = (self._base_seed, "validation", row, 0)
+        steps = self._transforms
+        image = steps.mandatory(read_image(self._table, row), sample_rng(*key, "mandatory"))
+        image = steps.first(image, sample_rng(*key, "first"))
+        crops = [steps.second(crop, sample_rng(*key, f"second {i}")) for i, crop in enumerate(steps.crops(image))]
+        return Sample(crops, int(self._table.labels[row]), int(self._generator_ids[row]), row)
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack samples into a batch.
+
+    Raises:
+        InputError: the images' sizes differ (``as_is`` cropping with a batch of more than one).
+    """
+    import torch
+
+    crops = [crop for sample in samples for crop in sample.crops]
+    shapes = {tuple(crop.shape) for crop in crops}
+    if len(shapes) > 1:
+        raise InputError(
+            f"images of unequal sizes in one batch ({', '.join(map(str, sorted(shapes)[:3]))}): cropping strategy "
+            "'as_is' needs images of one size, or a batch size of 1"
+        )
+    if isinstance(crops[0], np.ndarray):
+        # (N, H, W, 3) in memory, seen as (N, 3, H, W): no transposing copy, and the layout channels_last wants
+        images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+    else:
+        images = torch.stack(crops)
+    counts = torch.tensor([len(sample.crops) for sample in samples])
+    return Batch(
+        images,
+        torch.tensor([sample.label for sample in samples]),
+        torch.tensor([sample.generator_id for sample in samples]),
+        torch.tensor([sample.image_id for sample in samples]),
+        torch.repeat_interleave(torch.arange(len(samples)), counts),
+    )

@@ -1,0 +1,304 @@
+"""AIGenBenchPipeline: from a data set on disk to batches, by the benchmark's rules."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aigenbench.augmentations import EvaluationCrops, MandatoryEvaluation, MandatoryTraining
+from aigenbench.data.batches import BatchArithmetic, EvaluationBatches, TrainingBatches
+from aigenbench.data.dataset import (
+    EvaluationSamples,
+    EvaluationTransforms,
+    TrainingSamples,
+    TrainingTransforms,
+    collate,
+)
+from aigenbench.data.plan import Plan, make_plan
+from aigenbench.data.predict import PredictSamples, PredictSet, collate_predict, open_predict_set
+from aigenbench.data.sources import open_source
+from aigenbench.data.tables import Source
+from aigenbench.data.transforms import Augmentation, ForeignCrops, as_transform
+from aigenbench.errors import InputError
+from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
+from aigenbench.protocol.timeline import PUBLISHED, load_timeline
+
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
+
+
+class AugmentationHooks(Protocol):
+    """What a detector tells about its augmentations (its hooks of the same names)."""
+
+    def train_augmentation(self) -> Any:
+        """One or two callables: deterministic, then stochastic."""
+        ...
+
+    def evaluation_augmentation(self, stage: str) -> Sequence[Augmentation | None]:
+        """Two callables for ``validate``, ``test`` or ``predict``: before and after cropping."""
+        ...
+
+    def evaluation_crops(self, stage: str) -> Callable[[Any], Sequence[Any]]:
+        """EvaluationCrops, or the user's crops hook."""
+        ...
+
+
+class AIGenBenchDatasetLoader:
+    """Opens the data set.
+
+    Args:
+        dataset_path: a folder saved with Hugging Face ``save_to_disk``, or one with ``index.csv``.
+    """
+
+    def __init__(self, dataset_path: str | None = None) -> None:
+        self.dataset_path = dataset_path
+
+    def load(self) -> Source:
+        """Open the splits; metadata is read, images are not.
+
+        Raises:
+            InputError: there is no data set at the path, or it lacks a file or column.
+        """
+        return open_source(self.dataset_path)
+
+
+class AIGenBenchPipeline:
+    """The benchmark's samples.
+
+    Args:
+        dataset_loader: opens the data set.
+        train_batch_size: samples per device and accumulation part.
+        eval_batch_size: images per device in evaluation.
+        num_workers: loader processes; None takes one a usable processor, at most 8.
+        train_subset_size: train on so many rows (int) or that share (float) of each window's own, by generator.
+        validation_subset_size: likewise of the evaluation images.
+        deterministic_augmentations: an image's copy is degraded alike each time it is read.
+        augmentation_factor: copies of each training image.
+        augmentations_base_seed: seed of every sample's draws.
+        maximum_processing_size: larger images are cropped to this many pixels a side.
+        evaluation_jpeg: ``two_point`` (qualities 50 and 100) or ``uniform`` (50..100).
+        timeline: YAML or CSV with generators of one's own.
+        predict_path: folder or data set ``predict`` reads; None takes the evaluation images.
+    """
+
+    def __init__(
+        self,
+        dataset_loader: AIGenBenchDatasetLoader,
+        train_batch_size: int = 64,
+        eval_batch_size: int = 64,
+        num_workers: int | None = None,
+        train_subset_size: int | float | None = None,
+        validation_subset_size: int | float | None = None,
+        deterministic_augmentations: bool = True,
+        augmentation_factor: int = 4,
+        augmentations_base_seed: int = 4321,
+        maximum_processing_size: int = 1080,
+        evaluation_jpeg: str = "two_point",
+        timeline: str | None = None,
+        predict_path: str | None = None,
+    ) -> None:
+        for key, value in (
+            ("train_batch_size", train_batch_size),
+            ("eval_batch_size", eval_batch_size),
+            ("augmentation_factor", augmentation_factor),
+            ("maximum_processing_size", maximum_processing_size),
+        ):
+            if value < 1:
+                raise InputError(f"data.{key} must be at least 1, found {value}")
+        if num_workers is not None and num_workers < 0:
+            raise InputError(f"data.num_workers must be 0 or more, found {num_workers}")
+        self.dataset_loader = dataset_loader
+        self.train_batch_size = train_batch_size
+        self.eval_batch_size = eval_batch_size
+        self.num_workers = usable_processors() if num_workers is None else num_workers
+        self.train_subset_size = train_subset_size
+        self.validation_subset_size = validation_subset_size
+        self.deterministic_augmentations = deterministic_augmentations
+        self.augmentation_factor = augmentation_factor
+        self.augmentations_base_seed = augmentations_base_seed
+        self.maximum_processing_size = maximum_processing_size
+        self.evaluation_jpeg = evaluation_jpeg
+        self.timeline = PUBLISHED if timeline is None else load_timeline(timeline)
+        self.predict_path = predict_path
+        self.mandatory_val_preprocessing()  # a wrong evaluation_jpeg is told before any data is read
+
+    # the benchmark's own steps
+
+    def mandatory_train_preprocessing(self) -> Augmentation:
+        """What every training image goes through before the detector's augmentation."""
+        return MandatoryTraining(self.maximum_processing_size)
+
+    def mandatory_val_preprocessing(self) -> Augmentation:
+        """What every validation image goes through before the detector sees it."""
+        return MandatoryEvaluation(self.maximum_processing_size, self.evaluation_jpeg)
+
+    def mandatory_test_preprocessing(self) -> Augmentation:
+        """What every test image goes through; the validation steps unless overridden."""
+        return self.mandatory_val_preprocessing()
+
+    def mandatory_predict_preprocessing(self) -> Augmentation | None:
+        """What a user's picture goes through: nothing, it is judged as it is."""
+        return None
+
+    def describe_mandatory_evaluation(self) -> dict[str, Any]:
+        """The mandatory evaluation recipe as the protocol fingerprint takes it."""
+        recipe = self.mandatory_val_preprocessing()
+        describe = getattr(recipe, "describe", None)
+        return describe() if describe is not None else {"custom": type(recipe).__qualname__}
+
+    # rows
+
+    @cached_property
+    def source(self) -> Source:
+        """The data set, opened once."""
+        return self.dataset_loader.load()
+
+    def plan(self, n_generators_per_window: int = 4, benchmark_type: str = "cumulative") -> Plan:
+        """Windows, training rows and evaluation set of this data set; see ``make_plan``."""
+        return make_plan(
+            self.source,
+            n_generators_per_window,
+            benchmark_type,
+            self.train_subset_size,
+            self.validation_subset_size,
+            self.timeline,
+        )
+
+    def evaluation_set(self, plan: Plan, stage: str) -> EvaluationSet:
+        """The images of ``validate`` or ``test``; one and the same where the data set has no test split."""
+        table = self.source.table(_split_of(stage))
+        if table.split == "validation":
+            return plan.evaluation
+        return evaluation_set(table.generator_ids(plan.timeline), self.validation_subset_size)
+
+    # batches
+
+    def arithmetic(self, devices: int = 1, accumulate: int = 1) -> BatchArithmetic:
+        """The overall batch for so many devices and accumulation parts."""
+        return BatchArithmetic(self.train_batch_size, devices, accumulate)
+
+    def training_loader(
+        self,
+        plan: Plan,
+        hooks: AugmentationHooks,
+        batches: Callable[[int, int], TrainingBatches],
+        window: int,
+    ) -> DataLoader[Any]:
+        """Batches of the rest of an epoch.
+
+        Args:
+            plan: what the run uses.
+            hooks: the detector's augmentations.
+            batches: builds the batch sampler from (number of rows, copies).
+            window: index of the window.
+        """
+        table, rows = self.source.table("train"), plan.training.rows(window)
+        samples = TrainingSamples(
+            table,
+            table.generator_ids(plan.timeline),
+            rows,
+            self._training_transforms(hooks),
+            self.augmentations_base_seed,
+            window,
+            self.deterministic_augmentations,
+        )
+        return self._loader(samples, batches(len(rows), self.augmentation_factor), collate)
+
+    def evaluation_loader(
+        self, plan: Plan, hooks: AugmentationHooks, stage: str, rank: int = 0, world: int = 1
+    ) -> DataLoader[Any]:
+        """Batches of ``validate`` or ``test``: this rank's share of the evaluation order."""
+        table, chosen = self.source.table(_split_of(stage)), self.evaluation_set(plan, stage)
+        samples = EvaluationSamples(
+            table,
+            table.generator_ids(plan.timeline),
+            chosen.ids,
+            self._evaluation_transforms(hooks, stage),
+            self.augmentations_base_seed,
+        )
+        return self._loader(samples, EvaluationBatches(len(chosen.ids), self.eval_batch_size, rank, world), collate)
+
+    def predict_set(self, plan: Callable[[], Plan]) -> PredictSet:
+        """The images ``predict`` scores: those at ``predict_path``, or the evaluation images."""
+        if self.predict_path is not None:
+            return open_predict_set(Path(self.predict_path))
+        return PredictSet(self.source.table("validation"), plan().evaluation.ids)
+
+    def predict_loader(
+        self, chosen: PredictSet, hooks: AugmentationHooks, rank: int = 0, world: int = 1
+    ) -> DataLoader[Any]:
+        """Batches of ``predict``: this rank's share."""
+        transforms = self._evaluation_transforms(hooks, "predict")
+        samples = PredictSamples(chosen, transforms, self.augmentations_base_seed)
+        batches = EvaluationBatches(len(chosen.rows), self.eval_batch_size, rank, world)
+        return self._loader(samples, batches, collate_predict)
+
+    def _training_transforms(self, hooks: AugmentationHooks) -> TrainingTransforms:
+        returned = hooks.train_augmentation()
+        parts = tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
+        if not 1 <= len(parts) <= 2:
+            raise InputError(f"train_augmentation must return one or two callables, found {len(parts)}")
+        first, second = (*parts, None)[:2]
+        mandatory = as_transform(self.mandatory_train_preprocessing(), "mandatory_train_preprocessing")
+        where = "train_augmentation"
+        return TrainingTransforms(mandatory, as_transform(first, where), as_transform(second, where))
+
+    def _evaluation_transforms(self, hooks: AugmentationHooks, stage: str) -> EvaluationTransforms:
+        mandatory = {
+            "validate": self.mandatory_val_preprocessing,
+            "test": self.mandatory_test_preprocessing,
+            "predict": self.mandatory_predict_preprocessing,
+        }[stage]()
+        where = f"the {stage} augmentation hook"
+        parts = tuple(hooks.evaluation_augmentation(stage))
+        if len(parts) != 2:
+            raise InputError(f"{where} must return two callables (before and after cropping), found {len(parts)}")
+        crops = hooks.evaluation_crops(stage)
+        if not isinstance(crops, EvaluationCrops):
+            crops = ForeignCrops(crops, f"the {stage} crops hook")
+        return EvaluationTransforms(
+            as_transform(mandatory, f"the mandatory {stage} preprocessing"),
+            as_transform(parts[0], where),
+            crops,
+            as_transform(parts[1], where),
+        )
+
+    def _loader(self, samples: Any, batches: Any, collate_batch: Callable[..., Any]) -> DataLoader[Any]:
+        import torch
+        from torch.utils.data import DataLoader
+
+        workers = min(self.num_workers, len(batches))
+        return DataLoader(
+            samples,
+            batch_sampler=batches,
+            num_workers=workers,
+            collate_fn=collate_batch,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=_one_thread,
+            # forked workers share the opened tables; named, since Python's default changes with 3.14
+            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
+            prefetch_factor=4 if workers else None,
+        )
+
+
+def usable_processors() -> int:
+    """Processors this process may run on, at most 8."""
+    if hasattr(os, "sched_getaffinity"):
+        return min(8, len(os.sched_getaffinity(0)))
+    return min(8, os.cpu_count() or 1)
+
+
+def _split_of(stage: str) -> str:
+    return {"validate": "validation", "test": "test"}[stage]
+
+
+def _one_thread(worker: int) -> None:
+    import cv2
+    import torch
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)

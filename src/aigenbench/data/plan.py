@@ -1,0 +1,109 @@
+"""What a run uses of a data set: its windows, training rows and evaluation images."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aigenbench.data.tables import Source
+from aigenbench.errors import InputError
+from aigenbench.protocol.fingerprints import protocol_fingerprint
+from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
+from aigenbench.protocol.timeline import PUBLISHED, Timeline
+from aigenbench.protocol.windows import (
+    TrainingSelection,
+    check_benchmark_type,
+    generator_windows,
+    select_training_rows,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Windows, rows and evaluation set of one run.
+
+    Attributes:
+        timeline: the generators used: those of the data set that the timeline knows.
+        windows: generator names of every window.
+        benchmark_type: ``cumulative``, ``continual_learning`` or ``none``.
+        training: rows of the train split, window by window.
+        evaluation: images of the validation split, in order, with their pairing.
+        dropped: images left out because their generator is not on the timeline, by split and name.
+    """
+
+    timeline: Timeline
+    windows: tuple[tuple[str, ...], ...]
+    benchmark_type: str
+    training: TrainingSelection
+    evaluation: EvaluationSet
+    dropped: Mapping[str, Mapping[str, int]]
+
+    def fingerprint(self, mandatory_evaluation: Mapping[str, Any], augmentations_base_seed: int) -> str:
+        """The protocol fingerprint, given ``describe()`` of the mandatory evaluation recipe and its seed."""
+        return protocol_fingerprint(
+            self.timeline,
+            self.windows,
+            self.benchmark_type,
+            self.evaluation.ids,
+            self.evaluation.pairing,
+            mandatory_evaluation,
+            augmentations_base_seed,
+        )
+
+
+def make_plan(
+    source: Source,
+    n_generators_per_window: int = 4,
+    benchmark_type: str = "cumulative",
+    train_subset_size: int | float | None = None,
+    validation_subset_size: int | float | None = None,
+    timeline: Timeline = PUBLISHED,
+) -> Plan:
+    """Apply the protocol to a data set.
+
+    The timeline is restricted to the generators the data set holds in any split; the others are told in the log.
+
+    Raises:
+        InputError: a split is missing, no generator is known, or the protocol cannot be met (see
+            ``select_training_rows`` and ``evaluation_set``).
+    """
+    check_benchmark_type(benchmark_type)
+    train, validation = source.table("train"), source.table("validation")
+    present = source.generator_names
+    dropped = _dropped(source, timeline)
+    used = timeline.restricted_to(present)
+    if not used.generators:
+        raise InputError(f"{source.path}: none of its generators is on the timeline: {', '.join(sorted(present))}")
+    absent = [name for name in timeline.names if name not in present]
+    if absent:
+        logger.warning(
+            "%s holds %d of the timeline's %d generators; windows are cut from those present (absent: %s)",
+            source.path,
+            len(used.names),
+            len(timeline.names),
+            ", ".join(absent),
+        )
+    windows = (used.names,) if benchmark_type == "none" else generator_windows(used, n_generators_per_window)
+    training = select_training_rows(train.generator_ids(used), used, windows, benchmark_type, train_subset_size)
+    evaluation = evaluation_set(validation.generator_ids(used), validation_subset_size)
+    return Plan(used, windows, benchmark_type, training, evaluation, dropped)
+
+
+def _dropped(source: Source, timeline: Timeline) -> dict[str, dict[str, int]]:
+    dropped = {}
+    for split, table in source.splits.items():
+        unknown = {name: n for name, n in table.counts.items() if n and name not in timeline.ids}
+        if unknown:
+            dropped[split] = unknown
+            logger.warning(
+                "%s, split %s: %d images are left out, their generators are not on the timeline (%s)",
+                source.path,
+                split,
+                sum(unknown.values()),
+                ", ".join(f"{name}: {n}" for name, n in sorted(unknown.items())),
+            )
+    return dropped

@@ -1,0 +1,117 @@
+"""What every source of images gives: one table a split, its columns in NumPy, its images on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from aigenbench.errors import InputError
+from aigenbench.protocol.timeline import Timeline
+
+
+class ImageStore(Protocol):
+    """Where the image files of a split lie. Row numbers count within the split."""
+
+    def read(self, row: int) -> Any:
+        """The file's bytes, as any object with the buffer protocol."""
+        ...
+
+    def name(self, row: int) -> str:
+        """The file's name, or ``""`` where none is known."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTable:
+    """One split.
+
+    Attributes:
+        split: its name.
+        labels: 0 real, 1 fake; uint8 (n,).
+        generator_codes: index into ``generator_names``; int32 (n,).
+        generator_names: distinct names found, ``""`` for real images.
+        store: the image files.
+        columns: further columns that are at hand, such as ``origin_dataset``; each (n,).
+    """
+
+    split: str
+    labels: npt.NDArray[np.uint8]
+    generator_codes: npt.NDArray[np.int32]
+    generator_names: tuple[str, ...]
+    store: ImageStore
+    columns: Mapping[str, npt.NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Number of images of every generator name found."""
+        counts = np.bincount(self.generator_codes, minlength=len(self.generator_names))
+        return {name: int(n) for name, n in zip(self.generator_names, counts, strict=True)}
+
+    def generator_ids(self, timeline: Timeline) -> npt.NDArray[np.int64]:
+        """Generator id of every row by ``timeline``, -1 where the name is not on it; int64 (n,)."""
+        of_code = np.array([timeline.ids.get(name, -1) for name in self.generator_names], dtype=np.int64)
+        return of_code[self.generator_codes]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set: its place and its splits. ``test`` is ``validation`` where a data set has none."""
+
+    path: Path
+    splits: Mapping[str, ImageTable]
+
+    def table(self, split: str) -> ImageTable:
+        """The table of a split.
+
+        Raises:
+            InputError: the data set has no such split.
+        """
+        if split == "test" and "test" not in self.splits:
+            split = "validation"
+        if split not in self.splits:
+            raise InputError(f"{self.path} has no split {split!r}; found {', '.join(self.splits) or 'none'}")
+        return self.splits[split]
+
+    @property
+    def generator_names(self) -> set[str]:
+        """Names of all generators found in any split."""
+        return {name for table in self.splits.values() for name, n in table.counts.items() if n and name}
+
+
+def make_table(
+    place: Path,
+    split: str,
+    labels: npt.NDArray[np.integer],
+    generator_codes: npt.NDArray[np.integer],
+    generator_names: tuple[str, ...],
+    store: ImageStore,
+    columns: Mapping[str, npt.NDArray[Any]],
+) -> ImageTable:
+    """Check that labels and generators agree, and build the table.
+
+    Raises:
+        InputError: a label other than 0 and 1, or one that contradicts its row's generator.
+    """
+    wrong = np.flatnonzero((labels != 0) & (labels != 1))
+    if len(wrong):
+        row = int(wrong[0])
+        raise InputError(f"{place}, split {split!r}, row {row}: label {labels[row]}; expected 0 (real) or 1 (fake)")
+    is_fake = np.array([bool(name) for name in generator_names], dtype=bool)[generator_codes]
+    wrong = np.flatnonzero(is_fake != (labels == 1))
+    if len(wrong):
+        row = int(wrong[0])
+        raise InputError(
+            f"{place}, split {split!r}, row {row}: label {'fake' if labels[row] else 'real'} contradicts generator "
+            f"{generator_names[generator_codes[row]]!r} (real images have an empty generator); "
+            f"{len(wrong)} such rows; correct the data set"
+        )
+    return ImageTable(split, labels.astype(np.uint8), generator_codes.astype(np.int32), generator_names, store, columns)
