@@ -62,9 +62,7 @@ def load_experiment(folder: Path | str, stage: str = "validate") -> Experiment:
         raise InputError(f"no experiment folder {folder}{_sibling(folder)}")
     windows = {k: load_predictions(path) for k, path in _files(folder, stage).items()}
     if not windows:
-        raise InputError(
-            f"{folder}: no window_<k>/predictions_{stage}_all.npz; has the run evaluated a window?"
-        )
+        raise InputError(f"{folder}: no window_<k>/predictions_{stage}_all.npz; has the run evaluated a window?")
     return assemble(folder.name.removeprefix("experiment_"), stage, windows, str(folder))
 
 
@@ -90,9 +88,7 @@ def assemble(name: str, stage: str, windows: dict[int, Predictions], where: str)
     missing = [k for k in range(n_windows) if k not in windows]
     notes = []
     if missing:
-        notes.append(
-            f"no {stage} predictions for window {', '.join(map(str, missing))} of 0..{n_windows - 1}"
-        )
+        notes.append(f"no {stage} predictions for window {', '.join(map(str, missing))} of 0..{n_windows - 1}")
     return Experiment(name, stage, dict(sorted(windows.items())), n_windows, tuple(notes))
 
 

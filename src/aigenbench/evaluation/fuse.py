@@ -43,8 +43,6 @@ def fuse_logits(crop_logits: ArrayLike, crop_to_image_index: ArrayLike) -> NDArr
     return np.where(counts == 1, logits[starts], fused)
 
 
-def _log_sum(
-    values: NDArray[np.float64], starts: NDArray[np.int64], index: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _log_sum(values: NDArray[np.float64], starts: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.float64]:
     largest = np.maximum.reduceat(values, starts)
     return largest + np.log(np.add.reduceat(np.exp(values - largest[index]), starts))

@@ -56,9 +56,7 @@ class Group:
     threshold: float = 0.5
 
     @staticmethod
-    def of(
-        scores: ArrayLike, labels: ArrayLike, logits: ArrayLike | None = None, threshold: float = 0.5
-    ) -> Group:
+    def of(scores: ArrayLike, labels: ArrayLike, logits: ArrayLike | None = None, threshold: float = 0.5) -> Group:
         """Make a group of images in any order.
 
         Args:

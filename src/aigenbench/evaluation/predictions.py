@@ -188,9 +188,7 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{path}: not a readable predictions file (.npz without pickles): {reason}"
-        ) from error
+        raise InputError(f"{path}: not a readable .npz file without pickled objects: {reason}") from error
 
 
 def _from_arrays(arrays: dict[str, NDArray[Any]], where: str) -> Predictions:
@@ -226,9 +224,7 @@ def _rows_of(crop_ids: NDArray[np.int64], image_ids: NDArray[np.int64]) -> NDArr
 
 def _scalar(array: NDArray[Any], kind: type, name: str, where: str) -> Any:
     if array.ndim or array.dtype.kind not in ("iu" if kind is int else "U"):
-        raise InputError(
-            f"{where}: {name} must be a single {kind.__name__}, found {array.dtype} {array.shape}"
-        )
+        raise InputError(f"{where}: {name} must be a single {kind.__name__}, found {array.dtype} {array.shape}")
     return kind(array[()])
 
 

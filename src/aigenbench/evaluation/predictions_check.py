@@ -81,9 +81,7 @@ def _check_generators(p: Predictions, where: str) -> None:
         raise _bad(where, f"a generator id is outside 0..{len(names) - 1}")
     if ((ids > 0) != fake).any():
         row = int(np.flatnonzero((ids > 0) != fake)[0])
-        raise _bad(
-            where, f"image id {p.fused_identifiers[row]}: label {p.fused_labels[row]}, generator {ids[row]}"
-        )
+        raise _bad(where, f"image id {p.fused_identifiers[row]}: label {p.fused_labels[row]}, generator {ids[row]}")
     if ((p.paired_generators() > 0) != ~fake).any():
         raise _bad(where, "pairing must hold a generator id for every real and -1 for every fake")
 

@@ -1,0 +1,85 @@
+"""`aigenbench score`: the results of an experiment from its predictions files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from aigenbench.errors import InputError, nearest
+
+TRUTH = {
+    "true": True,
+    "false": False,
+    "yes": True,
+    "no": False,
+    "on": True,
+    "off": False,
+    "1": True,
+    "0": False,
+}
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command's parser."""
+    parser = subparsers.add_parser(
+        "score",
+        help="Past, Next and Whole results of an experiment",
+        description="Score the predictions of an experiment: nothing is trained, no image is read.",
+    )
+    parser.add_argument("experiment", metavar="EXPERIMENT_DIR", help="such as experiments_data/experiment_NAME")
+    parser.add_argument("--json", action="store_true", help="print every metric as one JSON object")
+    parser.add_argument(
+        "--pairing",
+        default="true",
+        metavar="true|false",
+        help="count a real only where its paired fake's generator counts (true), or every real (false)",
+    )
+    parser.add_argument("--stage", default="validate", metavar="validate|test", help="default: validate")
+    parser.add_argument("--threshold", default="0.5", metavar="T", help="a score above T counts as fake (default 0.5)")
+    parser.add_argument("--metric", default="auroc", help="the metric of table and plot (default auroc)")
+    parser.add_argument("--plot", metavar="FILE", help="also draw the three curves to FILE (.png, .pdf or .svg)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the scores."""
+    pairing, threshold = truth(args.pairing, "--pairing"), _share(args.threshold)
+    from aigenbench.evaluation.metrics import METRICS
+    from aigenbench.evaluation.score import score_experiment
+    from aigenbench.evaluation.table import score_table
+
+    if args.metric not in METRICS:
+        hint = nearest(args.metric, METRICS)
+        raise InputError(f"unknown metric {args.metric!r}; known: {', '.join(METRICS)}{hint}")
+    scores = score_experiment(args.experiment, args.stage, pairing, threshold)
+    if args.plot:
+        from aigenbench.evaluation.plots import plot_scores
+
+        plot_scores(scores, args.plot, args.metric)
+    if args.json:
+        print(json.dumps(scores, ensure_ascii=False, allow_nan=False))
+    else:
+        print(score_table(scores, args.metric))
+    return 0
+
+
+def truth(text: str, option: str) -> bool:
+    """What an option that is true or false was given.
+
+    Raises:
+        InputError: if it is neither.
+    """
+    try:
+        return TRUTH[text.lower()]
+    except KeyError:
+        raise InputError(f"{option} must be true or false, found {text!r}") from None
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise InputError(f"--threshold must be a number in 0..1, found {text!r}")
+    return value
