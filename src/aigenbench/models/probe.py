@@ -1,0 +1,186 @@
+"""A backbone with a linear head, the backbone trained along (``tune``) or frozen and hidden (``probe``)."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from aigenbench.models.preprocessing import Preprocessing
+
+
+class Classifier(nn.Module):
+    """Features of a backbone, then one linear layer.
+
+    With ``frozen`` the backbone is not a registered submodule: it is absent from ``parameters()``,
+    ``modules()``, ``state_dict()`` and ``train()``, stays in eval mode and runs without gradients, so neither
+    an optimizer, nor BatchNorm statistics, nor a checkpoint can touch it. It still follows ``to()``,
+    ``half()`` and their kin, deep copies and pickles. Otherwise nothing differs.
+
+    Args:
+        backbone: Takes float images (N, 3, H, W), gives features (N, ``num_features``).
+        num_classes: Logits per image; 1 for a binary detector.
+        frozen: Probe (True) or tune (False).
+        num_features: D of the features; by default the backbone's attribute of that name.
+        head_std: Standard deviation of the normal distribution that the head's weights start from; by
+            default they start as ``nn.Linear`` does.
+        preprocessing: What the backbone expects of its images, if known.
+        name: ``source/name`` of the backbone; it enters ``backbone_reference``.
+    """
+
+    backbone: nn.Module
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        num_classes: int,
+        frozen: bool = False,
+        *,
+        num_features: int | None = None,
+        head_std: float | None = None,
+        preprocessing: Preprocessing | None = None,
+        name: str = "",
+    ) -> None:
+        super().__init__()
+        self.frozen = frozen
+        self.num_features = int(backbone.num_features if num_features is None else num_features)  # type: ignore[arg-type]
+        self.preprocessing = preprocessing
+        self.name = name
+        self._reference: dict[str, str] | None = None
+        if frozen:
+            backbone.requires_grad_(False)
+            backbone.eval()
+            # past nn.Module.__setattr__, which would register it
+            object.__setattr__(self, "backbone", backbone)
+        else:
+            self.backbone = backbone
+        self.head = nn.Linear(self.num_features, num_classes)
+        if head_std is not None:
+            nn.init.normal_(self.head.weight, std=head_std)
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """Features (N, D) of normalised float images (N, 3, H, W); without gradients where frozen."""
+        if not self.frozen:
+            return self.backbone(images)
+        with torch.no_grad():
+            return self.backbone(images)
+
+    def classify(self, features: torch.Tensor) -> torch.Tensor:
+        """Float32 logits (N, ``num_classes``) of features (N, D), computed outside autocast."""
+        with _autocast_off(features.device.type):
+            return F.linear(features.float(), self.head.weight.float(), self.head.bias.float())
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Float32 logits (N, ``num_classes``) of normalised float images (N, 3, H, W)."""
+        return self.classify(self.features(images))
+
+    @property
+    def backbone_reference(self) -> dict[str, str] | None:
+        """``{"name", "sha256"}`` of a frozen backbone, which checkpoints store in its place; None for tune.
+
+        The hash is taken once, over all parameters and buffers (about a second per gigabyte).
+        """
+        if not self.frozen:
+            return None
+        if self._reference is None:
+            self._reference = {"name": self.name, "sha256": weights_hash(self.backbone)}
+        return self._reference
+
+    def exposed(self) -> Classifier:
+        """A view, in eval mode, that shares all tensors but registers the backbone as a submodule.
+
+        Exporters and tracers see only registered submodules.
+        """
+        view = Classifier(
+            self.backbone,
+            self.head.out_features,
+            num_features=self.num_features,
+            preprocessing=self.preprocessing,
+            name=self.name,
+        )
+        view.head = self.head
+        return view.eval()
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Classifier:
+        super()._apply(fn, recurse)
+        if self.frozen:
+            self.backbone._apply(fn, recurse)
+        return self
+
+
+class TimmFeatures(nn.Module):
+    """Pooled features, before any classifier, of a module that has timm's interface."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        # the pooled features of some families pass a hidden layer first, which has a width of its own
+        self.num_features = int(getattr(module, "head_hidden_size", None) or module.num_features)  # type: ignore[arg-type]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Features (N, D) of images (N, 3, H, W)."""
+        module: Any = self.module
+        return module.forward_head(module.forward_features(images), pre_logits=True)
+
+
+class OwnFeatures(nn.Module):
+    """What a module's ``get_features(images)`` gives."""
+
+    def __init__(self, module: nn.Module, input_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.module = module
+        width = getattr(module, "num_features", None)
+        self.num_features = int(width) if isinstance(width, int) else self._measured(input_size)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Features (N, D) of images (N, 3, H, W)."""
+        module: Any = self.module
+        return module.get_features(images)
+
+    def _measured(self, input_size: tuple[int, int]) -> int:
+        was_training = self.module.training
+        self.module.eval()
+        parameter = next(self.module.parameters(), torch.empty(0))
+        with torch.no_grad():
+            features = self(parameter.new_zeros(1, 3, *input_size))
+        self.module.train(was_training)
+        return features.shape[1]
+
+
+def feature_extractor(module: nn.Module, input_size: tuple[int, int]) -> nn.Module | None:
+    """A backbone made of a whole classifier, or None where it offers no features.
+
+    Args:
+        module: Has ``get_features(x) -> (N, D)``, or timm's ``forward_features``,
+            ``forward_head(x, pre_logits=True)`` and ``num_features``.
+        input_size: (height, width) of the one image that is passed where ``get_features`` tells no width.
+    """
+    if callable(getattr(module, "get_features", None)):
+        return OwnFeatures(module, input_size)
+    timm_interface = ("forward_features", "forward_head", "num_features")
+    if all(hasattr(module, attribute) for attribute in timm_interface):
+        return TimmFeatures(module)
+    return None
+
+
+def weights_hash(module: nn.Module) -> str:
+    """SHA-256 (hex) over names, shapes and float32 values of all parameters and buffers of ``module``."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        value = tensor.detach().cpu()
+        if value.is_floating_point():
+            value = value.float()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _autocast_off(device_type: str) -> contextlib.AbstractContextManager[Any]:
+    if torch.amp.is_autocast_available(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return contextlib.nullcontext()

@@ -1,0 +1,151 @@
+"""Model factories by name: users' own beside the built-in sources, and which of them answers a name."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import pkgutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from aigenbench.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from aigenbench.models.source import Source
+
+logger = logging.getLogger(__name__)
+
+ModelFactory = Callable[..., "nn.Module | None"]
+
+#: The built-in sources in the order in which a bare name is offered to them: one line each.
+BUILT_IN = {
+    "torchvision": "aigenbench.models.torchvision_zoo:Torchvision",
+    "timm": "aigenbench.models.timm_zoo:Timm",
+}
+
+ENTRY_POINTS = "aigenbench.models"
+
+
+def built_in_source(name: str) -> Source:
+    """The built-in source of that name; its module is imported only now."""
+    module_name, class_name = BUILT_IN[name].split(":")
+    return getattr(importlib.import_module(module_name), class_name)()
+
+
+class ModelFactoryRegistry:
+    """The users' model factories. All instances share one registry.
+
+    A factory is called as ``factory(model_name, pretrained=..., num_classes=..., **model_args)`` and returns a
+    ``torch.nn.Module`` for a name it knows; None or an exception means "not mine".
+    """
+
+    _factories: ClassVar[dict[str, ModelFactory]] = {}
+    _extensions_loaded: ClassVar[bool] = False
+
+    def register_model_factory(self, name: str, factory: ModelFactory) -> None:
+        """Add ``factory`` under ``name``, which users may then write as ``name/model``.
+
+        Registering the same function again (a file imported twice) replaces it.
+
+        Raises:
+            InputError: The name is a built-in source's or another factory's, or cannot be one; or
+                ``factory`` is not callable.
+        """
+        if not isinstance(name, str) or not name or "/" in name:
+            raise InputError(f"a model factory's name must be text without '/', found {name!r}")
+        if not callable(factory):
+            raise InputError(f"model factory {name!r}: expected a function, found {factory!r}")
+        if name in BUILT_IN:
+            raise InputError(f"model factory {name!r}: the name is a built-in source's; register another name")
+        earlier = self._factories.get(name)
+        if earlier is not None and _origin(earlier) != _origin(factory):
+            raise InputError(
+                f"model factory {name!r} is claimed twice, by {_origin(earlier)} and {_origin(factory)}; "
+                "register one of them under another name"
+            )
+        self._factories[name] = factory
+
+    def factories(self) -> dict[str, ModelFactory]:
+        """The users' factories by name, in order of registration, entry points and added files included."""
+        self._load_extensions()
+        return dict(self._factories)
+
+    def source_names(self) -> tuple[str, ...]:
+        """All registered names in the order in which a bare model name is offered to them."""
+        return (*self.factories(), *BUILT_IN)
+
+    @contextmanager
+    def isolated(self) -> Iterator[None]:
+        """Within the context, registrations are forgotten at its end (for tests)."""
+        before = self.factories()
+        try:
+            yield
+        finally:
+            self._factories.clear()
+            self._factories.update(before)
+
+    def _load_extensions(self) -> None:
+        """Import what is in this folder and register the installed packages' entry points, once."""
+        if ModelFactoryRegistry._extensions_loaded:
+            return
+        ModelFactoryRegistry._extensions_loaded = True
+        import aigenbench.models as room
+
+        for module in pkgutil.iter_modules(room.__path__):
+            importlib.import_module(f"{room.__name__}.{module.name}")
+        for entry in entry_points(group=ENTRY_POINTS):
+            self.register_model_factory(entry.name, entry.load())
+
+
+def split_source(model_name: str) -> tuple[str | None, str]:
+    """``("timm", "vit_tiny")`` of ``timm/vit_tiny``; only a registered source counts, so ``ViT-L/14`` is a name.
+
+    Raises:
+        InputError: The name is not text, or empty.
+    """
+    if not isinstance(model_name, str) or not model_name.strip():
+        raise InputError(f"model_name: expected the name of a model, such as 'RN50_tune', found {model_name!r}")
+    source, slash, name = model_name.partition("/")
+    if slash and source in ModelFactoryRegistry().source_names():
+        return source, name
+    return None, model_name
+
+
+def unknown_name(model_name: str, source: str | None) -> InputError:
+    """The error for a name that nothing answers, with the nearest names."""
+    registry = ModelFactoryRegistry()
+    searched = [s for s in BUILT_IN if source in (None, s)]
+    known = [name for s in searched for name in built_in_source(s).names()]
+    stem = model_name.removesuffix("_tune").removesuffix("_probe")
+    hint = nearest(stem, known)
+    where = f"source {source!r}" if source else "any of " + ", ".join(registry.source_names())
+    return InputError(f"model_name: no model {model_name!r} in {where}{hint} (`aigenbench models list` shows all)")
+
+
+def _origin(factory: ModelFactory) -> str:
+    code = getattr(factory, "__code__", None)
+    return f"{code.co_filename}:{getattr(factory, '__qualname__', code.co_name)}" if code else repr(factory)
+
+
+def describe_error(error: BaseException) -> str:
+    """``ValueError: text (file.py:12)``: the exception and the line that raised it."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f" ({place.tb_frame.f_code.co_filename}:{place.tb_lineno})" if place else ""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}{where}"
+
+
+def known_arguments(found: dict[str, Any], known: tuple[str, ...], where: str) -> None:
+    """Raise an InputError with the nearest name where ``found`` holds a key that is not in ``known``."""
+    for key in found:
+        if key not in known:
+            raise InputError(
+                f"model_args: {where} takes no argument {key!r}; it takes {', '.join(known) or 'none'}"
+                f"{nearest(key, known)}"
+            )

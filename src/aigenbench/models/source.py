@@ -1,0 +1,176 @@
+"""What the built-in sources of models have in common."""
+
+from __future__ import annotations
+
+import logging
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from aigenbench.errors import InputError
+from aigenbench.models.preprocessing import Preprocessing
+from aigenbench.models.probe import Classifier
+from aigenbench.models.reading import StateDict, read_weights
+from aigenbench.models.weights import RemoteFile, locate
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a model before it is built.
+
+    Attributes:
+        name: The source's own name of it, without ``_tune`` or ``_probe``.
+        preprocessing: What its weights expect of their images.
+        weights: The published files, any one of which serves, best first; empty where none are published.
+        licence: The weights' licence as the source states it, or "" where it states none.
+    """
+
+    name: str
+    preprocessing: Preprocessing
+    weights: tuple[RemoteFile, ...] = ()
+    licence: str = ""
+
+
+class Source(ABC):
+    """A family of named backbones. Calling it is what a user's model factory is: it builds, or declines."""
+
+    #: The name before the slash.
+    name: ClassVar[str]
+    #: See ``Classifier``.
+    head_std: ClassVar[float | None] = None
+
+    @abstractmethod
+    def names(self) -> Sequence[str]:
+        """All model names, without ``_tune`` and ``_probe``."""
+
+    @abstractmethod
+    def card(self, name: str) -> Card | None:
+        """What is known of the model ``name`` (without suffix), or None where it is not this source's."""
+
+    @abstractmethod
+    def backbone(self, card: Card, state: StateDict | None, **model_args: Any) -> nn.Module:
+        """The backbone with an attribute ``num_features`` and no head; randomly initialised where ``state`` is None.
+
+        Raises:
+            InputError: ``state`` belongs to another architecture, or an argument is unknown.
+        """
+
+    def __call__(
+        self,
+        model_name: str,
+        pretrained: bool = True,
+        num_classes: int = 1,
+        *,
+        weights: str | Path | None = None,
+        weights_dir: str | Path | None = None,
+        trusted: bool = False,
+        **model_args: Any,
+    ) -> Classifier | None:
+        """Build ``model_name`` (``_tune``, ``_probe`` or plain, which is tune), or None where it is unknown here.
+
+        Args:
+            model_name: Without ``source/``.
+            pretrained: Load weights; where false, nothing is read and ``weights`` is ignored.
+            num_classes: Logits per image.
+            weights: A local file to load instead of the published ones.
+            weights_dir: The folder of fetched weights; see ``weights.weights_folder``.
+            trusted: The user vouches for ``weights``, so a TorchScript archive without a published hash may load.
+            model_args: The source's own arguments.
+
+        Raises:
+            InputError: Weights are missing, unreadable or of another architecture; or an argument is unknown.
+        """
+        name, frozen = split_suffix(model_name)
+        card = self.card(name)
+        if card is None:
+            return None
+        state = None
+        if pretrained:
+            path = Path(weights) if weights else locate(f"{self.name}/{name}", card.weights, weights_dir)
+            state = read_weights(path, card.weights, trusted=trusted and weights is not None)
+            logger.info("weights of %s/%s come from %s", self.name, name, path)
+            with load_errors(f"{self.name}/{name}", path):
+                backbone = self.backbone(card, state, **model_args)
+        else:
+            backbone = self.backbone(card, None, **model_args)
+        return Classifier(
+            backbone,
+            num_classes,
+            frozen,
+            head_std=self.head_std,
+            preprocessing=self.preprocessing(card, backbone),
+            name=f"{self.name}/{name}",
+        )
+
+    def preprocessing(self, card: Card, backbone: nn.Module) -> Preprocessing:
+        """The card's, at the size that the backbone was really built for."""
+        size = getattr(backbone, "input_size", None)
+        return replace(card.preprocessing, input_size=size) if size else card.preprocessing
+
+
+def split_suffix(model_name: str) -> tuple[str, bool]:
+    """``("RN50", True)`` of ``RN50_probe``: the name without its suffix, and whether the backbone is frozen."""
+    if model_name.endswith("_probe"):
+        return model_name.removesuffix("_probe"), True
+    return model_name.removesuffix("_tune"), False
+
+
+@contextmanager
+def load_errors(model: str, path: Path) -> Iterator[None]:
+    """Turn PyTorch's page about a state dict that does not fit into one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):
+            raise
+        raise InputError(f"weights {path} are not those of {model}: {_mismatch(str(error))}") from error
+
+
+def _mismatch(text: str) -> str:
+    parts = []
+    for label, pattern in (
+        ("missing", r"Missing key\(s\) in state_dict: (.*?)\. *\n?$"),
+        ("unexpected", r"Unexpected key\(s\) in state_dict: (.*?)\. *\n?$"),
+    ):
+        found = re.search(pattern, text, re.MULTILINE)
+        if found:
+            keys = re.findall(r'"([^"]+)"', found.group(1))
+            parts.append(_first_keys(label, keys))
+    sizes = re.findall(r"size mismatch for ([^:]+): .*?torch\.Size\((\[.*?\])\).*?torch\.Size\((\[.*?\])\)", text)
+    if sizes:
+        shown = ", ".join(f"{key} {theirs} for {ours}" for key, theirs, ours in sizes[:3])
+        parts.append(f"other shapes (file for model): {shown}" + (" ..." if len(sizes) > 3 else ""))
+    return "; ".join(parts) or " ".join(text.split())[:300]
+
+
+def _first_keys(label: str, keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+    return f"{label} {', '.join(keys[:3])}{more}"
+
+
+def load_fitting(module: nn.Module, state: StateDict) -> None:
+    """Load ``state`` strictly, in float32.
+
+    Raises:
+        RuntimeError: It does not fit (``load_errors`` makes one line of it).
+    """
+    floats = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+    module.load_state_dict(floats, strict=True)
+
+
+def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
+    """Build without memory and initialisation; on the CPU where the constructor reads tensors' values."""
+    try:
+        with torch.device("meta"):
+            return build()
+    except NotImplementedError:  # torchvision's RegNets compute their widths with tensors
+        return build()
