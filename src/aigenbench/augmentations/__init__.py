@@ -1,0 +1,39 @@
+"""Augmentations: pure functions (image, generator) -> image over uint8 RGB arrays of shape (height, width, 3)."""
+
+from aigenbench.augmentations.crops import (
+    EVALUATION_CROPPING_STRATEGIES,
+    TRAINING_CROPPING_STRATEGIES,
+    EvaluationCrops,
+    StochasticTraining,
+)
+from aigenbench.augmentations.geometry import Orientation, apply_orientation, draw_orientation
+from aigenbench.augmentations.images import Image, Size, check_image
+from aigenbench.augmentations.recipes import (
+    JPEG_MODES,
+    BaselineTraining,
+    MandatoryEvaluation,
+    MandatoryTraining,
+    Recipe,
+    SoftTraining,
+    StepsRecipe,
+)
+
+__all__ = [
+    "EVALUATION_CROPPING_STRATEGIES",
+    "JPEG_MODES",
+    "TRAINING_CROPPING_STRATEGIES",
+    "BaselineTraining",
+    "EvaluationCrops",
+    "Image",
+    "MandatoryEvaluation",
+    "MandatoryTraining",
+    "Orientation",
+    "Recipe",
+    "Size",
+    "SoftTraining",
+    "StepsRecipe",
+    "StochasticTraining",
+    "apply_orientation",
+    "check_image",
+    "draw_orientation",
+]

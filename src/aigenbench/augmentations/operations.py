@@ -1,0 +1,145 @@
+"""The operations a recipe is made of: each holds what was drawn for one image and is then a function of its pixels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from math import ceil
+
+import cv2
+import numpy as np
+
+from aigenbench.augmentations.colour import colour_jitter, grayscale
+from aigenbench.augmentations.geometry import Box, cut
+from aigenbench.augmentations.images import Image, Size
+from aigenbench.augmentations.jpeg import jpeg_round_trip
+from aigenbench.augmentations.noise import gaussian_noise
+from aigenbench.augmentations.resampling import resize
+
+
+def gaussian_blur(image: Image, sigma: float) -> Image:
+    """Return ``image`` convolved with a Gaussian of ``sigma`` pixels, cut at three sigma or beyond; borders reflected.
+
+    The border pixel itself is not repeated. The result is within half a level of the real-valued one: OpenCV's own
+    Gaussian blur rounds the kernel to 8 bits, a separable filter with a kernel of its own does not.
+    """
+    if sigma <= 0:
+        return image
+    reach = np.arange(-ceil(3 * sigma), ceil(3 * sigma) + 1)
+    kernel = np.exp(-0.5 * np.square(reach / sigma))
+    kernel /= kernel.sum()
+    blurred: Image = cv2.sepFilter2D(image, cv2.CV_8U, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
+    return blurred
+
+
+class Operation(ABC):
+    """One drawn operation; its fields say what was drawn."""
+
+    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+        """Return the changed image; ``image`` itself is never written to. Only noise takes draws of ``rng``."""
+        return self._apply(image, rng)
+
+    @abstractmethod
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+        """Return the changed image."""
+
+    def size_after(self, size: Size) -> Size:
+        """The (height, width) of the result for an image of ``size``."""
+        return size
+
+
+@dataclass(frozen=True)
+class Crop(Operation):
+    """Keep the pixels inside ``box``."""
+
+    box: Box
+
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+        return cut(image, self.box)
+
+    def size_after(self, size: Size) -> Size:
+        """The box's size."""
+        return self.box.height, self.box.width
+
+
+@dataclass(frozen=True)
+class ResizedCrop(Operation):
+    """Keep the pixels inside ``box`` and resize them to a square of ``side`` pixels."""
+
+    box: Box
+    side: int
+    interpolation: str
+
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+        return resize(cut(image, self.box), (self.side, self.side), self.interpolation)
+
+    def size_after(self, size: Size) -> Size:
+        """The square's size."""
+        return self.side, self.side
+
+
+@dataclass(frozen=True)
+class Jitter(Operation):
+    """`colour_jitter` by these factors, in this order."""
+
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+    order: tuple[str, ...]
+
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+        return colour_jitter(image, self.brightness, self.contrast, self.saturation, self.hue, self.order)
+
+
+@dataclass(frozen=True)
+class Grayscale(Operation):
+    """Three equal channels."""
+
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+        return grayscale(image)
+
+
+@dataclass(frozen=True)
+class Hole(Operation):
+    """Fill ``box`` with ``level`` in every channel."""
+
+    box: Box
+    level: int = 128
+
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+        holed = image.copy()
+        box = self.box
+        holed[box.top : box.top + box.height, box.left : box.left + box.width] = self.level
+        return holed
+
+
+@dataclass(frozen=True)
+class Noise(Operation):
+    """`gaussian_noise` of standard deviation ``std`` grey levels; its field is drawn when it is applied."""
+
+    std: float
+
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+        return gaussian_noise(image, self.std, rng)
+
+
+@dataclass(frozen=True)
+class Blur(Operation):
+    """`gaussian_blur` of ``sigma`` pixels."""
+
+    sigma: float
+
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+        return gaussian_blur(image, self.sigma)
+
+
+@dataclass(frozen=True)
+class Jpeg(Operation):
+    """`jpeg_round_trip` at ``quality`` with ``codec``."""
+
+    quality: int
+    codec: str
+
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+        return jpeg_round_trip(image, self.quality, self.codec)
