@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from aigenbench.evaluation.metrics import METRICS, Curve, Group, compute
+from aigenbench.evaluation.group import Curve, Group
+from aigenbench.evaluation.metrics import METRICS, compute
 
 
 @st.composite
@@ -34,7 +35,7 @@ def near(ours: float | None, theirs: float) -> None:
         assert ours == pytest.approx(theirs, abs=1e-12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(scored(), st.sampled_from([0.0, 0.2, 0.5, 1.0]))
 def test_every_metric_equals_scikit_learn(case: tuple[np.ndarray, np.ndarray], threshold: float) -> None:
     scores, labels = case
@@ -103,3 +104,66 @@ def test_counts_stay_exact_at_benchmark_size() -> None:
     group = Group.of(np.linspace(1, 0, 2 * n), fakes)
     assert compute(group)["auroc"] == 1.0
     assert Curve.of_sorted(np.zeros(2 * n), fakes).tps.tolist() == [n]
+
+
+@settings(max_examples=100, deadline=None)
+@given(scored())
+def test_operating_points_equal_their_definitions(case: tuple[np.ndarray, np.ndarray]) -> None:
+    scores, labels = case
+    ours = of(scores, labels)
+    if not 0 < labels.sum() < len(labels):
+        assert ours["eer"] is None
+        assert ours["tpr_at_fpr_5"] is None
+        return
+    fpr, tpr, _ = sk.roc_curve(labels, scores, drop_intermediate=False)
+    for limit in (1, 5, 10):
+        assert ours[f"tpr_at_fpr_{limit}"] == pytest.approx(tpr[fpr <= limit / 100].max())
+    eer = ours["eer"]
+    assert eer is not None
+    # the polyline through the ROC points passes through (eer, 1 - eer)
+    distances = [
+        abs((1 - eer - tpr[i]) * (fpr[i + 1] - fpr[i]) - (eer - fpr[i]) * (tpr[i + 1] - tpr[i]))
+        for i in range(len(fpr) - 1)
+        if fpr[i] - 1e-12 <= eer <= fpr[i + 1] + 1e-12 and tpr[i] - 1e-12 <= 1 - eer <= tpr[i + 1] + 1e-12
+    ]
+    assert min(distances) < 1e-12
+
+
+@settings(max_examples=100, deadline=None)
+@given(scored())
+def test_best_f1_is_reached_at_its_threshold(case: tuple[np.ndarray, np.ndarray]) -> None:
+    scores, labels = case
+    ours = of(scores, labels)
+    if not labels.any():
+        assert ours["best_f1"] is None
+        return
+    everything = [sk.f1_score(labels, scores >= t) for t in np.unique(scores)]
+    assert ours["best_f1"] == pytest.approx(max(everything))
+    assert of(scores, labels, ours["best_f1_threshold"])["f1"] == ours["best_f1"]  # type: ignore[arg-type]
+
+
+@settings(max_examples=100, deadline=None)
+@given(scored(), st.randoms(use_true_random=False))
+def test_probability_metrics_equal_their_definitions(case: tuple[np.ndarray, np.ndarray], order: object) -> None:
+    scores, labels = case
+    ours = of(scores, labels)
+    assert ours["brier"] == pytest.approx(np.mean((scores - labels) ** 2))
+    eps = np.finfo(np.float64).eps
+    assert ours["nll"] == pytest.approx(sk.log_loss(labels, np.clip(scores, eps, 1 - eps), labels=[0, 1]), abs=1e-9)
+    n = len(scores)
+    bins: dict[int, list[int]] = {}
+    for i, score in enumerate(scores):
+        above, ties = np.sum(scores > score), np.sum(scores == score)
+        bins.setdefault(int((above + ties / 2) / n * 15), []).append(i)
+    expected = sum(abs(sum(scores[rows] - labels[rows])) for rows in map(np.array, bins.values())) / n
+    assert ours["ece"] == pytest.approx(expected, abs=1e-12)
+    shuffled = np.arange(n)
+    order.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert of(scores[shuffled], labels[shuffled])["ece"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_bins_follow_scores_where_logits_rank_otherwise() -> None:
+    scores = np.array([0.9, 0.1, 0.5, 0.7])
+    mixed = Group.of(scores, np.array([1, 0, 0, 1]), logits=np.array([0.0, 1.0, 2.0, 3.0]))
+    plain = Group.of(scores, np.array([1, 0, 0, 1]))
+    assert compute(mixed, ("ece",)) == compute(plain, ("ece",))

@@ -97,7 +97,7 @@ DEFECTS = {
         "1 of fused_scores are not in 0..1, such as nan in row 3",
     ),
     "infinite score": (lambda p: _with(p, "fused_scores", 3, np.inf), "not in 0..1, such as inf"),
-    "NaN logit": (lambda p: _with(p, "fused_logits", 0, np.nan), "1 of fused_logits are not numbers"),
+    "NaN logit": (lambda p: _with(p, "fused_logits", 0, np.nan), "1 of fused_logits are not finite"),
     "doubled image": (lambda p: _with(p, "fused_identifiers", 1, p.fused_identifiers[0]), "more than once in fused_id"),
     "foreign image": (lambda p: _with(p, "fused_identifiers", 1, 10**9), "have no score, such as"),
     "missing image": (

@@ -11,7 +11,8 @@ from evaluation_made_up import WINDOWS, made_up, without_additions, write_experi
 
 from aigenbench.errors import InputError
 from aigenbench.evaluation.experiment import load_experiment
-from aigenbench.evaluation.metrics import METRICS, Group, compute
+from aigenbench.evaluation.group import Group
+from aigenbench.evaluation.metrics import METRICS, compute
 from aigenbench.evaluation.periods import ALL_PERIODS, evaluate
 from aigenbench.evaluation.predictions import save_predictions
 from aigenbench.evaluation.score import score_experiment

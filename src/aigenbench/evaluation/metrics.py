@@ -7,109 +7,15 @@ score as fake where it is strictly greater than the threshold (protocol section 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+from aigenbench.evaluation.fuse import log_sigmoid
+from aigenbench.evaluation.group import Group
 
 NAN = float("nan")
 CALIBRATION_BINS = 15
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Counts at every distinct score, from the highest down.
-
-    Attributes:
-        thresholds: distinct scores, descending, (t,).
-        tps: fakes scored at least ``thresholds``, int64 (t,).
-        fps: reals scored at least ``thresholds``, int64 (t,).
-    """
-
-    thresholds: NDArray[np.float64]
-    tps: NDArray[np.int64]
-    fps: NDArray[np.int64]
-
-    @staticmethod
-    def of_sorted(values: NDArray[np.floating], fakes: NDArray[np.bool_]) -> Curve:
-        """The curve of ``values`` that stand in descending order, (n,), with n > 0."""
-        last_of_tie = np.append(np.flatnonzero(values[1:] != values[:-1]), len(values) - 1)
-        tps = np.cumsum(fakes, dtype=np.int64)[last_of_tie]
-        return Curve(values[last_of_tie], tps, last_of_tie + 1 - tps)
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Scored images that are judged together: what every metric is a function of.
-
-    Attributes:
-        scores: probabilities of being fake, (n,).
-        fakes: bool (n,).
-        ranks: what images are ranked by, in descending order, (n,): logits where known, else scores.
-        threshold: decision threshold on ``scores``.
-    """
-
-    scores: NDArray[np.floating]
-    fakes: NDArray[np.bool_]
-    ranks: NDArray[np.floating]
-    threshold: float = 0.5
-
-    @staticmethod
-    def of(scores: ArrayLike, labels: ArrayLike, logits: ArrayLike | None = None, threshold: float = 0.5) -> Group:
-        """Make a group of images in any order.
-
-        Args:
-            scores: (n,) in 0..1.
-            labels: (n,), 0 real, 1 fake.
-            logits: (n,) or None.
-            threshold: see the class.
-        """
-        scores = np.asarray(scores)
-        ranks = scores if logits is None else np.asarray(logits)
-        order = np.argsort(-ranks, kind="stable")
-        return Group(scores[order], np.asarray(labels)[order] == 1, ranks[order], threshold)
-
-    def take(self, mask: NDArray[np.bool_]) -> Group:
-        """The images where ``mask`` (n,) is true; nothing is sorted again."""
-        return Group(self.scores[mask], self.fakes[mask], self.ranks[mask], self.threshold)
-
-    @cached_property
-    def n_fakes(self) -> int:
-        """Number of fakes."""
-        return int(np.count_nonzero(self.fakes))
-
-    @cached_property
-    def n_reals(self) -> int:
-        """Number of reals."""
-        return len(self.fakes) - self.n_fakes
-
-    @cached_property
-    def both_classes(self) -> bool:
-        """Whether there is a real and a fake."""
-        return self.n_fakes > 0 and self.n_reals > 0
-
-    @cached_property
-    def curve(self) -> Curve:
-        """Counts at every distinct rank."""
-        return Curve.of_sorted(self.ranks, self.fakes)
-
-    @cached_property
-    def score_curve(self) -> Curve:
-        """Counts at every distinct score: coarser than ``curve`` where scores round to the same number."""
-        if self.ranks is self.scores:
-            return self.curve
-        order = np.argsort(-self.scores, kind="stable")
-        return Curve.of_sorted(self.scores[order], self.fakes[order])
-
-    @cached_property
-    def confusion(self) -> tuple[int, int, int, int]:
-        """(tp, fp, tn, fn) at the threshold."""
-        called_fake = self.scores > self.threshold
-        tp = int(np.count_nonzero(called_fake & self.fakes))
-        fp = int(np.count_nonzero(called_fake)) - tp
-        return tp, fp, self.n_reals - fp, self.n_fakes - tp
-
 
 Metric = Callable[[Group], float]
 METRICS: dict[str, Metric] = {}
@@ -197,6 +103,113 @@ def f1(group: Group) -> float:
     """Harmonic mean of precision and recall."""
     tp, fp, _, fn = group.confusion
     return _ratio(2 * tp, 2 * tp + fp + fn)
+
+
+@metric("best_f1")
+def best_f1(group: Group) -> float:
+    """The highest F1 that any threshold reaches."""
+    return _best_f1(group)[0]
+
+
+@metric("best_f1_threshold")
+def best_f1_threshold(group: Group) -> float:
+    """The highest threshold that reaches the best F1: scores strictly above it are fake."""
+    return _best_f1(group)[1]
+
+
+@metric("eer")
+def eer(group: Group) -> float:
+    """Equal error rate: where the ROC polyline meets false positive rate = false negative rate."""
+    if not group.both_classes:
+        return NAN
+    fpr = np.append(0, group.curve.fps) / group.n_reals
+    fnr = 1 - np.append(0, group.curve.tps) / group.n_fakes
+    after = int(np.argmax(fpr >= fnr))
+    rise, fall = fpr[after] - fpr[after - 1], fnr[after - 1] - fnr[after]
+    step = (fnr[after - 1] - fpr[after - 1]) / (rise + fall)
+    return float(fpr[after - 1] + step * rise)
+
+
+def tpr_at_fpr(group: Group, limit: float) -> float:
+    """The highest recall of a threshold whose false positive rate is at most ``limit``."""
+    if not group.both_classes:
+        return NAN
+    allowed = group.curve.fps <= limit * group.n_reals
+    return float(np.max(group.curve.tps, where=allowed, initial=0)) / group.n_fakes
+
+
+@metric("tpr_at_fpr_1")
+def tpr_at_fpr_1(group: Group) -> float:
+    """Recall at a false positive rate of at most 1 %."""
+    return tpr_at_fpr(group, 0.01)
+
+
+@metric("tpr_at_fpr_5")
+def tpr_at_fpr_5(group: Group) -> float:
+    """Recall at a false positive rate of at most 5 %."""
+    return tpr_at_fpr(group, 0.05)
+
+
+@metric("tpr_at_fpr_10")
+def tpr_at_fpr_10(group: Group) -> float:
+    """Recall at a false positive rate of at most 10 %."""
+    return tpr_at_fpr(group, 0.10)
+
+
+@metric("ece")
+def ece(group: Group) -> float:
+    """Expected calibration error of the probability of being fake, in 15 bins of equal mass."""
+    bins, counts = mass_bins(group)
+    if not len(counts):
+        return NAN
+    expected = np.bincount(bins, group.scores.astype(np.float64), len(counts))
+    observed = np.bincount(bins, group.fakes, len(counts))
+    return float(np.abs(expected - observed).sum()) / len(group.fakes)
+
+
+@metric("brier")
+def brier(group: Group) -> float:
+    """Mean squared distance between probability and label."""
+    return float(np.mean((group.scores.astype(np.float64) - group.fakes) ** 2)) if len(group.fakes) else NAN
+
+
+@metric("nll")
+def nll(group: Group) -> float:
+    """Mean negative log-likelihood in nats, from the logits where they are known."""
+    if not len(group.fakes):
+        return NAN
+    return -float(np.mean(log_sigmoid(np.where(group.fakes, group.logits, -group.logits))))
+
+
+def mass_bins(group: Group, n_bins: int = CALIBRATION_BINS) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cut a group into bins of equal mass by score, equal scores together.
+
+    Returns:
+        The bin of every row, int64 (n,), 0 holding the highest scores; and the size of each bin, (n_bins,).
+    """
+    n = len(group.fakes)
+    if n == 0:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    scores = group.scores
+    ordered = scores if bool((scores[1:] <= scores[:-1]).all()) else np.sort(scores)[::-1]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    sizes = np.diff(starts, append=n)
+    bins_of_ties = ((2 * starts + sizes) * n_bins // (2 * n)).astype(np.int64)
+    if ordered is scores:
+        bins = np.repeat(bins_of_ties, sizes)
+    else:
+        bins = bins_of_ties[np.searchsorted(-ordered[starts], -scores)]
+    return bins, np.bincount(bins, minlength=n_bins)
+
+
+def _best_f1(group: Group) -> tuple[float, float]:
+    if not group.n_fakes:
+        return NAN, NAN
+    curve = group.score_curve
+    values = 2 * curve.tps / (curve.tps + curve.fps + group.n_fakes)
+    best = int(np.argmax(values))
+    # strictly greater than the next number below a score means: at least that score
+    return float(values[best]), float(np.nextafter(np.float64(curve.thresholds[best]), -np.inf))
 
 
 @metric("tp")

@@ -91,9 +91,9 @@ def _check_values(p: Predictions, where: str) -> None:
         values = getattr(p, name)
         if values is None:
             continue
-        broken = np.isnan(values) if name.endswith("logits") else ~((values >= 0) & (values <= 1))
+        broken = ~np.isfinite(values) if name.endswith("logits") else ~((values >= 0) & (values <= 1))
         if broken.any():
             row = int(np.flatnonzero(broken)[0])
-            wanted = "numbers" if name.endswith("logits") else "in 0..1"
+            wanted = "finite" if name.endswith("logits") else "in 0..1"
             found = f"{values[row]} in row {row}"
             raise _bad(where, f"{int(broken.sum())} of {name} are not {wanted}, such as {found}")

@@ -1,0 +1,72 @@
+"""The pairs of a fake and a real that are drawn together when images are resampled."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aigenbench.errors import InputError
+from aigenbench.evaluation.predictions import Predictions
+from aigenbench.protocol.pairing import PAIRING_SEED
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of images, sorted by generator.
+
+    Attributes:
+        of_row: the pair of every ``fused_*`` row, int64 (n,).
+        strata: generator id of every pair, rising, int64 (n / 2,).
+    """
+
+    of_row: NDArray[np.int64]
+    strata: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.strata)
+
+
+def pair_up(p: Predictions) -> Pairs:
+    """Find the pairs of an evaluation set.
+
+    The protocol's own pairing (section 4) where it explains the file's; otherwise each generator's fakes and
+    the reals counted with it are paired in evaluation order.
+
+    Raises:
+        InputError: if a generator has another number of fakes than of paired reals.
+    """
+    pairing = p.paired_generators()
+    fakes = np.flatnonzero(p.fused_labels == 1)
+    reals = _protocol_order(np.flatnonzero(p.fused_labels == 0))
+    of_fakes = p.fused_generator_ids[fakes]
+    if not np.array_equal(pairing[reals], of_fakes):
+        _check_counts(p, of_fakes, pairing[reals])
+        fakes = fakes[np.argsort(of_fakes, kind="stable")]
+        reals = np.sort(reals)
+        reals = reals[np.argsort(pairing[reals], kind="stable")]
+    by_generator = np.argsort(p.fused_generator_ids[fakes], kind="stable")
+    fakes, reals = fakes[by_generator], reals[by_generator]
+    of_row = np.empty(len(p), dtype=np.int64)
+    of_row[fakes] = of_row[reals] = np.arange(len(fakes))
+    return Pairs(of_row, p.fused_generator_ids[fakes])
+
+
+def _protocol_order(reals: NDArray[np.intp]) -> NDArray[np.intp]:
+    shuffled = reals.tolist()
+    random.Random(PAIRING_SEED).shuffle(shuffled)
+    return np.array(shuffled, dtype=np.intp)
+
+
+def _check_counts(p: Predictions, of_fakes: NDArray[np.int64], of_reals: NDArray[np.int64]) -> None:
+    n = len(p.generator_id_to_name)
+    fakes, reals = np.bincount(of_fakes, minlength=n), np.bincount(of_reals, minlength=n)
+    unequal = np.flatnonzero(fakes != reals)
+    if len(unequal):
+        g = int(unequal[0])
+        raise InputError(
+            f"generator {p.generator_id_to_name[g]!r} has {fakes[g]} fakes and {reals[g]} paired reals; "
+            "intervals draw images in pairs and need equal numbers"
+        )
