@@ -26,7 +26,7 @@ class Preprocessing:
     Attributes:
         mean: One value a channel (R, G, B), in units of [0, 1].
         std: One positive value a channel, likewise.
-        input_size: (height, width) in pixels that the backbone was trained at.
+        input_size: (height, width) in pixels that the backbone's authors use it at.
         interpolation: How the backbone's authors resize; one of ``INTERPOLATIONS``.
 
     Raises:

@@ -23,6 +23,9 @@ ModelFactory = Callable[..., "nn.Module | None"]
 
 #: The built-in sources in the order in which a bare name is offered to them: one line each.
 BUILT_IN = {
+    "openai": "aigenbench.models.openai_clip:OpenAIClip",
+    "openclip": "aigenbench.models.openclip:OpenClip",
+    "dinov2": "aigenbench.models.dinov2:DinoV2",
     "torchvision": "aigenbench.models.torchvision_zoo:Torchvision",
     "timm": "aigenbench.models.timm_zoo:Timm",
 }

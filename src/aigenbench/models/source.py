@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import nn
@@ -21,6 +21,8 @@ from aigenbench.models.reading import StateDict, read_weights
 from aigenbench.models.weights import RemoteFile, locate
 
 logger = logging.getLogger(__name__)
+
+BackboneT = TypeVar("BackboneT", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Source(ABC):
             path = Path(weights) if weights else locate(f"{self.name}/{name}", card.weights, weights_dir)
             state = read_weights(path, card.weights, trusted=trusted and weights is not None)
             logger.info("weights of %s/%s come from %s", self.name, name, path)
-            with load_errors(f"{self.name}/{name}", path):
+            with load_errors(f"{self.name}/{card.name}", path):
                 backbone = self.backbone(card, state, **model_args)
         else:
             backbone = self.backbone(card, None, **model_args)
@@ -108,7 +110,7 @@ class Source(ABC):
             frozen,
             head_std=self.head_std,
             preprocessing=self.preprocessing(card, backbone),
-            name=f"{self.name}/{name}",
+            name=f"{self.name}/{card.name}",
         )
 
     def preprocessing(self, card: Card, backbone: nn.Module) -> Preprocessing:
@@ -157,17 +159,29 @@ def _first_keys(label: str, keys: Sequence[str]) -> str:
     return f"{label} {', '.join(keys[:3])}{more}"
 
 
-def load_fitting(module: nn.Module, state: StateDict) -> None:
-    """Load ``state`` strictly, in float32.
+def float_state(state: StateDict) -> StateDict:
+    """The same tensors, those of floating point in float32 (OpenAI publishes float16)."""
+    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def built_with(state: StateDict | None, build: Callable[[], BackboneT]) -> BackboneT:
+    """``build()`` with ``state`` loaded strictly, or as it is where ``state`` is None.
 
     Raises:
-        RuntimeError: It does not fit (``load_errors`` makes one line of it).
+        RuntimeError: ``state`` does not fit (``load_errors`` makes one line of it).
     """
-    floats = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
-    module.load_state_dict(floats, strict=True)
+    if state is None:
+        return build()
+    # initialising weights that are replaced at once would take seconds
+    module = on_meta(build)
+    module.load_state_dict(float_state(state), strict=True, assign=True)
+    if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
+        module = build()  # it has buffers that no state dict holds
+        module.load_state_dict(float_state(state), strict=True)
+    return module
 
 
-def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
+def on_meta(build: Callable[[], BackboneT]) -> BackboneT:
     """Build without memory and initialisation; on the CPU where the constructor reads tensors' values."""
     try:
         with torch.device("meta"):

@@ -13,24 +13,61 @@ from aigenbench.models.reading import StateDict
 from aigenbench.models.source import Card, Source
 from aigenbench.models.weights import RemoteFile
 
+#: Short names of our own for the backbones whose frozen features are strongest today.
+SHORT_NAMES = {
+    "dinov3_vits16": "vit_small_patch16_dinov3.lvd1689m",
+    "dinov3_vits16plus": "vit_small_plus_patch16_dinov3.lvd1689m",
+    "dinov3_vitb16": "vit_base_patch16_dinov3.lvd1689m",
+    "dinov3_vitl16": "vit_large_patch16_dinov3.lvd1689m",
+    "dinov3_vith16plus": "vit_huge_plus_patch16_dinov3.lvd1689m",
+    "dinov3_vit7b16": "vit_7b_patch16_dinov3.lvd1689m",
+    "dinov3_convnext_tiny": "convnext_tiny.dinov3_lvd1689m",
+    "dinov3_convnext_small": "convnext_small.dinov3_lvd1689m",
+    "dinov3_convnext_base": "convnext_base.dinov3_lvd1689m",
+    "dinov3_convnext_large": "convnext_large.dinov3_lvd1689m",
+    "pe_core_t16_384": "vit_pe_core_tiny_patch16_384.fb",
+    "pe_core_s16_384": "vit_pe_core_small_patch16_384.fb",
+    "pe_core_b16": "vit_pe_core_base_patch16_224.fb",
+    "pe_core_l14_336": "vit_pe_core_large_patch14_336.fb",
+    "pe_core_g14_448": "vit_pe_core_gigantic_patch14_448.fb",
+    "siglip2_b16": "vit_base_patch16_siglip_224.v2_webli",
+    "siglip2_b16_256": "vit_base_patch16_siglip_256.v2_webli",
+    "siglip2_b16_384": "vit_base_patch16_siglip_384.v2_webli",
+    "siglip2_l16_256": "vit_large_patch16_siglip_256.v2_webli",
+    "siglip2_l16_384": "vit_large_patch16_siglip_384.v2_webli",
+    "siglip2_so400m14": "vit_so400m_patch14_siglip_224.v2_webli",
+    "siglip2_so400m14_378": "vit_so400m_patch14_siglip_378.v2_webli",
+    "siglip2_so400m16_256": "vit_so400m_patch16_siglip_256.v2_webli",
+    "siglip2_g16_256": "vit_giantopt_patch16_siglip_256.v2_webli",
+    "siglip2_g16_384": "vit_giantopt_patch16_siglip_384.v2_webli",
+    # of the weights at 224, the huge ones alone were trained with QuickGELU
+    "metaclip2_h14": "vit_huge_patch14_clip_quickgelu_224.metaclip2_worldwide",
+    "metaclip2_h14_378": "vit_huge_patch14_clip_378.metaclip2_worldwide",
+    "metaclip2_g14": "vit_gigantic_patch14_clip_224.metaclip2_worldwide",
+    "metaclip2_g14_378": "vit_gigantic_patch14_clip_378.metaclip2_worldwide",
+}
+
 
 class Timm(Source):
-    """Any name that ``timm.list_models()`` or ``timm.list_pretrained()`` gives; features are its pooled ones."""
+    """What ``timm.list_models()`` and ``timm.list_pretrained()`` give, and ``SHORT_NAMES``.
+
+    The features are the pooled ones, before any classifier. Arguments are those of ``timm.create_model``
+    (``img_size``, ``dynamic_img_size``, ``drop_path_rate`` ...).
+    """
 
     name = "timm"
 
     def names(self) -> Sequence[str]:
-        """Architectures, then architectures with their tags of weights."""
+        """Our short names, then architectures, then architectures with their tags of weights."""
         import timm
 
-        architectures = timm.list_models()
-        tagged = set(timm.list_models(pretrained=True, include_tags=True)) - set(architectures)
-        return [*architectures, *sorted(tagged)]
+        return [*SHORT_NAMES, *timm.list_models(), *timm.list_pretrained()]
 
     def card(self, name: str) -> Card | None:
         """Timm's own data and weights record (``pretrained_cfg``) of the model."""
         import timm
 
+        name = SHORT_NAMES.get(name, name)
         if not timm.is_model(name.split(".", 1)[0]):
             return None
         try:
@@ -53,6 +90,8 @@ class Timm(Source):
         import timm
 
         overlay = {"state_dict": state, "custom_load": False} if state is not None else None
+        if "img_size" in model_args and isinstance(model_args["img_size"], list):
+            model_args["img_size"] = tuple(model_args["img_size"])
         try:
             # with the published number of classes, so that the weights load strictly
             network = timm.create_model(
@@ -63,15 +102,16 @@ class Timm(Source):
         for record in (network.pretrained_cfg, network.default_cfg):
             record.pop("state_dict", None)  # a second copy of the weights
         network.reset_classifier(0)
-        return _Pooled(network)
+        return _Pooled(network, model_args.get("img_size"))
 
 
 class _Pooled(nn.Module):
     """A timm network without classifier; its forward pass gives the pooled features."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, image_size: int | tuple[int, int] | None = None) -> None:
         super().__init__()
         self.network = network
+        self.input_size = (image_size, image_size) if isinstance(image_size, int) else image_size
         width: Any = getattr(network, "head_hidden_size", None) or network.num_features
         self.num_features = int(width)
 
