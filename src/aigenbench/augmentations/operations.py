@@ -23,7 +23,7 @@ def gaussian_blur(image: Image, sigma: float) -> Image:
     The border pixel itself is not repeated. The result is within half a level of the real-valued one: OpenCV's own
     Gaussian blur rounds the kernel to 8 bits, a separable filter with a kernel of its own does not.
     """
-    if sigma <= 0:
+    if sigma < 0.25:  # the four neighbours then weigh at most 4 exp(-8): less than half a level in all
         return image
     reach = np.arange(-ceil(3 * sigma), ceil(3 * sigma) + 1)
     kernel = np.exp(-0.5 * np.square(reach / sigma))
