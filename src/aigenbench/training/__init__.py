@@ -1,0 +1,24 @@
+"""Training and evaluating a detector, window by window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PLACES = {
+    "BaseDeepfakeDetectionModel": "detector",
+    "SoftTrainAugmentationsModel": "detector",
+    "EvaluationOutput": "detector",
+    "DeepFakePredictionsDump": "compatibility",
+    "MetricsManager": "compatibility",
+    "MetricsManagerSlidingWindow": "compatibility",
+}
+__all__ = list(_PLACES)
+
+
+def __getattr__(name: str) -> Any:
+    # lazily: torch and Lightning take seconds to import
+    if name in _PLACES:
+        import importlib
+
+        return getattr(importlib.import_module(f"aigenbench.training.{_PLACES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,227 @@
+"""Checkpoints: tensors and primitives only, written whole, loaded with ``weights_only=True``."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import pickle
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aigenbench.errors import InputError
+from aigenbench.files import whole_file
+from aigenbench.training.detector import BaseDeepfakeDetectionModel
+from aigenbench.training.state import SavedCheckpoint, WindowState, write_state
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_SCHEMA = 1
+FINAL_FILE = "final.ckpt"
+KEPT = 2
+"""Resumable checkpoints kept while a window is being trained: the newest, and one to fall back on."""
+
+
+def detector_record(detector: BaseDeepfakeDetectionModel) -> dict[str, Any]:
+    """Weights of a detector with what is needed to use them: tensors and primitives."""
+    return {
+        "schema": CHECKPOINT_SCHEMA,
+        "model_name": detector.model_name,
+        "training_task": detector.training_task,
+        "preprocessing": detector.preprocessing.to_dict(),
+        "input_size": list(detector.input_size),
+        "backbone": backbone_reference(detector),
+        "state_dict": {name: tensor.detach().cpu() for name, tensor in detector.state_dict().items()},
+    }
+
+
+def backbone_reference(detector: BaseDeepfakeDetectionModel) -> dict[str, str] | None:
+    """Name and hash of a probe's frozen backbone, which the checkpoint leaves out; None for other detectors."""
+    return getattr(detector.model, "backbone_reference", None)
+
+
+def save(path: Path, record: Mapping[str, Any]) -> SavedCheckpoint:
+    """Write a checkpoint, whole or not at all."""
+    with whole_file(path) as temporary:
+        torch.save(dict(record), temporary)
+        digest = sha256(temporary)
+    return SavedCheckpoint(path.name, digest)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, hex."""
+    with path.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Raises:
+        InputError: there is none, it is damaged, or it holds anything but tensors and primitives.
+    """
+    if not path.is_file():
+        raise InputError(f"no checkpoint {path}")
+    try:
+        record = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path} holds more than tensors and plain values (it could run code), or is no checkpoint; refused"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is damaged or no checkpoint: {str(error).splitlines()[0][:200]}") from error
+    if not isinstance(record, dict):
+        raise InputError(f"{path} holds a {type(record).__name__}, expected a checkpoint")
+    return record
+
+
+def load_detector(detector: BaseDeepfakeDetectionModel, path: Path) -> None:
+    """Load a checkpoint's weights into a detector.
+
+    Args:
+        detector: takes the weights.
+        path: a checkpoint of ours or Lightning's, or a plain state dict.
+
+    Raises:
+        InputError: the file is no checkpoint, or of another model; the first missing and unexpected keys are told.
+    """
+    load_record(detector, load(path), path)
+
+
+def load_record(detector: BaseDeepfakeDetectionModel, record: Mapping[str, Any], path: Path) -> None:
+    """As ``load_detector``, from what ``load`` returned."""
+    weights = record.get("state_dict", record)
+    if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise InputError(f"{path} holds no weights: expected a checkpoint or a state dict")
+    own = detector.state_dict()
+    if not any(name in own for name in weights) and any(f"model.{name}" in own for name in weights):
+        weights = {f"model.{name}": tensor for name, tensor in weights.items()}
+    missing = [name for name in own if name not in weights]
+    unexpected = [name for name in weights if name not in own]
+    # a probe's head fits the head of a detector that is to be tuned, and the other way round
+    heads = [name for name in own if name not in missing]
+    if missing and heads and _is_probe_record(record) and not unexpected:
+        logger.info("%s is a probe's: its head is loaded, the backbone keeps its own weights", path)
+        missing = []
+    if unexpected and not missing and backbone_reference(detector) is not None:
+        raise InputError(f"{path} holds a tuned backbone, {detector.model_name} a frozen one; use the _tune model")
+    if missing or unexpected:
+        raise InputError(
+            f"{path} is of another model than {detector.model_name}: missing {_first(missing)}, "
+            f"unexpected {_first(unexpected)}"
+        )
+    _check_shapes(own, weights, path)
+    _check_backbone(detector, record, path)
+    detector.load_state_dict(dict(weights), strict=False)
+
+
+def _is_probe_record(record: Mapping[str, Any]) -> bool:
+    return bool(record.get("backbone"))
+
+
+def _check_shapes(own: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    for name, tensor in weights.items():
+        if tensor.shape != own[name].shape:
+            raise InputError(
+                f"{path} is of another model: {name} has shape {tuple(tensor.shape)}, expected {tuple(own[name].shape)}"
+            )
+
+
+def _check_backbone(detector: BaseDeepfakeDetectionModel, record: Mapping[str, Any], path: Path) -> None:
+    stored, own = record.get("backbone"), backbone_reference(detector)
+    if stored and own and stored["sha256"] != own["sha256"]:
+        raise InputError(
+            f"{path} holds the head of a probe on {stored['name']} with weights {stored['sha256'][:12]}; the backbone "
+            f"loaded is {own['name']} with weights {own['sha256'][:12]}: use the backbone's weights it was trained on"
+        )
+
+
+def _first(names: list[str], n: int = 3) -> str:
+    return (", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")) if names else "none"
+
+
+class WindowCheckpoints:
+    """The checkpoints of one window, and the record that names them."""
+
+    def __init__(self, folder: Path, state: WindowState | None) -> None:
+        self.folder = folder
+        self.state = state or WindowState()
+
+    def save_position(self, epochs: int, steps: int, record: Mapping[str, Any]) -> None:
+        """Write a resumable checkpoint after ``steps`` steps of the epoch under way, then name it in the record."""
+        name = f"epoch_{epochs:03d}_step_{steps:08d}.ckpt"
+        saved = save(self.folder / name, {**record, "epochs": epochs, "steps": steps})
+        older = tuple(s for s in self.state.checkpoints if s.file != name)
+        kept = (saved, *older)[:KEPT]
+        self._record(replace(self.state, epochs=epochs, steps=steps, checkpoints=kept))
+        self._remove([s for s in older if s not in kept])
+
+    def save_final(self, epochs: int, record: Mapping[str, Any]) -> None:
+        """Write the window's weights after its last epoch, then name them in the record."""
+        final = save(self.folder / FINAL_FILE, record)
+        self._record(replace(self.state, epochs=epochs, steps=0, final=final))
+
+    def evaluated(self, epochs: int, finished: bool) -> None:
+        """Record an evaluation; a finished window keeps its final weights alone."""
+        dropped = self.state.checkpoints if finished else ()
+        kept = () if finished else self.state.checkpoints
+        self._record(replace(self.state, evaluated=epochs, checkpoints=kept))
+        self._remove(dropped)
+
+    def resume(self) -> dict[str, Any] | None:
+        """The newest checkpoint that is whole; the record is set back to it where it is not the newest.
+
+        Returns:
+            The checkpoint's content, or None where the window starts anew.
+
+        Raises:
+            InputError: the window had checkpoints, and none can be read.
+        """
+        for i, saved in enumerate(self.state.checkpoints):
+            try:
+                record = self._verified(saved)
+            except InputError as error:
+                logger.warning("%s; falling back to the checkpoint before it", error)
+                continue
+            if i:
+                self._record(
+                    replace(
+                        self.state,
+                        epochs=record["epochs"],
+                        steps=record["steps"],
+                        evaluated=min(self.state.evaluated, record["epochs"]),
+                        checkpoints=self.state.checkpoints[i:],
+                    )
+                )
+            return record
+        if self.state.checkpoints:
+            raise InputError(f"no checkpoint in {self.folder} can be read; remove the folder to train the window again")
+        return None
+
+    def load_final(self) -> dict[str, Any]:
+        """The window's weights.
+
+        Raises:
+            InputError: they are missing or damaged.
+        """
+        assert self.state.final is not None, "asked for only where the window is trained"
+        return self._verified(self.state.final)
+
+    def _verified(self, saved: SavedCheckpoint) -> dict[str, Any]:
+        path = self.folder / saved.file
+        if not path.is_file():
+            raise InputError(f"{path} is missing")
+        if sha256(path) != saved.sha256:
+            raise InputError(f"{path} is damaged: its contents are not those that were written")
+        return load(path)
+
+    def _record(self, state: WindowState) -> None:
+        write_state(self.folder, state)
+        self.state = state
+
+    def _remove(self, saved: list[SavedCheckpoint] | tuple[SavedCheckpoint, ...]) -> None:
+        for checkpoint in saved:
+            (self.folder / checkpoint.file).unlink(missing_ok=True)

@@ -1,0 +1,145 @@
+"""From the batches of an evaluation to the predictions of a window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from aigenbench.data.plan import Plan
+from aigenbench.evaluation.fuse import fuse_logits, sigmoid
+from aigenbench.evaluation.predictions import Predictions
+from aigenbench.protocol.fingerprints import pairing_fingerprint
+from aigenbench.protocol.pairing import EvaluationSet
+from aigenbench.training.detector import BaseDeepfakeDetectionModel, EvaluationOutput, fusion_is_overridden
+from aigenbench.training.tasks import MulticlassTask
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+class OutputCollector(pl.Callback):
+    """Keeps what ``evaluation_step`` returns, as NumPy arrays, a row for every crop."""
+
+    def __init__(self) -> None:
+        self._batches: list[Arrays] = []
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any, **__: Any
+    ) -> None:
+        """Take a validation batch's output."""
+        assert isinstance(pl_module, BaseDeepfakeDetectionModel)
+        self._batches.append(_to_arrays(pl_module, EvaluationOutput(*outputs)))
+
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any, **__: Any
+    ) -> None:
+        """Take a test batch's output."""
+        self.on_validation_batch_end(trainer, pl_module, outputs)
+
+    def gathered(self) -> Arrays:
+        """The rows of all processes; every process gets them."""
+        mine = _concatenated(self._batches)
+        self._batches = []
+        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return mine
+        everyone: list[Any] = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(everyone, mine)
+        return _concatenated([arrays for arrays in everyone if arrays])
+
+
+def _to_arrays(detector: BaseDeepfakeDetectionModel, output: EvaluationOutput) -> Arrays:
+    task = detector.task
+    columns = {
+        "logits": task.fake_logits(output.predictions),
+        "labels": output.labels,
+        "generator_ids": output.generator_ids,
+        "identifiers": output.image_identifiers,
+        "losses": output.losses,
+    }
+    if isinstance(task, MulticlassTask):
+        columns["multiclass"] = task.class_probabilities(output.predictions)
+    return {name: column.detach().cpu().numpy() for name, column in columns.items()}
+
+
+def _concatenated(batches: list[Arrays]) -> Arrays:
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]} if batches else {}
+
+
+def make_predictions(
+    detector: BaseDeepfakeDetectionModel,
+    rows: Arrays,
+    chosen: EvaluationSet,
+    plan: Plan,
+    window: int,
+    protocol_fingerprint: str,
+) -> Predictions:
+    """Put gathered rows into evaluation order, fuse the crops of each image, and add the protocol's facts.
+
+    Args:
+        detector: says how scores are fused.
+        rows: what ``OutputCollector.gathered`` returned.
+        chosen: the images that were to be evaluated, in order.
+        plan: windows, timeline and benchmark type.
+        window: index of the window.
+        protocol_fingerprint: of the run.
+    """
+    position_of = np.full(int(chosen.ids.max()) + 1, -1, dtype=np.int64)
+    position_of[chosen.ids] = np.arange(len(chosen.ids))
+    positions = position_of[rows["identifiers"]]
+    order = np.argsort(positions, kind="stable")
+    crops = {name: column[order] for name, column in rows.items()}
+    positions = positions[order]
+    assert np.array_equal(np.unique(positions), np.arange(len(chosen.ids))), "each image is evaluated exactly once"
+    first = np.flatnonzero(np.diff(positions, prepend=-1))
+    fused_logits = _fused_logits(detector, crops["logits"], positions, first)
+    multiclass = crops.get("multiclass")
+    return Predictions(
+        fused_scores=sigmoid(fused_logits).astype(np.float32),
+        fused_logits=fused_logits.astype(np.float32),
+        fused_labels=crops["labels"][first],
+        fused_generator_ids=crops["generator_ids"][first],
+        fused_identifiers=crops["identifiers"][first],
+        fused_losses=_mean(crops["losses"], first).astype(np.float32),
+        crop_scores=sigmoid(crops["logits"]).astype(np.float32),
+        crop_logits=crops["logits"].astype(np.float32),
+        crop_labels=crops["labels"],
+        crop_generator_ids=crops["generator_ids"],
+        crop_identifiers=crops["identifiers"],
+        crop_losses=crops["losses"].astype(np.float32),
+        crop_to_image_index=positions,
+        identifier=chosen.ids,
+        pairing=chosen.pairing,
+        generator_id_to_name=plan.timeline.id_to_name,
+        windows_timeline=plan.windows,
+        fused_multiclass_predictions=None if multiclass is None else _mean(multiclass, first).astype(np.float32),
+        crop_multiclass_predictions=multiclass,
+        window=window,
+        benchmark_type=plan.benchmark_type,
+        protocol_fingerprint=protocol_fingerprint,
+        pairing_fingerprint=pairing_fingerprint(chosen.ids, chosen.pairing),
+    )
+
+
+def _mean(values: npt.NDArray[Any], first: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Mean of each image's rows, in float64; rows of an image stand together from ``first`` on."""
+    counts = np.diff(first, append=len(values)).reshape(-1, *[1] * (values.ndim - 1))
+    return np.add.reduceat(values.astype(np.float64), first, axis=0) / counts
+
+
+def _fused_logits(
+    detector: BaseDeepfakeDetectionModel,
+    logits: npt.NDArray[Any],
+    positions: npt.NDArray[np.int64],
+    first: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float64]:
+    if not fusion_is_overridden(detector):
+        return fuse_logits(logits, positions)
+    scores = torch.from_numpy(sigmoid(logits))
+    parts = torch.tensor_split(scores, torch.from_numpy(first[1:].copy()))
+    # a fusion of one's own may give exactly 0 or 1, whose logit is infinite: kept within float64's nearest
+    fused = np.array([float(detector.scores_fusion(part)) for part in parts])
+    fused = np.clip(fused, np.finfo(np.float64).tiny, 1 - np.finfo(np.float64).epsneg)
+    return np.log(fused) - np.log1p(-fused)

@@ -1,0 +1,302 @@
+"""The detector: what is trained and evaluated, and the hooks to change either."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from aigenbench.augmentations import BaselineTraining, EvaluationCrops, SoftTraining, StochasticTraining
+from aigenbench.data.dataset import Batch
+from aigenbench.data.transforms import Augmentation, from_foreign
+from aigenbench.errors import InputError, nearest
+from aigenbench.models import Preprocessing, build_model, preprocessing_of
+from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD
+from aigenbench.protocol.timeline import PUBLISHED
+from aigenbench.training.tasks import BinaryTask, MulticlassTask, Task, check_task
+
+OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
+MetricFunction = Callable[..., Any]
+PUBLISHED_CLASSES = len(PUBLISHED.id_to_name)
+SCHEDULERS = ("OneCycleLR",)
+STAGES = {"validate": "val", "test": "test", "predict": "predict"}
+
+
+class EvaluationOutput(NamedTuple):
+    """What ``evaluation_step`` returns, a row for every crop.
+
+    Attributes:
+        predictions: the model's outputs (logits, not probabilities): float (n, 1), (n,) or (n, n_classes).
+        labels: 0 real, 1 fake; int64 (n,).
+        generator_ids: int64 (n,).
+        image_identifiers: row number in the split; int64 (n,). Crops of one image stand together.
+        losses: float (n,).
+    """
+
+    predictions: Tensor
+    labels: Tensor
+    generator_ids: Tensor
+    image_identifiers: Tensor
+    losses: Tensor
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a run stands; the windows loop sets it before every training and evaluation.
+
+    Attributes:
+        window: index of the window.
+        epoch: epoch within the window.
+        total_steps: optimizer steps of the whole window.
+        n_classes: real and every generator of the timeline.
+        seen_generator_ids: ids of the generators trained on up to this window.
+    """
+
+    window: int = 0
+    epoch: int = 0
+    total_steps: int = 1
+    n_classes: int = 0
+    seen_generator_ids: tuple[int, ...] = ()
+
+
+def _sgd(parameters: Iterable[Any]) -> Optimizer:
+    """The benchmark's default (protocol section 6)."""
+    return torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, weight_decay=1e-4)
+
+
+class BaseDeepfakeDetectionModel(LightningModule):
+    """A detector of generated images. Subclass it and override hooks; name the class as ``model.class_path``.
+
+    Args:
+        model_name: see ``aigenbench models list``; ends in ``_tune`` or ``_probe``.
+        optimizer: makes the optimizer from parameters or parameter groups.
+        scheduler: ``OneCycleLR``, or None for a constant learning rate.
+        model_input_size: pixels a side, or (height, width).
+        classification_threshold: a score counts as fake where it is strictly greater. It changes accuracy,
+            precision, recall and their kin; never AUROC, never training.
+        base_weights: a checkpoint or state dict to start from.
+        training_cropping_strategy: ``resize``, ``random_crop``, ``center_crop`` or ``as_is``.
+        evaluation_cropping_strategy: ``resize``, ``crop``, ``multicrop`` or ``as_is``.
+        training_task: ``binary`` or ``multiclass`` (real and each generator a class).
+        evaluation_type: likewise; a multiclass detector may be evaluated as binary.
+        model_args: passed on to the model factory, such as ``{"pretrained": False}``.
+        preprocessing: overrides of the backbone's own mean, std, input_size and interpolation.
+        n_classes: outputs of a multiclass detector; None takes one for real and each published generator (37).
+
+    Raises:
+        InputError: an argument is none of the known ones, or no model has that name.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        optimizer: OptimizerFactory = _sgd,
+        scheduler: str | None = "OneCycleLR",
+        model_input_size: int | tuple[int, int] = 224,
+        classification_threshold: float = 0.5,
+        base_weights: str | None = None,
+        training_cropping_strategy: str = "resize",
+        evaluation_cropping_strategy: str = "resize",
+        training_task: str = "binary",
+        evaluation_type: str = "binary",
+        model_args: Mapping[str, Any] | None = None,
+        preprocessing: Mapping[str, Any] | None = None,
+        n_classes: int | None = None,
+    ) -> None:
+        super().__init__()
+        check_task("training_task", training_task)
+        check_task("evaluation_type", evaluation_type)
+        if training_task == "binary" and evaluation_type == "multiclass":
+            raise InputError("model.evaluation_type: a detector trained as binary cannot be evaluated as multiclass")
+        if scheduler is not None and scheduler not in SCHEDULERS:
+            raise InputError(
+                f"model.scheduler: unknown {scheduler!r}; known: {', '.join(SCHEDULERS)}, or null"
+                f"{nearest(scheduler, SCHEDULERS)}; any other is written in configure_optimizers"
+            )
+        if not 0 <= classification_threshold <= 1:
+            raise InputError(f"model.classification_threshold must lie in 0..1, found {classification_threshold}")
+        size = (model_input_size,) * 2 if isinstance(model_input_size, int) else tuple(model_input_size)
+        self.model_name, self.input_size = model_name, (int(size[0]), int(size[1]))
+        self.optimizer_factory, self.scheduler = optimizer, scheduler
+        self.classification_threshold, self.base_weights = classification_threshold, base_weights
+        self.training_crop = StochasticTraining(training_cropping_strategy, self.input_size)
+        self.evaluation_crop = EvaluationCrops(evaluation_cropping_strategy, self.input_size)
+        self.training_task, self.evaluation_type = training_task, evaluation_type
+        self.task: Task = BinaryTask() if training_task == "binary" else MulticlassTask(n_classes or PUBLISHED_CLASSES)
+        self.stage = Stage()
+        self.extra_metrics: dict[str, MetricFunction] = {}
+        self.default_metrics = False
+        arguments = {"pretrained": True, **(model_args or {})}
+        self.model: nn.Module = build_model(model_name, self.task.n_outputs, **arguments)
+        self.preprocessing = self._preprocessing(preprocessing)
+        mean, std = torch.tensor(self.preprocessing.mean), torch.tensor(self.preprocessing.std)
+        self.register_buffer("pixel_mean", mean.view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", std.view(1, 3, 1, 1), persistent=False)
+        self.register_metrics()
+
+    def _preprocessing(self, overrides: Mapping[str, Any] | None) -> Preprocessing:
+        # a user's module that says nothing gets what the benchmark's authors used for every backbone
+        own = preprocessing_of(self.model) or Preprocessing(CLIP_MEAN, CLIP_STD)
+        return own.overridden({"input_size": list(self.input_size), **(overrides or {})})
+
+    # the model
+
+    def begin(self, stage: Stage) -> None:
+        """Take note of where the run stands; the windows loop calls it."""
+        self.stage = stage
+        if isinstance(self.task, MulticlassTask):
+            self.task = MulticlassTask(stage.n_classes, stage.seen_generator_ids)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """uint8 images to normalised floats on their device; floats are finished already and pass unchanged."""
+        if images.is_floating_point():
+            return images
+        mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
+        return images.to(mean.dtype).div_(255).sub_(mean).div_(std)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Outputs of the model, float32 (or float64) (n, outputs), from uint8 or finished float images (n, 3, H, W)."""
+        outputs: Tensor = self.model(self.normalise(images))
+        # what a user's own module computed under autocast is cast here; our heads run in float32 anyway
+        return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
+
+    # training
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Mean loss of a batch. Override to train otherwise; it must return the loss, a scalar tensor."""
+        outputs = self(batch.images)
+        loss = self.task.losses(outputs, batch.labels, batch.generator_ids).mean()
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.labels))
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer over what trains, stepped each optimizer step by OneCycleLR where asked for."""
+        optimizer = self.optimizer_factory([p for p in self.parameters() if p.requires_grad])
+        if self.scheduler is None:
+            return optimizer
+        groups = optimizer.param_groups
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=[group["lr"] for group in groups],
+            total_steps=self.stage.total_steps,
+            cycle_momentum=all(group.get("momentum", 0) > 0 for group in groups),
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
+        """Step the scheduler. Override only for a scheduler that is stepped in a way of its own."""
+        super().lr_scheduler_step(scheduler, metric)
+
+    # evaluation
+
+    def evaluation_step(self, batch: Batch, batch_idx: int) -> EvaluationOutput:
+        """Outputs and losses of every crop of a batch; serves validate and test."""
+        outputs = self(batch.images)
+        labels = batch.labels[batch.crop_to_image]
+        generator_ids = batch.generator_ids[batch.crop_to_image]
+        losses = self.task.evaluation_losses(outputs, labels, generator_ids)
+        return EvaluationOutput(outputs, labels, generator_ids, batch.image_ids[batch.crop_to_image], losses)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Any:
+        """``evaluation_step`` on a validation batch."""
+        return self.evaluation_step(batch, batch_idx)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Any:
+        """``evaluation_step`` on a test batch."""
+        return self.evaluation_step(batch, batch_idx)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Any:
+        """Positions of the images (n,), fake logits of the crops (m,), and the crops' images (m,)."""
+        logits = self.task.fake_logits(self(batch.batch.images))
+        return batch.positions, logits, batch.batch.crop_to_image
+
+    def scores_fusion(self, crop_scores: Tensor) -> Tensor:
+        """One probability from those of an image's crops: float64 (n_crops,) to (); the mean unless overridden."""
+        return crop_scores.mean(dim=0)
+
+    def register_metrics(self) -> None:
+        """Choose what evaluations log: the defaults, and what is added with ``add_metric`` in an override."""
+        self.default_metrics = True
+
+    def add_metric(self, name: str, metric: MetricFunction) -> None:
+        """Add a metric to every period of every evaluation, fed with the gathered arrays.
+
+        Args:
+            name: under which it is logged.
+            metric: a torchmetrics Metric (called with probabilities float64 (n,) and labels int64 (n,)), or a
+                function of (labels, probabilities), NumPy arrays of the same kinds, that returns a number.
+        """
+        # past nn.Module's registration: a metric is no part of the model or its checkpoint
+        self.extra_metrics[name] = metric
+
+    # augmentation
+
+    def train_augmentation(self) -> tuple[Augmentation, ...]:
+        """The deterministic part (baseline recipe), then the stochastic one (rotation, flip, crop)."""
+        return BaselineTraining(), self.training_crop
+
+    def val_augmentation(self) -> tuple[Augmentation | None, Augmentation | None]:
+        """Callables before and after cropping, for validate. None changes nothing."""
+        return None, None
+
+    def test_augmentation(self) -> tuple[Augmentation | None, Augmentation | None]:
+        """Likewise for test; as for validate unless overridden."""
+        return self.val_augmentation()
+
+    def predict_augmentation(self) -> tuple[Augmentation | None, Augmentation | None]:
+        """Likewise for predict; as for validate unless overridden."""
+        return self.val_augmentation()
+
+    def make_eval_crops(self, image: Any) -> Sequence[Any]:
+        """The crops of an image that are scored: uint8 arrays (h, w, 3), from a PIL image, array or uint8 tensor."""
+        return self.evaluation_crop(from_foreign(image, "make_eval_crops"))
+
+    def make_val_crops(self, image: Any) -> Sequence[Any]:
+        """Crops for validate."""
+        return self.make_eval_crops(image)
+
+    def make_test_crops(self, image: Any) -> Sequence[Any]:
+        """Crops for test."""
+        return self.make_eval_crops(image)
+
+    def make_predict_crops(self, image: Any) -> Sequence[Any]:
+        """Crops for predict."""
+        return self.make_eval_crops(image)
+
+    def evaluation_augmentation(self, stage: str) -> Sequence[Augmentation | None]:
+        """What the hook of ``validate``, ``test`` or ``predict`` returns."""
+        hooks = {
+            "validate": self.val_augmentation,
+            "test": self.test_augmentation,
+            "predict": self.predict_augmentation,
+        }
+        return hooks[stage]()
+
+    def evaluation_crops(self, stage: str) -> Callable[[Any], Sequence[Any]]:
+        """EvaluationCrops, or the crops hook of a stage where a subclass overrides it."""
+        name = f"make_{STAGES[stage]}_crops"
+        if any(_overrides(self, hook) for hook in (name, "make_eval_crops")):
+            return getattr(self, name)
+        return self.evaluation_crop
+
+
+class SoftTrainAugmentationsModel(BaseDeepfakeDetectionModel):
+    """A detector trained on images degraded as the evaluation's are (the soft recipe, protocol section 7)."""
+
+    def train_augmentation(self) -> tuple[Augmentation, ...]:
+        """The mandatory evaluation steps without their centre crop, then the stochastic part."""
+        return SoftTraining(), self.training_crop
+
+
+def _overrides(detector: BaseDeepfakeDetectionModel, hook: str) -> bool:
+    return getattr(type(detector), hook) is not getattr(BaseDeepfakeDetectionModel, hook)
+
+
+def fusion_is_overridden(detector: BaseDeepfakeDetectionModel) -> bool:
+    """Whether a subclass fuses the scores of an image's crops in a way of its own."""
+    return _overrides(detector, "scores_fusion")

@@ -1,0 +1,186 @@
+"""The Lightning callback that makes an epoch resumable: random keys, positions, checkpoints, stops."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+
+from aigenbench.errors import InputError
+from aigenbench.training.checkpoints import WindowCheckpoints, detector_record
+from aigenbench.training.signals import StopRequest
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """What one epoch of one window is.
+
+    Attributes:
+        window: index of the window.
+        epoch: epoch within the window.
+        epochs: epochs of the window.
+        steps: optimizer steps of an epoch.
+        start: optimizer steps already done in this epoch.
+        logged_before: optimizer steps that stand before this epoch in the logs.
+        epochs_before: epochs of earlier windows.
+        seed: ``seed_everything``.
+    """
+
+    window: int
+    epoch: int
+    epochs: int
+    steps: int
+    start: int
+    logged_before: int
+    epochs_before: int
+    seed: int
+
+
+@dataclass
+class CheckpointRule:
+    """When a checkpoint falls due within an epoch.
+
+    Attributes:
+        minutes: after so many minutes since the last; None never.
+        steps: after every so many optimizer steps; None never.
+    """
+
+    minutes: float | None = 10.0
+    steps: int | None = None
+    _last: float = field(default_factory=time.monotonic)
+
+    def due(self, steps_done: int) -> bool:
+        """Whether to write one now."""
+        if self.steps is not None and steps_done % self.steps == 0:
+            return True
+        return self.minutes is not None and time.monotonic() - self._last >= 60 * self.minutes
+
+    def written(self) -> None:
+        """Start the clock again."""
+        self._last = time.monotonic()
+
+
+class EpochKeeper(pl.Callback):
+    """Seeds every batch, restores what an epoch resumes from, and writes checkpoints at optimizer steps.
+
+    Args:
+        plan: the epoch.
+        checkpoints: where they go.
+        rule: when they fall due.
+        stop: the request to stop.
+        resumed: optimizer, scheduler and scaler states to go on from, or None at a window's start.
+    """
+
+    def __init__(
+        self,
+        plan: EpochPlan,
+        checkpoints: WindowCheckpoints,
+        rule: CheckpointRule,
+        stop: StopRequest,
+        resumed: Mapping[str, Any] | None,
+    ) -> None:
+        self.plan, self.checkpoints, self.rule, self.stop = plan, checkpoints, rule, stop
+        self.resumed = resumed
+        self.done = plan.start
+        self.record: dict[str, Any] = {}
+        self._ids: list[torch.Tensor] = []
+        self._finite: torch.Tensor | None = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Take the signals back: Lightning's own handlers end a run in ways that lose work."""
+        self.stop.install()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Restore the states, and let what is logged run on from earlier windows and epochs."""
+        trainer.fit_loop.epoch_loop._batches_that_stepped = self.plan.logged_before + self.plan.start
+        # what ``current_epoch`` reads
+        trainer.fit_loop.epoch_progress.current.processed = self.plan.epoch  # type: ignore[attr-defined]
+        if self.resumed is None:
+            return
+        for optimizer, state in zip(trainer.optimizers, self.resumed["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        for config, state in zip(trainer.lr_scheduler_configs, self.resumed["schedulers"], strict=True):
+            config.scheduler.load_state_dict(state)
+        if self.resumed["precision"]:
+            trainer.precision_plugin.load_state_dict(self.resumed["precision"])
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Seed what is random on the device (dropout), by seed, window, step, part and rank."""
+        part = batch_idx % trainer.accumulate_grad_batches
+        key = (self.plan.seed, self.plan.window, self.plan.epoch, self.done, part, trainer.global_rank)
+        seed_everything(key)
+        self._ids = [*self._ids, batch.image_ids] if part else [batch.image_ids]
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count optimizer steps; write a checkpoint, or stop, where it is time to."""
+        finite = torch.isfinite(outputs["loss"])
+        self._finite = finite if self._finite is None else self._finite & finite
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        self.done += 1
+        pl_module.log("epoch", float(self.plan.epochs_before + self.plan.epoch), batch_size=1)
+        if not bool(self._finite):
+            raise InputError(self._not_finite())
+        self._finite = None
+        if self.done == self.plan.steps:
+            return
+        stopping = trainer.strategy.reduce_boolean_decision(bool(self.stop), all=False)
+        if stopping or trainer.strategy.reduce_boolean_decision(self.rule.due(self.done), all=False):
+            self._write(trainer, self.plan.epoch, self.done)
+        if stopping:
+            trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write a checkpoint at the epoch's end; after the last epoch, the window's weights."""
+        if self.done < self.plan.steps:
+            return
+        if self.plan.epoch + 1 < self.plan.epochs:
+            self._write(trainer, self.plan.epoch + 1, 0)
+        elif trainer.is_global_zero:
+            self.checkpoints.save_final(self.plan.epochs, detector_record(trainer.lightning_module))  # type: ignore[arg-type]
+        trainer.strategy.barrier()
+
+    def _write(self, trainer: pl.Trainer, epochs: int, steps: int) -> None:
+        self.record = training_record(trainer)
+        if trainer.is_global_zero:
+            self.checkpoints.save_position(epochs, steps, self.record)
+        self.rule.written()
+        trainer.strategy.barrier()
+
+    def _not_finite(self) -> str:
+        ids = torch.cat(self._ids).tolist()
+        return (
+            f"the loss is not a finite number in window {self.plan.window}, epoch {self.plan.epoch}, optimizer step "
+            f"{self.done} (image ids {ids[:8]}{' ...' if len(ids) > 8 else ''}); try a smaller learning rate, "
+            "trainer.gradient_clip_val, or trainer.precision bf16-mixed instead of 16-mixed"
+        )
+
+
+def training_record(trainer: pl.Trainer) -> dict[str, Any]:
+    """Everything an epoch resumes from: weights, optimizers, schedulers and the gradient scaler's state."""
+    return {
+        **detector_record(trainer.lightning_module),  # type: ignore[arg-type]
+        "optimizers": [optimizer.state_dict() for optimizer in trainer.optimizers],
+        "schedulers": [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs],
+        "precision": trainer.precision_plugin.state_dict(),
+    }
+
+
+def seed_everything(key: tuple[int, ...]) -> None:
+    """Seed torch (every device), NumPy and ``random`` from a key."""
+    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
+    seed = int.from_bytes(digest, "little")
+    torch.manual_seed(seed)
+    np.random.seed(seed & 0xFFFFFFFF)
+    random.seed(seed)

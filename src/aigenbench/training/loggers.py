@@ -1,0 +1,75 @@
+"""Loggers: the CSV that is always written, and where those of the config go."""
+
+from __future__ import annotations
+
+import csv
+import math
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from aigenbench.training.experiment import Experiment
+
+METRICS_FILE = "metrics.csv"
+_COLUMNS = ("step", "name", "value")
+
+
+def logger_defaults(experiment: Experiment, window: int) -> dict[str, dict[str, Any]]:
+    """Arguments loggers of the config get where the config does not give them, by class name."""
+    name = experiment.window_name(window)
+    return {
+        "TensorBoardLogger": {"name": experiment.name, "version": name, "default_hp_metric": False},
+        "WandbLogger": {"group": experiment.name, "name": f"{experiment.name}/{name}"},
+        "CSVLogger": {"name": experiment.name, "version": name},
+    }
+
+
+class LongCSVLogger(Logger):
+    """Appends a line (step, name, value) for every number logged; a resumed run goes on in the same file.
+
+    Args:
+        folder: the window's folder.
+        resumed_at: lines of later steps are dropped: they are logged again. None keeps all.
+    """
+
+    def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
+        super().__init__()
+        self._path = folder / METRICS_FILE
+        if resumed_at is not None and self._path.is_file():
+            self._drop_after(resumed_at)
+
+    @property
+    def name(self) -> str:
+        """Name of the logger."""
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        """It has none."""
+        return ""
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the resolved config lies beside the file."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Append finite numbers; an undefined metric has no line."""
+        new = not self._path.is_file()
+        with self._path.open("a", newline="", encoding="utf-8") as lines:
+            writer = csv.writer(lines)
+            if new:
+                writer.writerow(_COLUMNS)
+            writer.writerows((step, name, repr(float(v))) for name, v in metrics.items() if math.isfinite(v))
+
+    def _drop_after(self, step: int) -> None:
+        with self._path.open(newline="", encoding="utf-8") as lines:
+            rows = [row for row in csv.reader(lines) if len(row) == len(_COLUMNS)]
+        kept = [row for row in rows if row[0] == "step" or int(row[0]) <= step]
+        # not by rename: a logger's file need not survive a crash within this line
+        with self._path.open("w", newline="", encoding="utf-8") as lines:
+            csv.writer(lines).writerows(kept)
