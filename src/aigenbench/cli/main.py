@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return dispatch(list(sys.argv[1:] if argv is None else argv))
     except InputError as error:
-        print(f"aigenbench: error: {one_line(error)}", file=sys.stderr)
+        print(f"aigenbench: error: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("aigenbench: interrupted", file=sys.stderr)
@@ -116,14 +116,6 @@ def dispatch(argv: list[str], commands: Sequence[Command] = COMMANDS) -> int:
     module.register(parser.add_subparsers(required=True, metavar="COMMAND"))
     arguments = parser.parse_args(argv)
     return int(arguments.run(arguments))
-
-
-def one_line(error: InputError) -> str:
-    """The error's message on one line; from a data loader's worker, the message inside its traceback."""
-    text = str(error).strip()
-    if "Original Traceback" in text:
-        text = text.splitlines()[-1].partition("InputError: ")[2] or text
-    return " ".join(text.split())
 
 
 def log_to_stderr() -> None:

@@ -1,0 +1,80 @@
+"""What was typed after a training command, taken apart before anything is read or imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from aigenbench.config.layer import SECTIONS
+from aigenbench.errors import InputError, nearest
+
+OPTIONS = ("config", "import", "print_config", "help")
+
+
+@dataclass
+class CommandLine:
+    """A training command's arguments.
+
+    Attributes:
+        configs: the config files, from left to right.
+        imports: Python files and modules to import.
+        arguments: the other `--key=text` in their order, without the dashes.
+        print_config: print the merged configuration instead of running.
+        help: what to explain: None for nothing, "" for the command, or the `KEY.help` arguments as typed.
+    """
+
+    configs: list[str] = field(default_factory=list)
+    imports: list[str] = field(default_factory=list)
+    arguments: list[tuple[str, str]] = field(default_factory=list)
+    print_config: bool = False
+    help: str | None = None
+
+
+def take_apart(argv: Sequence[str]) -> CommandLine:
+    """Sort `argv` into config files, imports and arguments.
+
+    Every argument takes one value, as `--key=value` or `--key value`. No abbreviations.
+
+    Raises:
+        InputError: an argument without its value, a value without its argument, or an unknown section.
+    """
+    line = CommandLine()
+    waiting = list(argv)
+    while waiting:
+        token = waiting.pop(0)
+        if token in ("-h", "--help"):
+            line.help = ""
+            continue
+        if token == "-c":
+            token = "--config"
+        if not token.startswith("--") or token == "--":
+            raise InputError(
+                f"unexpected {token!r}: arguments look like --model.model_name NAME, config files like --config FILE"
+            )
+        key, equals, value = token[2:].partition("=")
+        if key == "print_config":
+            line.print_config = True
+            continue
+        _check(key)
+        if not equals and waiting and not waiting[0].startswith("--"):
+            value, equals = waiting.pop(0), "="
+        if key.endswith(".help"):
+            line.help = f"--{key}={value}" if value else f"--{key}"
+        elif not equals:
+            raise InputError(f"--{key} needs a value: --{key}=VALUE")
+        elif key == "config":
+            line.configs.append(value)
+        elif key == "import":
+            line.imports.append(value)
+        else:
+            line.arguments.append((key, value))
+    return line
+
+
+def _check(key: str) -> None:
+    section = key.partition(".")[0].removesuffix("+")
+    if section in SECTIONS or key in OPTIONS:
+        return
+    known = [*SECTIONS, *OPTIONS]
+    hint = nearest(section, known) or f"; known are {', '.join(known)}"
+    raise InputError(f"unknown argument --{key}{hint}")

@@ -1,0 +1,119 @@
+"""`experiment_info`: where an experiment's files go and which windows it has."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from aigenbench.config.yaml_text import Typed
+from aigenbench.errors import InputError, nearest
+
+BenchmarkType = Literal["cumulative", "continual_learning", "none"]
+
+
+@dataclass(frozen=True)
+class SlidingWindows:
+    """The windows of a run (protocol section 3).
+
+    Attributes:
+        n_generators_per_window: generators in a window, by release date; at least 1.
+        current_window: the one window to work on, counted from 0; None for all of them.
+        benchmark_type: train window k on windows 0..k (`cumulative`), on window k alone (`continual_learning`), or
+            on the whole data set at once (`none`).
+    """
+
+    n_generators_per_window: int = 4
+    current_window: int | None = None
+    benchmark_type: BenchmarkType = "cumulative"
+
+    def __post_init__(self) -> None:
+        _at_least(self.n_generators_per_window, 1, "sliding_windows_definition.n_generators_per_window")
+        if self.current_window is not None:
+            _at_least(self.current_window, 0, "sliding_windows_definition.current_window")
+
+
+@dataclass(frozen=True)
+class ExperimentInfo:
+    """Where an experiment's files go and which windows it has.
+
+    Attributes:
+        experiment_id: names the experiment; None lets the run choose.
+        experiment_name_prefix: stands before the id in folder names.
+        window_name_prefix: stands before the window's number in folder names.
+        experiments_data_folder: holds the folders of all experiments.
+        logging_initial_step: the number of the first step in logs.
+        sliding_windows_definition: the windows; None for one training on the whole data set.
+    """
+
+    experiment_id: str | None = None
+    experiment_name_prefix: str = "experiment_"
+    window_name_prefix: str = "window_"
+    experiments_data_folder: str = "experiments_data"
+    logging_initial_step: int = 0
+    sliding_windows_definition: SlidingWindows | None = None
+
+    def __post_init__(self) -> None:
+        _at_least(self.logging_initial_step, 0, "logging_initial_step")
+        if self.experiment_id is not None and (not self.experiment_id or "/" in self.experiment_id):
+            raise InputError(
+                f"experiment_info.experiment_id names a folder: expected text without '/', found {self.experiment_id!r}"
+            )
+
+
+def experiment_info(values: Mapping[str, Any], where: str = "experiment_info") -> ExperimentInfo:
+    """`ExperimentInfo` from a config's mapping; numbers where text is expected count as text.
+
+    Raises:
+        InputError: a key is unknown, or a value is not of its type; the message names the key.
+    """
+    values = dict(values)
+    windows = values.pop("sliding_windows_definition", None)
+    info = _checked(ExperimentInfo, values, where)
+    if windows is None:
+        return ExperimentInfo(**info)
+    definition = f"{where}.sliding_windows_definition"
+    if not isinstance(windows, Mapping):
+        raise InputError(f"{definition}: expected a mapping, found {windows!r}")
+    if "benchmark_type" in windows and windows["benchmark_type"] is None:
+        windows = {**windows, "benchmark_type": "none"}
+    checked = _checked(SlidingWindows, windows, definition)
+    return ExperimentInfo(**info, sliding_windows_definition=SlidingWindows(**checked))
+
+
+def _checked(record: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    hints = typing.get_type_hints(record)
+    names = [field.name for field in fields(record)]
+    for key in values:
+        if key not in names:
+            hint = nearest(str(key), names) or f"; the keys are {', '.join(names)}"
+            raise InputError(f"unknown key {where}.{key}{hint}")
+    return {key: _typed(value, hints[key], f"{where}.{key}") for key, value in values.items()}
+
+
+def _typed(value: Any, hint: Any, where: str) -> Any:
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value is None and type(None) in options:
+        return None
+    if typing.get_origin(hint) is Literal:
+        choices = typing.get_args(hint)
+        if value in choices:
+            return value
+        raise InputError(
+            f"{where}: expected one of {', '.join(choices)}, found {value!r}{nearest(str(value), choices)}"
+        )
+    if isinstance(value, Typed) and str not in options:
+        value = value.value
+    if str in options and isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value)
+    if int in options and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    wanted = " or ".join("null" if o is type(None) else {str: "text", int: "an integer"}[o] for o in options)
+    raise InputError(f"{where}: expected {wanted}, found {value!r}")
+
+
+def _at_least(value: int, least: int, key: str) -> None:
+    if value < least:
+        raise InputError(f"experiment_info.{key}: expected an integer from {least} on, found {value}")

@@ -1,0 +1,91 @@
+"""Users' own Python: files and modules named on the command line, in a config or by an installed package."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+from aigenbench.errors import InputError
+
+ENTRY_POINTS = "aigenbench.models"
+
+
+def run_imports(items: Iterable[str]) -> None:
+    """Import users' code, so that the models and classes in it are known.
+
+    Installed packages' entry points of the group `aigenbench.models` come first, then `items` in order. The current
+    folder is put at the end of the import path, as `python script.py` would have put the script's.
+
+    Args:
+        items: paths of Python files (they end in `.py`) or names of modules.
+
+    Raises:
+        InputError: a file is missing, a module is not found, or the code in it fails; with the place in the code.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        try:
+            entry.load()
+        except Exception as error:
+            raise InputError(f"the entry point {entry.name} = {entry.value}: {reason(error)}") from error
+    for item in items:
+        if item.endswith(".py"):
+            import_file(Path(item))
+        else:
+            _import_module(item)
+
+
+def import_file(path: Path) -> ModuleType:
+    """Run a Python file as a module named after it; a file that was run before is not run again.
+
+    The name is that of the file without `.py`, so `model.class_path: my_model.MyDetector` finds a class in
+    `my_model.py`; where that name is taken, the module gets one of its own.
+
+    Raises:
+        InputError: there is no such file, or the code in it fails.
+    """
+    path = path.expanduser().resolve()
+    if not path.is_file():
+        raise InputError(f"no Python file to import at {path}")
+    for module in list(sys.modules.values()):
+        if vars(module).get("__file__") == str(path):
+            return module
+    taken = path.stem in sys.modules or path.stem in sys.stdlib_module_names
+    name = f"aigenbench_user_{path.stem}_{abs(hash(path)):x}" if taken else path.stem
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise InputError(f"cannot import {path}: {reason(error)}") from error
+    return module
+
+
+def reason(error: BaseException) -> str:
+    """What failed, and the last place in the code: `NameError: name 'x' is not defined (my_model.py, line 3)`."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    if isinstance(error, SyntaxError):
+        return text
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    own = [frame for frame in frames if Path(frame.filename) != Path(__file__)]
+    return f"{text} ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else text
+
+
+def _import_module(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        hint = "; a file is named by its path, which ends in .py" if isinstance(error, ModuleNotFoundError) else ""
+        raise InputError(f"cannot import the module {name!r}: {reason(error)}{hint}") from error

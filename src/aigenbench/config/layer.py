@@ -1,0 +1,169 @@
+"""One layer of configuration, a config file or an argument, brought into the form in which layers merge."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any
+
+from aigenbench.config.experiment import experiment_info
+from aigenbench.config.merge import spread
+from aigenbench.config.names import Path, class_nodes, dotted, rename_classes
+from aigenbench.config.packaged import find_config
+from aigenbench.config.yaml_text import Typed, read_yaml
+from aigenbench.errors import InputError, nearest
+
+MAPPINGS = ("trainer", "model", "data", "experiment_info", "checkpoint_callback")
+TEXTS = ("dataset_path", "ckpt_path", "weights_dir")
+SECTIONS = (*MAPPINGS, *TEXTS, "seed_everything", "imports")
+COMMAND_LINE = "the command line"
+
+OPTIMIZER: Path = ("model", "init_args", "optimizer")
+LOADER: Path = ("data", "init_args", "dataset_loader")
+# always classes: text there is a class path, and arguments may stand without init_args
+CLASSES: tuple[Path, ...] = (("model",), OPTIMIZER, ("data",), LOADER)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One source of configuration.
+
+    Attributes:
+        source: what to call it in warnings and errors.
+        values: the mapping; class paths are ours, arguments stand in `init_args`, `dataset_path` at the top.
+        renamed: the places of classes that the layer gave under the original framework's names.
+    """
+
+    source: str
+    values: dict[str, Any]
+    renamed: tuple[Path, ...] = ()
+
+
+def file_layer(name: str) -> Layer:
+    """The layer of a config file, given as typed after `--config`.
+
+    Raises:
+        InputError: the file is missing or no YAML mapping, or a section in it is unknown or of the wrong kind.
+    """
+    path = find_config(name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the config file {name}: {error}") from error
+    values = read_yaml(text, name)
+    if not isinstance(values, dict | None):
+        raise InputError(f"{name}: expected a mapping with sections such as trainer, model and data")
+    return layer(name, values or {}, path.parent)
+
+
+def argument_layer(key: str, text: str) -> Layer:
+    """The layer of one `--key=text`; dots in `key` lead into mappings, a last `+` appends.
+
+    Raises:
+        InputError: the key's section is unknown, or the value does not fit it.
+    """
+    parts = key.split(".")
+    if not all(parts):
+        raise InputError(f"--{key}: a part of the key is empty")
+    value = Typed(text).value
+    if not isinstance(value, dict | list | None):
+        value = Typed(text)
+    for part in reversed(parts):
+        value = {part: value}
+    return layer(COMMAND_LINE, value)
+
+
+def layer(source: str, values: dict[str, Any], folder: FilePath | None = None) -> Layer:
+    """`values` as a layer: sections checked, class paths renamed, short forms written out.
+
+    Args:
+        source: what to call the layer in warnings and errors.
+        values: sections as written; left as they are.
+        folder: where files under `imports` are also looked for.
+
+    Raises:
+        InputError: a section is unknown or of the wrong kind, or a key of `experiment_info` is.
+    """
+    values = {key: _section(key, value, source) for key, value in copy.deepcopy(values).items()}
+    for place in CLASSES:
+        _write_out(values, place, source)
+    for place, node in class_nodes(values):
+        if not isinstance(node.get("init_args"), dict | None):
+            raise InputError(f"{source}: {dotted(place)}.init_args: expected a mapping, found {node['init_args']!r}")
+    values, renamed = rename_classes(values)
+    _gather_dataset_path(values, source)
+    experiment_info(values.get("experiment_info", {}), f"{source}: experiment_info")
+    for key in {"imports", "imports+"} & set(values):
+        items = values[key] if isinstance(values[key], list) else [values[key]]
+        values[key] = [_beside(str(item), folder) for item in items]
+    return Layer(source, values, tuple(renamed))
+
+
+def get(values: Any, place: Path) -> Any:
+    """What stands at `place`, or None."""
+    for part in place:
+        if isinstance(values, dict):
+            values = values.get(part)
+        elif isinstance(values, list) and isinstance(part, int) and part < len(values):
+            values = values[part]
+        else:
+            return None
+    return values
+
+
+def _section(key: Any, value: Any, source: str) -> Any:
+    name = str(key).removesuffix("+")
+    if name not in SECTIONS:
+        hint = nearest(name, SECTIONS) or f"; the sections are {', '.join(SECTIONS)}"
+        raise InputError(f"{source}: unknown key {key!r}{hint}")
+    if name in MAPPINGS:
+        if value is None and name != "checkpoint_callback":
+            return {}
+        if not isinstance(value, dict | None) and not (name in ("model", "data") and isinstance(value, str)):
+            raise InputError(f"{source}: {key}: expected a mapping, found {value!r}")
+    if name in TEXTS and value is not None:
+        if isinstance(value, dict | list | bool):
+            raise InputError(f"{source}: {key}: expected a path, found {value!r}")
+        return str(FilePath(str(value)).expanduser()) if value != "" else None
+    if name == "seed_everything":
+        seed = value.value if isinstance(value, Typed) else value
+        if not isinstance(seed, int) or seed < 0:
+            raise InputError(f"{source}: {key}: expected an integer from 0 on, found {seed!r}")
+        return seed
+    return value
+
+
+def _write_out(values: dict[str, Any], place: Path, source: str) -> None:
+    holder, key = get(values, place[:-1]), place[-1]
+    if not isinstance(holder, dict) or key not in holder:
+        return
+    node = holder[key]
+    if isinstance(node, str):
+        node = {"class_path": node}
+    if not isinstance(node, dict):
+        return
+    node = spread(node, place, source)
+    name = node.get("class_path")
+    if place == OPTIMIZER and isinstance(name, str) and "." not in name:
+        node["class_path"] = f"torch.optim.{name}"
+    holder[key] = node
+
+
+def _gather_dataset_path(values: dict[str, Any], source: str) -> None:
+    """Move the loader's own `dataset_path` to the top, where all layers give it."""
+    arguments = get(values, (*LOADER, "init_args"))
+    if not isinstance(arguments, dict) or "dataset_path" not in arguments:
+        return
+    inner = _section("dataset_path", arguments.pop("dataset_path"), source)
+    outer = values.get("dataset_path")
+    if inner is not None and outer is not None and inner != outer:
+        raise InputError(f"{source}: dataset_path is {outer!r} at the top but {inner!r} in the dataset_loader")
+    values["dataset_path"] = inner if outer is None else outer
+
+
+def _beside(item: str, folder: FilePath | None) -> str:
+    """A file that is not found from here but stands beside the config is named by its full path."""
+    if folder is not None and item.endswith(".py") and not FilePath(item).is_file() and (folder / item).is_file():
+        return str((folder / item).resolve())
+    return item
