@@ -17,6 +17,7 @@ from aigenbench.models.registry import (
     split_source,
     unknown_name,
 )
+from aigenbench.models.speed import apply_speed_options
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,6 +31,9 @@ def build_model(
     pretrained: bool = True,
     *,
     preprocessing: Mapping[str, Any] | None = None,
+    channels_last: bool = False,
+    compile: bool = False,  # noqa: A002 - the key that users write
+    gradient_checkpointing: bool = False,
     **model_args: Any,
 ) -> nn.Module:
     """A module that gives logits (N, ``num_classes``) for normalised float images (N, 3, H, W).
@@ -44,6 +48,9 @@ def build_model(
         pretrained: Load published weights (or ``weights``).
         preprocessing: Fields that override the backbone's own (``mean``, ``std``, ``input_size``,
             ``interpolation``).
+        channels_last: Keep convolutions' weights in channels-last order; faster on tensor cores.
+        compile: Compile the forward pass with ``torch.compile`` at its first call.
+        gradient_checkpointing: Keep less for the backward pass and compute it again; for large transformers.
         model_args: Passed on to the factory.
 
     Raises:
@@ -52,6 +59,7 @@ def build_model(
     if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
         raise InputError(f"num_classes must be a whole number of at least 1, found {num_classes!r}")
     model = _resolve(model_name, {"pretrained": pretrained, "num_classes": num_classes, **model_args})
+    apply_speed_options(model, model_name, channels_last, compile, gradient_checkpointing)
     if preprocessing:
         own = preprocessing_of(model) or Preprocessing()
         model.preprocessing = own.overridden(preprocessing)  # type: ignore[assignment]

@@ -92,10 +92,12 @@ class Classifier(nn.Module):
         return self._reference
 
     def exposed(self) -> Classifier:
-        """A view, in eval mode, that shares all tensors but registers the backbone as a submodule.
+        """Itself, or of a probe a view that shares all tensors but registers the backbone as a submodule.
 
-        Exporters and tracers see only registered submodules.
+        Exporters and tracers see only registered submodules. The view is in eval mode.
         """
+        if not self.frozen:
+            return self
         view = Classifier(
             self.backbone,
             self.head.out_features,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from aigenbench.errors import InputError
+from aigenbench.models.download import AbsentError, Progress, UnreachableError, download, offline
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,25 +54,94 @@ def weights_folder(weights_dir: str | Path | None = None) -> Path:
 
 
 def locate(model: str, files: Sequence[RemoteFile], weights_dir: str | Path | None = None) -> Path:
-    """The first of ``files`` found in the weights folder or a library's cache.
+    """One of ``files``: from the weights folder, else from a library's cache, else from the network.
 
     Raises:
-        InputError: None is there; the line says which file is missing and which command fetches it.
+        InputError: None is there and none can be had; one line says which file is missing and which command
+            fetches it.
+    """
+    found = find_local(files, weights_dir)
+    if found is not None:
+        return found
+    try:
+        return fetch(model, files, weights_dir)
+    except UnreachableError as error:
+        raise InputError(
+            f"weights: {files[0].filename} of {model} ({files[0]}) is not in {weights_folder(weights_dir)} and "
+            f"{error}; run `aigenbench models fetch {model}` where there is a network"
+        ) from error
+
+
+def find_local(files: Sequence[RemoteFile], weights_dir: str | Path | None = None) -> Path | None:
+    """The first of ``files`` in the weights folder, else in a library's cache, else None."""
+    folder = weights_folder(weights_dir)
+    candidates = [folder / file.local_name for file in files]
+    candidates += [path for file in files for path in _cached(file)]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def fetch(
+    model: str,
+    files: Sequence[RemoteFile],
+    weights_dir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Download the first of ``files`` that is published into the weights folder, verified.
+
+    Of several processes that ask for the same model at once, one downloads and the others wait.
+
+    Args:
+        model: Its name, for messages.
+        files: Alternatives, best first.
+        weights_dir: See ``weights_folder``.
+        progress: Called with (bytes so far, bytes in all or None).
+
+    Raises:
+        UnreachableError: No network.
+        InputError: Nothing is published; or see ``download``.
     """
     if not files:
         raise InputError(f"weights: none are published for {model}; set model_args pretrained: false, or weights: FILE")
+    if offline():
+        raise UnreachableError("HF_HUB_OFFLINE forbids the network")
+    from filelock import FileLock
+
     folder = weights_folder(weights_dir)
-    for path in (folder / file.local_name for file in files):
-        if path.is_file():
-            return path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"weights: cannot make the folder {folder} ({error.strerror}); set AIGENBENCH_HOME or weights_dir"
+        ) from error
+    absent: list[str] = []
     for file in files:
-        for path in _cached(file):
-            if path.is_file():
-                return path
-    raise InputError(
-        f"weights: {files[0].filename} of {model} ({files[0]}) is not in {folder}; "
-        f"`aigenbench models fetch {model}` fetches it where there is a network"
-    )
+        target = folder / file.local_name
+        with FileLock(folder / f".{file.local_name.replace('/', '--')}.lock"):
+            if target.is_file():
+                return target
+            try:
+                _download(file, target, progress)
+            except AbsentError as error:
+                absent.append(str(error))
+                continue
+        logger.info("fetched %s into %s", file, target)
+        return target
+    raise InputError(f"weights of {model}: {'; '.join(absent)}")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in lower-case hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _download(file: RemoteFile, target: Path, progress: Progress | None) -> None:
+    if file.repo:
+        from huggingface_hub import get_token, hf_hub_url
+
+        download(hf_hub_url(file.repo, file.filename), target, file.sha256, get_token(), progress)
+    else:
+        download(file.url, target, file.sha256, progress=progress)
 
 
 def _cached(file: RemoteFile) -> Iterator[Path]:
@@ -84,9 +157,3 @@ def _cached(file: RemoteFile) -> Iterator[Path]:
 
     yield Path(torch.hub.get_dir()) / "checkpoints" / file.filename
     yield Path("~/.cache/clip").expanduser() / file.filename
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in lower-case hex digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
