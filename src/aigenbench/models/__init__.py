@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from aigenbench.models.build import build_model, preprocessing_of
+from aigenbench.models.carrying import load_checkpoint_weights
 from aigenbench.models.preprocessing import Preprocessing
 from aigenbench.models.registry import ModelFactoryRegistry
+from aigenbench.models.sizes import check_input_size
 
-__all__ = ["ModelFactoryRegistry", "Preprocessing", "build_model", "preprocessing_of"]
+__all__ = [
+    "ModelFactoryRegistry",
+    "Preprocessing",
+    "build_model",
+    "check_input_size",
+    "load_checkpoint_weights",
+    "preprocessing_of",
+]

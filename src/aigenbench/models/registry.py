@@ -101,7 +101,12 @@ class ModelFactoryRegistry:
         for module in pkgutil.iter_modules(room.__path__):
             importlib.import_module(f"{room.__name__}.{module.name}")
         for entry in entry_points(group=ENTRY_POINTS):
-            self.register_model_factory(entry.name, entry.load())
+            try:
+                target = entry.load()
+            except Exception as error:
+                raise InputError(f"the entry point {entry.name} = {entry.value}: {describe_error(error)}") from error
+            if callable(target):  # a module registers its factories itself when it is imported
+                self.register_model_factory(entry.name, target)
 
 
 def split_source(model_name: str) -> tuple[str | None, str]:

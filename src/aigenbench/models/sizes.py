@@ -55,7 +55,7 @@ def _dry_run(model: nn.Module, size: tuple[int, int], on_shapes: bool) -> None:
     first = next(module.parameters(), torch.empty(0))
     image = torch.zeros(1, 3, *size, dtype=first.dtype, device="meta" if on_shapes else first.device)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"):
             if on_shapes:
                 tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
                 shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}

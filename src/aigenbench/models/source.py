@@ -134,10 +134,11 @@ def load_errors(model: str, path: Path) -> Iterator[None]:
     except RuntimeError as error:
         if "loading state_dict" not in str(error):
             raise
-        raise InputError(f"weights {path} are not those of {model}: {_mismatch(str(error))}") from error
+        raise InputError(f"weights {path} are not those of {model}: {fit_problem(str(error))}") from error
 
 
-def _mismatch(text: str) -> str:
+def fit_problem(text: str) -> str:
+    """The first missing and unexpected names and unequal shapes in PyTorch's message about a state dict."""
     parts = []
     for label, pattern in (
         ("missing", r"Missing key\(s\) in state_dict: (.*?)\. *\n?$"),
