@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from aigenbench.evaluation.group import Curve, Group
+from aigenbench.evaluation.group import Group
 from aigenbench.evaluation.metrics import METRICS, compute
 
 
@@ -103,7 +103,6 @@ def test_counts_stay_exact_at_benchmark_size() -> None:
     fakes = np.arange(2 * n) < n
     group = Group.of(np.linspace(1, 0, 2 * n), fakes)
     assert compute(group)["auroc"] == 1.0
-    assert Curve.of_sorted(np.zeros(2 * n), fakes).tps.tolist() == [n]
 
 
 @settings(max_examples=100, deadline=None)
@@ -167,3 +166,15 @@ def test_bins_follow_scores_where_logits_rank_otherwise() -> None:
     mixed = Group.of(scores, np.array([1, 0, 0, 1]), logits=np.array([0.0, 1.0, 2.0, 3.0]))
     plain = Group.of(scores, np.array([1, 0, 0, 1]))
     assert compute(mixed, ("ece",)) == compute(plain, ("ece",))
+
+
+@settings(max_examples=100, deadline=None)
+@given(scored(), st.integers(0, 2**32))
+def test_weights_count_an_image_more_than_once(case: tuple[np.ndarray, np.ndarray], seed: int) -> None:
+    scores, labels = case
+    logits = np.random.default_rng(seed).normal(size=len(scores)).round(1)
+    weights = np.random.default_rng(seed).poisson(1, len(scores))
+    group = Group.of(scores, labels, logits)
+    order = np.argsort(-logits, kind="stable")
+    repeated = Group.of(*(np.repeat(a, weights) for a in (scores, labels, logits)))
+    assert compute(group.weighted(weights[order])) == pytest.approx(compute(repeated), abs=1e-12)

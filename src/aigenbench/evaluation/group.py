@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from aigenbench.evaluation.fuse import log_sigmoid
 
 
 @dataclass(frozen=True)
@@ -19,33 +21,80 @@ class Curve:
         fps: reals scored at least ``thresholds``, int64 (t,).
     """
 
-    thresholds: NDArray[np.float64]
+    thresholds: NDArray[np.floating]
     tps: NDArray[np.int64]
     fps: NDArray[np.int64]
 
-    @staticmethod
-    def of_sorted(values: NDArray[np.floating], fakes: NDArray[np.bool_]) -> Curve:
-        """The curve of ``values`` that stand in descending order, (n,), with n > 0."""
-        last_of_tie = np.append(np.flatnonzero(values[1:] != values[:-1]), len(values) - 1)
-        tps = np.cumsum(fakes, dtype=np.int64)[last_of_tie]
-        return Curve(values[last_of_tie], tps, last_of_tie + 1 - tps)
-
 
 @dataclass(frozen=True, eq=False)
-class Group:
-    """Scored images that are judged together: what every metric is a function of.
+class Rows:
+    """Images in descending order of ``ranks``, and what can be said of them without weights.
 
     Attributes:
         scores: probabilities of being fake, (n,).
         fakes: bool (n,).
-        ranks: what images are ranked by, in descending order, (n,): logits where known, else scores.
-        threshold: decision threshold on ``scores``.
+        ranks: what images are ranked by, (n,): logits where known, else ``scores`` itself.
     """
 
     scores: NDArray[np.floating]
     fakes: NDArray[np.bool_]
     ranks: NDArray[np.floating]
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.integer]) -> Rows:
+        """The images of a mask (n,), or of row numbers that rise."""
+        scores = self.scores[rows]
+        return Rows(scores, self.fakes[rows], scores if self.ranks is self.scores else self.ranks[rows])
+
+    @cached_property
+    def logits(self) -> NDArray[np.float64]:
+        """float64 (n,): the ranks where they are logits, else of the scores, kept off 0 and 1 by one rounding."""
+        if self.ranks is not self.scores:
+            return self.ranks.astype(np.float64)
+        smallest = float(np.finfo(self.scores.dtype).eps)
+        p = np.clip(self.scores.astype(np.float64), smallest, 1 - smallest)
+        return np.log(p) - np.log1p(-p)
+
+    @cached_property
+    def losses(self) -> NDArray[np.float64]:
+        """Negative log-likelihood of each image in nats, float64 (n,)."""
+        return -log_sigmoid(np.where(self.fakes, self.logits, -self.logits))
+
+    @cached_property
+    def squares(self) -> NDArray[np.float64]:
+        """Squared distance between score and label, float64 (n,)."""
+        return (self.scores.astype(np.float64) - self.fakes) ** 2
+
+    @cached_property
+    def ties(self) -> NDArray[np.intp]:
+        """Last row of every run of equal ranks, (t,)."""
+        return _last_of_runs(self.ranks)
+
+    @cached_property
+    def score_order(self) -> NDArray[np.intp] | None:
+        """Rows by descending score, or None where they already stand so."""
+        if bool((self.scores[1:] <= self.scores[:-1]).all()):
+            return None
+        return np.argsort(-self.scores, kind="stable")
+
+    @cached_property
+    def score_ties(self) -> NDArray[np.intp]:
+        """Last row of every run of equal scores, in ``score_order``."""
+        return _last_of_runs(self.scores if self.score_order is None else self.scores[self.score_order])
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Images that are judged together: what every metric is a function of.
+
+    Attributes:
+        rows: the images.
+        threshold: a score counts as fake where it is strictly greater.
+        weights: how often each image counts, int (n,), or None for once.
+    """
+
+    rows: Rows
     threshold: float = 0.5
+    weights: NDArray[np.integer] | None = None
 
     @staticmethod
     def of(scores: ArrayLike, labels: ArrayLike, logits: ArrayLike | None = None, threshold: float = 0.5) -> Group:
@@ -58,29 +107,45 @@ class Group:
             threshold: see the class.
         """
         scores = np.asarray(scores)
-        ranks = scores if logits is None else np.asarray(logits)
-        order = np.argsort(-ranks, kind="stable")
+        order = np.argsort(-(scores if logits is None else np.asarray(logits)), kind="stable")
         ordered = scores[order]
-        fakes = np.asarray(labels)[order] == 1
-        return Group(ordered, fakes, ordered if logits is None else ranks[order], threshold)
+        ranks = ordered if logits is None else np.asarray(logits)[order]
+        return Group(Rows(ordered, np.asarray(labels)[order] == 1, ranks), threshold)
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.integer]) -> Group:
-        """The images of a mask (n,), or of row numbers that do not fall; nothing is sorted again."""
-        scores = self.scores[rows]
-        ranks = scores if self.ranks is self.scores else self.ranks[rows]
-        return Group(scores, self.fakes[rows], ranks, self.threshold)
+    def take(self, mask: NDArray[np.bool_]) -> Group:
+        """The images where ``mask`` (n,) is true; nothing is sorted again."""
+        return Group(self.rows.take(mask), self.threshold, None if self.weights is None else self.weights[mask])
+
+    def weighted(self, weights: NDArray[np.integer]) -> Group:
+        """The same images counted ``weights`` (n,) times each; what is known of the rows is kept."""
+        return replace(self, weights=weights)
+
+    @property
+    def fakes(self) -> NDArray[np.bool_]:
+        """Which rows are fake, (n,)."""
+        return self.rows.fakes
+
+    @property
+    def scores(self) -> NDArray[np.floating]:
+        """Probabilities of being fake, (n,)."""
+        return self.rows.scores
 
     @cached_property
     def n_fakes(self) -> int:
         """Number of fakes."""
-        return int(np.count_nonzero(self.fakes))
+        return self.count(self.fakes)
 
     @cached_property
+    def n(self) -> int:
+        """Number of images."""
+        return len(self.fakes) if self.weights is None else int(self.weights.sum())
+
+    @property
     def n_reals(self) -> int:
         """Number of reals."""
-        return len(self.fakes) - self.n_fakes
+        return self.n - self.n_fakes
 
-    @cached_property
+    @property
     def both_classes(self) -> bool:
         """Whether there is a real and a fake."""
         return self.n_fakes > 0 and self.n_reals > 0
@@ -88,29 +153,52 @@ class Group:
     @cached_property
     def curve(self) -> Curve:
         """Counts at every distinct rank."""
-        return Curve.of_sorted(self.ranks, self.fakes)
+        return self._curve(self.rows.ranks, self.rows.ties, None)
 
     @cached_property
     def score_curve(self) -> Curve:
         """Counts at every distinct score: coarser than ``curve`` where scores round to the same number."""
-        if self.ranks is self.scores:
+        if self.rows.ranks is self.rows.scores:
             return self.curve
-        order = np.argsort(-self.scores, kind="stable")
-        return Curve.of_sorted(self.scores[order], self.fakes[order])
+        return self._curve(self.scores, self.rows.score_ties, self.rows.score_order)
 
     @cached_property
     def confusion(self) -> tuple[int, int, int, int]:
         """(tp, fp, tn, fn) at the threshold."""
         called_fake = self.scores > self.threshold
-        tp = int(np.count_nonzero(called_fake & self.fakes))
-        fp = int(np.count_nonzero(called_fake)) - tp
+        tp = self.count(called_fake & self.fakes)
+        fp = self.count(called_fake) - tp
         return tp, fp, self.n_reals - fp, self.n_fakes - tp
 
-    @cached_property
-    def logits(self) -> NDArray[np.float64]:
-        """float64 (n,): the ranks where they are logits, else of the scores, kept off 0 and 1 by one rounding."""
-        if self.ranks is not self.scores:
-            return self.ranks.astype(np.float64)
-        smallest = float(np.finfo(self.scores.dtype).eps)
-        p = np.clip(self.scores.astype(np.float64), smallest, 1 - smallest)
-        return np.log(p) - np.log1p(-p)
+    def count(self, mask: NDArray[np.bool_]) -> int:
+        """How many images ``mask`` (n,) holds."""
+        if self.weights is None:
+            return int(np.count_nonzero(mask))
+        return int(np.dot(self.weights.astype(np.float64), mask.astype(np.float64)))
+
+    def mean(self, values: NDArray[np.float64]) -> float:
+        """Mean of one value an image, (n,); NaN for an empty group."""
+        if not self.n:
+            return float("nan")
+        if self.weights is None:
+            return float(np.mean(values))
+        return float(np.dot(values, self.weights.astype(np.float64))) / self.n
+
+    def _curve(self, values: NDArray[np.floating], ties: NDArray[np.intp], order: NDArray[np.intp] | None) -> Curve:
+        fakes, weights = self.fakes, self.weights
+        if order is not None:
+            values, fakes = values[order], fakes[order]
+            weights = None if weights is None else weights[order]
+        # sums in one 32-bit type are several times as fast as mixed ones; they count images, so they fit
+        ones = fakes.astype(np.int32)
+        if weights is None:
+            tps, totals = np.cumsum(ones, dtype=np.int32)[ties].astype(np.int64), ties + 1
+        else:
+            counts = weights.astype(np.int32, copy=False)
+            totals = np.cumsum(counts, dtype=np.int32)[ties].astype(np.int64)
+            tps = np.cumsum(counts * ones, dtype=np.int32)[ties].astype(np.int64)
+        return Curve(values[ties], tps, totals - tps)
+
+
+def _last_of_runs(values: NDArray[np.floating]) -> NDArray[np.intp]:
+    return np.append(np.flatnonzero(values[1:] != values[:-1]), len(values) - 1) if len(values) else np.zeros(0, int)

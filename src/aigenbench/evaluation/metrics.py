@@ -7,11 +7,12 @@ score as fake where it is strictly greater than the threshold (protocol section 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aigenbench.evaluation.fuse import log_sigmoid
 from aigenbench.evaluation.group import Group
 
 NAN = float("nan")
@@ -36,7 +37,7 @@ def compute(group: Group, names: tuple[str, ...] | None = None) -> dict[str, flo
     """All metrics (or those named) of ``group``; None where a metric is undefined or the group empty."""
     values: dict[str, float | None] = {}
     for name in METRICS if names is None else names:
-        value = METRICS[name](group) if len(group.fakes) else NAN
+        value = METRICS[name](group) if group.n else NAN
         values[name] = None if np.isnan(value) else value
     return values
 
@@ -61,14 +62,15 @@ def average_precision(group: Group) -> float:
     if not group.both_classes:
         return NAN
     tps, fps = group.curve.tps, group.curve.fps
-    return float(np.dot(np.diff(tps, prepend=0), tps / (tps + fps))) / group.n_fakes
+    precisions = tps / np.maximum(tps + fps, 1)
+    return float(np.dot(np.diff(tps, prepend=0), precisions)) / group.n_fakes
 
 
 @metric("accuracy")
 def accuracy(group: Group) -> float:
     """Share of right decisions."""
     tp, _, tn, _ = group.confusion
-    return _ratio(tp + tn, len(group.fakes))
+    return _ratio(tp + tn, group.n)
 
 
 @metric("balanced_accuracy")
@@ -159,47 +161,53 @@ def tpr_at_fpr_10(group: Group) -> float:
 @metric("ece")
 def ece(group: Group) -> float:
     """Expected calibration error of the probability of being fake, in 15 bins of equal mass."""
-    bins, counts = mass_bins(group)
-    if not len(counts):
-        return NAN
-    expected = np.bincount(bins, group.scores.astype(np.float64), len(counts))
-    observed = np.bincount(bins, group.fakes, len(counts))
-    return float(np.abs(expected - observed).sum()) / len(group.fakes)
+    bins = mass_bins(group)
+    return float(np.abs(bins.scores - bins.fakes).sum()) / group.n if group.n else NAN
 
 
 @metric("brier")
 def brier(group: Group) -> float:
     """Mean squared distance between probability and label."""
-    return float(np.mean((group.scores.astype(np.float64) - group.fakes) ** 2)) if len(group.fakes) else NAN
+    return group.mean(group.rows.squares)
 
 
 @metric("nll")
 def nll(group: Group) -> float:
     """Mean negative log-likelihood in nats, from the logits where they are known."""
-    if not len(group.fakes):
-        return NAN
-    return -float(np.mean(log_sigmoid(np.where(group.fakes, group.logits, -group.logits))))
+    return group.mean(group.rows.losses)
 
 
-def mass_bins(group: Group, n_bins: int = CALIBRATION_BINS) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cut a group into bins of equal mass by score, equal scores together.
+@dataclass(frozen=True)
+class Bins:
+    """Sums over bins of a group.
 
-    Returns:
-        The bin of every row, int64 (n,), 0 holding the highest scores; and the size of each bin, (n_bins,).
+    Attributes:
+        counts: images in each bin, (b,).
+        scores: sum of their scores, (b,).
+        fakes: fakes among them, (b,).
     """
-    n = len(group.fakes)
-    if n == 0:
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    scores = group.scores
-    ordered = scores if bool((scores[1:] <= scores[:-1]).all()) else np.sort(scores)[::-1]
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-    sizes = np.diff(starts, append=n)
-    bins_of_ties = ((2 * starts + sizes) * n_bins // (2 * n)).astype(np.int64)
-    if ordered is scores:
-        bins = np.repeat(bins_of_ties, sizes)
-    else:
-        bins = bins_of_ties[np.searchsorted(-ordered[starts], -scores)]
-    return bins, np.bincount(bins, minlength=n_bins)
+
+    counts: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    fakes: NDArray[np.int64]
+
+
+def mass_bins(group: Group, n_bins: int = CALIBRATION_BINS) -> Bins:
+    """Cut a group into bins of equal mass by score, the highest first; equal scores share a bin.
+
+    A run of equal scores goes where its middle falls, so the order of rows does not matter.
+    """
+    curve = group.score_curve
+    up_to = np.append(0, curve.tps + curve.fps)
+    doubled_middles = up_to[1:] + up_to[:-1]
+    edges = np.searchsorted(doubled_middles * n_bins, 2 * group.n * np.arange(1, n_bins))
+    edges = np.concatenate(([0], edges, [len(doubled_middles)]))
+    sizes, scores = np.diff(up_to).astype(np.float64), curve.thresholds.astype(np.float64)
+    return Bins(
+        np.diff(up_to[edges]),
+        np.array([np.dot(sizes[a:b], scores[a:b]) for a, b in pairwise(edges)]),
+        np.diff(np.append(0, curve.tps)[edges]),
+    )
 
 
 def _best_f1(group: Group) -> tuple[float, float]:

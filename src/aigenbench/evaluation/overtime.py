@@ -93,7 +93,7 @@ def threshold_at_fpr(group: Group, fpr: float) -> float:
     """The lowest rank above which at most ``fpr`` of the reals lie; NaN without reals."""
     if not group.n_reals:
         return metrics.NAN
-    reals = group.ranks[~group.fakes]
+    reals = group.rows.ranks[~group.fakes]
     allowed = int(np.floor(fpr * len(reals) + 1e-9))
     return float(reals[allowed]) if allowed < len(reals) else -np.inf
 
@@ -102,7 +102,7 @@ def _rates(group: Group, threshold: float) -> dict[str, float | None]:
     names = ("recall", "false_positive_rate", "balanced_accuracy")
     if not group.both_classes or np.isnan(threshold):
         return dict.fromkeys(names)
-    called = group.ranks > threshold
+    called = group.rows.ranks > threshold
     recall = float(np.mean(called[group.fakes]))
     false_positives = float(np.mean(called[~group.fakes]))
     return dict(zip(names, (recall, false_positives, (1 + recall - false_positives) / 2), strict=True))

@@ -18,15 +18,19 @@ class Pairs:
     """Pairs of images, sorted by generator.
 
     Attributes:
-        of_row: the pair of every ``fused_*`` row, int64 (n,).
+        of_image: the pair of every image, aligned with ``Predictions.identifier``, int64 (n,).
         strata: generator id of every pair, rising, int64 (n / 2,).
     """
 
-    of_row: NDArray[np.int64]
+    of_image: NDArray[np.int64]
     strata: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.strata)
+
+    def of_rows(self, p: Predictions) -> NDArray[np.int64]:
+        """The pair of every ``fused_*`` row of ``p``, int64 (n,)."""
+        return self.of_image[p.places()]
 
 
 def pair_up(p: Predictions) -> Pairs:
@@ -38,20 +42,20 @@ def pair_up(p: Predictions) -> Pairs:
     Raises:
         InputError: if a generator has another number of fakes than of paired reals.
     """
-    pairing = p.paired_generators()
-    fakes = np.flatnonzero(p.fused_labels == 1)
-    reals = _protocol_order(np.flatnonzero(p.fused_labels == 0))
-    of_fakes = p.fused_generator_ids[fakes]
-    if not np.array_equal(pairing[reals], of_fakes):
-        _check_counts(p, of_fakes, pairing[reals])
-        fakes = fakes[np.argsort(of_fakes, kind="stable")]
+    generators = np.empty(len(p), dtype=np.int64)
+    generators[p.places()] = p.fused_generator_ids
+    fakes = np.flatnonzero(p.pairing == -1)
+    reals = _protocol_order(np.flatnonzero(p.pairing != -1))
+    if not np.array_equal(p.pairing[reals], generators[fakes]):
+        _check_counts(p, generators[fakes], p.pairing[reals])
         reals = np.sort(reals)
-        reals = reals[np.argsort(pairing[reals], kind="stable")]
-    by_generator = np.argsort(p.fused_generator_ids[fakes], kind="stable")
-    fakes, reals = fakes[by_generator], reals[by_generator]
-    of_row = np.empty(len(p), dtype=np.int64)
-    of_row[fakes] = of_row[reals] = np.arange(len(fakes))
-    return Pairs(of_row, p.fused_generator_ids[fakes])
+        reals = reals[np.argsort(p.pairing[reals], kind="stable")]
+    else:
+        reals = reals[np.argsort(generators[fakes], kind="stable")]
+    fakes = fakes[np.argsort(generators[fakes], kind="stable")]
+    of_image = np.empty(len(p), dtype=np.int64)
+    of_image[fakes] = of_image[reals] = np.arange(len(fakes))
+    return Pairs(of_image, generators[fakes])
 
 
 def _protocol_order(reals: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aigenbench.evaluation import metrics
-from aigenbench.evaluation.group import Group
+from aigenbench.evaluation.group import Group, Rows
 from aigenbench.evaluation.predictions import Predictions
 from aigenbench.protocol.periods import PERIODS, period_generators
 
@@ -34,7 +34,8 @@ class WindowGroups:
         self.names = predictions.generator_id_to_name
         self.windows = predictions.windows_timeline
         scores = predictions.fused_scores[order]
-        self.whole = Group(scores, fakes, scores if predictions.fused_logits is None else ranks[order], threshold)
+        sorted_ranks = scores if predictions.fused_logits is None else ranks[order]
+        self.whole = Group(Rows(scores, fakes, sorted_ranks), threshold)
         counted = np.where(
             predictions.fused_labels == 1, predictions.fused_generator_ids, predictions.paired_generators()
         )

@@ -101,12 +101,16 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.fused_scores)
 
+    def places(self) -> NDArray[np.intp]:
+        """Where the image of every ``fused_*`` row stands in ``identifier``: (n,)."""
+        if np.array_equal(self.identifier, self.fused_identifiers):
+            return np.arange(len(self))
+        order = np.argsort(self.identifier, kind="stable")
+        return order[np.searchsorted(self.identifier, self.fused_identifiers, sorter=order)]
+
     def paired_generators(self) -> NDArray[np.int64]:
         """The pairing aligned with the ``fused_*`` rows: int64 (n,), -1 for fakes."""
-        if np.array_equal(self.identifier, self.fused_identifiers):
-            return self.pairing
-        order = np.argsort(self.identifier, kind="stable")
-        return self.pairing[order[np.searchsorted(self.identifier, self.fused_identifiers, sorter=order)]]
+        return self.pairing[self.places()]
 
     def equals(self, other: Predictions) -> bool:
         """Whether every array and value is the same, bit for bit (NaN equals NaN)."""

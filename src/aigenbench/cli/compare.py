@@ -1,0 +1,49 @@
+"""`aigenbench compare`: paired differences between experiments."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from aigenbench.errors import InputError
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command's parser."""
+    parser = subparsers.add_parser(
+        "compare",
+        help="paired differences between experiments",
+        description="Compare experiments evaluated on the same images: differences of AUROC with intervals and "
+        "p-values from one paired bootstrap, Holm-corrected for how many are compared.",
+    )
+    parser.add_argument("experiments", nargs="+", metavar="EXPERIMENT_DIR")
+    parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
+    parser.add_argument("--stage", default="validate", metavar="validate|test", help="default: validate")
+    parser.add_argument("--replicates", default="2000", metavar="N", help="bootstrap replicates (default 2000)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the comparison."""
+    replicates = positive(args.replicates, "--replicates")
+    from aigenbench.evaluation.compare import compare, comparison_table
+    from aigenbench.evaluation.experiment import load_experiment
+
+    result = compare([load_experiment(folder, args.stage) for folder in args.experiments], replicates)
+    print(json.dumps(result, ensure_ascii=False, allow_nan=False) if args.json else comparison_table(result))
+    return 0
+
+
+def positive(text: str, option: str, least: int = 1) -> int:
+    """A whole number of at least ``least`` that an option was given.
+
+    Raises:
+        InputError: if it is none.
+    """
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise InputError(f"{option} must be a whole number of at least {least}, found {text!r}")
+    return value

@@ -1,0 +1,116 @@
+"""Intervals in closed form, and from replicates: Wilson for rates, DeLong for AUROC, percentiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, log, sqrt
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aigenbench.evaluation.group import Group
+from aigenbench.evaluation.metrics import NAN, auroc
+
+LEVEL = 0.95
+
+Interval = tuple[float, float]
+UNDEFINED: Interval = (NAN, NAN)
+
+
+def wilson(successes: float, trials: float, level: float = LEVEL) -> Interval:
+    """Wilson's score interval of a rate; NaN without trials."""
+    if not trials:
+        return UNDEFINED
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    p = successes / trials
+    centre = p + z * z / (2 * trials)
+    spread = z * sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
+    whole = 1 + z * z / trials
+    # at a rate of 0 or 1 the bound is the rate itself, which rounding would miss
+    low = 0.0 if successes == 0 else (centre - spread) / whole
+    high = 1.0 if successes == trials else (centre + spread) / whole
+    return low, high
+
+
+def percentiles(replicates: NDArray[np.float64], level: float = LEVEL) -> Interval:
+    """The middle ``level`` of replicates (r,); undefined ones are left out, NaN where none is left."""
+    known = replicates[~np.isnan(replicates)]
+    if not len(known):
+        return UNDEFINED
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Placements:
+    """What DeLong's variance is made of.
+
+    Attributes:
+        fakes: for every fake, the share of reals it ranks above (ties one half), (f,).
+        reals: for every real, the share of fakes that rank above it, (r,).
+    """
+
+    fakes: NDArray[np.float64]
+    reals: NDArray[np.float64]
+
+    @staticmethod
+    def of(group: Group) -> Placements:
+        """Placements of a group, in the order of its rows."""
+        ranks, fakes = group.rows.ranks, group.fakes
+        return Placements(_share_below(ranks[fakes], ranks[~fakes]), 1 - _share_below(ranks[~fakes], ranks[fakes]))
+
+
+def delong_variance(group: Group) -> float:
+    """DeLong's variance of the AUROC of independent images; NaN with fewer than two of a class."""
+    if group.n_fakes < 2 or group.n_reals < 2:
+        return NAN
+    placed = Placements.of(group)
+    return float(placed.fakes.var(ddof=1) / group.n_fakes + placed.reals.var(ddof=1) / group.n_reals)
+
+
+def delong(group: Group, level: float = LEVEL) -> Interval:
+    """DeLong's interval of the AUROC on the logit scale, where it stays inside 0..1 and is more nearly normal.
+
+    At an AUROC of exactly 0 or 1 the variance is zero and the logit infinite: there Wilson's interval of a rate
+    with as many trials as the smaller class stands in, which never has zero width.
+    """
+    area = auroc(group)
+    variance = delong_variance(group)
+    if np.isnan(variance):
+        return UNDEFINED
+    if not 0 < area < 1 or variance == 0:
+        trials = min(group.n_fakes, group.n_reals)
+        return wilson(area * trials, trials, level)
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    centre, spread = log(area / (1 - area)), z * sqrt(variance) / (area * (1 - area))
+    return 1 / (1 + exp(spread - centre)), 1 / (1 + exp(-spread - centre))
+
+
+def two_sided_p(differences: NDArray[np.float64]) -> float:
+    """Two-sided p-value of replicates of a difference: how often they fall on the rarer side of zero.
+
+    One is added above and below, so that the smallest p is 2 / (replicates + 1), never 0.
+    """
+    known = differences[~np.isnan(differences)]
+    if not len(known):
+        return NAN
+    rarer = min(np.count_nonzero(known <= 0), np.count_nonzero(known >= 0))
+    return min(1.0, 2 * (int(rarer) + 1) / (len(known) + 1))
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Holm's adjustment of several p-values, in their order; NaN stays NaN and does not count."""
+    known = sorted((p, i) for i, p in enumerate(p_values) if not np.isnan(p))
+    adjusted = [NAN] * len(p_values)
+    largest = 0.0
+    for rank, (p, i) in enumerate(known):
+        largest = max(largest, min(1.0, (len(known) - rank) * p))
+        adjusted[i] = largest
+    return adjusted
+
+
+def _share_below(values: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
+    return below / (2 * len(ordered))

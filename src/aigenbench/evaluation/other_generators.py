@@ -1,0 +1,74 @@
+"""How the results would differ with other generators: intervals from resampling generators, not images."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aigenbench.evaluation.bootstrap import REPLICATES, SEED, Replicates
+from aigenbench.evaluation.experiment import Experiment
+from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups
+from aigenbench.protocol.periods import period_generators
+
+
+def resample_generators(
+    experiment: Experiment, replicates: int = REPLICATES, seed: int = SEED, pairing: bool = True
+) -> Replicates:
+    """Replicates of AUROC in which each window's generators are drawn anew.
+
+    Within a window of n generators, n - 1 are drawn with replacement: with so few units that is what makes the
+    spread of the replicates an unbiased estimate (drawing n would understate it by the factor (n - 1) / n). A
+    generator brings all its fakes and, with pairing, their reals. A window of a single generator stays as it is.
+
+    Args:
+        experiment: loaded predictions.
+        replicates: how many.
+        seed: of the draws.
+        pairing: see `evaluate`.
+    """
+    first = experiment.first
+    names = [name for window in first.windows_timeline for name in window]
+    counts = _draws([len(window) for window in first.windows_timeline], replicates, seed)
+    periods = {period: np.full((replicates, experiment.n_windows), np.nan) for period in ALL_PERIODS}
+    for k, predictions in experiment.windows.items():
+        groups = WindowGroups(predictions, pairing)
+        wins, fakes, reals = pairwise_wins(groups, names, pairing)
+        for period in ALL_PERIODS:
+            held = np.isin(names, period_generators(period, first.windows_timeline, k))
+            drawn = counts * held
+            # without pairing every real stands beside any generator, however often it was drawn
+            drawn_reals = drawn if pairing else np.ones((replicates, 1))
+            won = np.einsum("rg,gh,rh->r", drawn, wins, drawn_reals, optimize=True)
+            total = (drawn @ fakes) * (drawn_reals @ reals)
+            np.divide(won, total, out=periods[period][:, k], where=total > 0)
+    return Replicates(periods)
+
+
+def pairwise_wins(
+    groups: WindowGroups, names: list[str], pairing: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """How often fakes of one generator rank above reals paired with another (ties one half).
+
+    Returns:
+        Wins (g, g), fakes (g,) and reals (g,) in the order of ``names``; without pairing all reals are one
+        column: (g, 1), (g,) and (1,).
+    """
+    ranks, is_fake = groups.whole.rows.ranks, groups.whole.fakes
+    masks = [groups.mask([name]) for name in names]
+    fakes = [np.sort(ranks[mask & is_fake]) for mask in masks]
+    reals = [np.sort(ranks[mask & ~is_fake]) for mask in (masks if pairing else masks[:1])]
+    wins = np.empty((len(fakes), len(reals)))
+    for h, of_reals in enumerate(reals):
+        for g, of_fakes in enumerate(fakes):
+            below = np.searchsorted(of_reals, of_fakes, side="left").sum()
+            wins[g, h] = (below + np.searchsorted(of_reals, of_fakes, side="right").sum()) / 2
+    return wins, np.array([len(f) for f in fakes], float), np.array([len(r) for r in reals], float)
+
+
+def _draws(sizes: list[int], replicates: int, seed: int) -> NDArray[np.float64]:
+    rng = np.random.Generator(np.random.Philox(key=[seed, 2**63]))
+    columns = []
+    for size in sizes:
+        drawn = rng.integers(0, size, (replicates, max(size - 1, 1)))
+        columns.append((drawn[:, :, None] == np.arange(size)).sum(axis=1))
+    return np.concatenate(columns, axis=1).astype(np.float64)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from evaluation_made_up import made_up
+
+from aigenbench.errors import InputError
+from aigenbench.evaluation.compare import compare, comparison_table
+from aigenbench.evaluation.experiment import Experiment, assemble
+from aigenbench.evaluation.score import score
+
+
+def detector(name: str, seed: int = 0, separation: float = 1.5) -> Experiment:
+    windows = {k: made_up(40, window=k, seed=seed, separation=separation) for k in range(3)}
+    return assemble(name, "validate", windows, name)
+
+
+def test_a_better_detector_is_told_from_a_worse_one() -> None:
+    a, b, same = detector("a", separation=3.0), detector("b"), detector("same", seed=1)
+    result = compare([a, b, same], 300)
+    by_pair = {(d["a"], d["b"]): d for d in result["differences"]}
+    better = by_pair["a", "b"]["headline"]
+    expected = score(a)["headline"]["mean"] - score(b)["headline"]["mean"]
+    assert better["difference"] == pytest.approx(expected)
+    assert better["interval"][0] > 0
+    assert better["p"] < better["p_holm"] < 0.05
+    assert by_pair["b", "same"]["headline"]["p_holm"] > 0.05
+    assert "a - b: +" in comparison_table(result)
+
+
+def test_pairing_makes_the_interval_narrower_than_independent_ones() -> None:
+    result = compare([detector("a"), detector("b", seed=1)], 300)
+    low, high = result["differences"][0]["headline"]["interval"]
+    widths = [v["interval"][1] - v["interval"][0] for v in result["results"].values()]
+    assert high - low < 0.9 * float(np.hypot(*widths))
+
+
+def test_a_detector_equals_itself() -> None:
+    result = compare([detector("a"), detector("b")], 50)
+    headline = result["differences"][0]["headline"]
+    assert headline["difference"] == 0
+    assert headline["interval"] == [0, 0]
+    assert headline["p"] == headline["p_holm"] == 1.0
+
+
+def test_only_shared_windows_enter() -> None:
+    a, b = detector("a", separation=3.0), detector("b")
+    partial = replace(a, windows={1: a.windows[1]})
+    headline = compare([partial, b], 20)["differences"][0]["headline"]
+    one = score(a)["periods"]["immediate_future"]["auroc"][1] - score(b)["periods"]["immediate_future"]["auroc"][1]
+    assert headline["difference"] == pytest.approx(one)
+
+
+def test_runs_without_a_common_window() -> None:
+    a, b = detector("a"), detector("b")
+    result = compare([replace(a, windows={0: a.windows[0]}), replace(b, windows={1: b.windows[1]})], 5)
+    assert result["differences"][0]["headline"]["p_holm"] is None
+    assert "undefined" in comparison_table(result)
+
+
+def test_what_cannot_be_compared() -> None:
+    a = detector("a")
+    with pytest.raises(InputError, match="at least two"):
+        compare([a])
+    with pytest.raises(InputError, match="different names"):
+        compare([a, a])
+    fewer = assemble("b", "validate", {0: made_up(20)}, "b")
+    with pytest.raises(InputError, match="a and b differ in identifier"):
+        compare([a, fewer])
+    other = replace(a, name="b", windows={k: replace(p, protocol_fingerprint="f" * 16) for k, p in a.windows.items()})
+    with pytest.raises(InputError, match="protocol fingerprints"):
+        compare([a, other])

@@ -1,0 +1,45 @@
+"""Whether intervals cover the truth as often as they say: long, run by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from evaluation_made_up import made_up
+from scipy.stats import binom
+
+from aigenbench.evaluation.bootstrap import bootstrap_auroc
+from aigenbench.evaluation.experiment import assemble
+from aigenbench.evaluation.intervals import delong, percentiles
+from aigenbench.evaluation.periods import WindowGroups
+
+DETECTORS = 400
+PAIRS = 250
+WINDOWS = (("A", "B", "C", "D"), ("E", "F", "G", "H"))
+
+
+@pytest.mark.slow
+@pytest.mark.campaign
+def test_intervals_cover_at_their_nominal_rate(capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(7)
+    base = made_up(PAIRS, WINDOWS)
+    covered = {"bootstrap": 0, "delong": 0}
+    for area in np.linspace(0.6, 0.99, DETECTORS):
+        # two unit normals d apart have AUROC phi(d / sqrt 2)
+        distance = NormalDist().inv_cdf(area) * 2**0.5
+        logits = (rng.normal(size=len(base)) + distance * base.fused_labels).astype(np.float32)
+        p = replace(base, fused_logits=logits, crop_logits=logits)
+        e = assemble("e", "validate", {0: p}, "e")
+        found = {
+            "bootstrap": percentiles(bootstrap_auroc(e, 2000, periods=("immediate_future",)).headline),
+            "delong": delong(WindowGroups(p).period("immediate_future", 0)),
+        }
+        for name, (low, high) in found.items():
+            covered[name] += low <= area <= high
+    low, high = binom.interval(0.95, DETECTORS, 0.95)
+    with capsys.disabled():
+        print(f"\ncovered of {DETECTORS}, band {low:.0f}..{high:.0f}: {covered}")  # noqa: T201
+    assert low <= covered["bootstrap"] <= high
+    assert low <= covered["delong"] <= high

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from aigenbench.evaluation.group import Group
+from aigenbench.evaluation.intervals import (
+    Placements,
+    delong,
+    delong_variance,
+    holm,
+    percentiles,
+    two_sided_p,
+    wilson,
+)
+
+
+@given(st.integers(0, 50), st.integers(1, 50), st.sampled_from([0.8, 0.95, 0.99]))
+def test_wilson_equals_scipy(successes: int, more: int, level: float) -> None:
+    trials = successes + more - 1 or 1
+    expected = stats.binomtest(successes, trials).proportion_ci(level, method="wilson")
+    assert wilson(successes, trials, level) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_wilson_without_trials() -> None:
+    assert np.isnan(wilson(0, 0)).all()
+
+
+def direct_delong(scores: np.ndarray, labels: np.ndarray) -> float:
+    fakes, reals = scores[labels == 1], scores[labels == 0]
+    kernel = np.array([[(f > r) + (f == r) / 2 for r in reals] for f in fakes])
+    area, m, n = kernel.mean(), len(fakes), len(reals)
+    of_fakes = sum((kernel[i].mean() - area) ** 2 for i in range(m)) / (m - 1)
+    of_reals = sum((kernel[:, j].mean() - area) ** 2 for j in range(n)) / (n - 1)
+    return of_fakes / m + of_reals / n
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(4, 40), st.integers(0, 2**32), st.sampled_from([0, 1, 6]))
+def test_delong_equals_the_direct_double_sum(n: int, seed: int, digits: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.append([0, 0, 1, 1], rng.integers(0, 2, n - 4))
+    scores = (rng.random(n) / 2 + 0.3 * labels).round(digits)
+    group = Group.of(scores, labels)
+    assert delong_variance(group) == pytest.approx(direct_delong(scores, labels), abs=1e-12)
+    assert Placements.of(group).fakes.mean() == pytest.approx(Placements.of(group).reals.mean())
+
+
+def test_delong_stays_inside_the_unit_interval_and_is_never_empty() -> None:
+    labels = np.repeat([0, 1], 30)
+    low, high = delong(Group.of(np.linspace(0, 1, 60), labels))
+    assert 0.8 < low < high == 1.0
+    low, high = delong(Group.of(np.append(np.linspace(0, 1, 59), 0.4), labels))
+    assert 0 < low < high < 1
+    assert np.isnan(delong(Group.of(np.linspace(0, 1, 3), np.array([0, 0, 1])))).all()
+
+
+def test_percentiles_leave_out_what_is_undefined() -> None:
+    assert percentiles(np.append(np.arange(101.0), np.nan), 0.9) == pytest.approx((5.0, 95.0))
+    assert np.isnan(percentiles(np.full(3, np.nan))).all()
+
+
+def test_two_sided_p() -> None:
+    assert two_sided_p(np.ones(999)) == 2 / 1000
+    assert two_sided_p(np.append(np.ones(98), [-1.0])) == 0.04
+    assert two_sided_p(np.zeros(9)) == 1.0
+    assert np.isnan(two_sided_p(np.full(2, np.nan)))
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    adjusted = holm([float("nan"), 0.02])
+    assert np.isnan(adjusted[0])
+    assert adjusted[1] == 0.02
+    assert holm([]) == []

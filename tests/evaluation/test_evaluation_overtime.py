@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from evaluation_made_up import made_up
+
+from aigenbench.evaluation.experiment import Experiment, assemble
+from aigenbench.evaluation.group import Group
+from aigenbench.evaluation.overtime import carried_forward, generator_matrix, over_time, threshold_at_fpr
+from aigenbench.evaluation.score import score
+
+
+def scores_of(matrix: list[list[float | None]], coming: list[float | None]) -> dict[str, object]:
+    return {
+        "windows": [["A"], ["B"], ["C"]],
+        "generators": {name: {"auroc": row} for name, row in zip("ABC", matrix, strict=True)},
+        "periods": {"growing": {"auroc": [0.9, 0.8, 0.7]}, "immediate_future": {"auroc": coming}},
+    }
+
+
+def test_transfer_and_forgetting_by_hand() -> None:
+    found = over_time(scores_of([[0.9, 0.95, 0.7], [0.6, 0.9, 0.8], [0.5, 0.7, 0.9]], [0.6, 0.7, None]))
+    a, b, c = (found["generators"][name] for name in "ABC")
+    assert a == {
+        "entered": 0,
+        "forgetting": pytest.approx(0.25),
+        "backward_transfer": pytest.approx(-0.2),
+        "forward_transfer": None,
+    }
+    assert b["forgetting"] == pytest.approx(0.1)
+    assert b["forward_transfer"] == pytest.approx(0.1)
+    assert c["forgetting"] is None
+    assert c["backward_transfer"] is None
+    assert c["forward_transfer"] == pytest.approx(0.2)
+    assert found["mean"]["forward_transfer"] == pytest.approx(0.15)
+    assert found["gap"] == [pytest.approx(0.3), pytest.approx(0.1), None]
+    assert found["area"] == pytest.approx(0.65)
+
+
+def test_missing_windows_leave_what_can_be_told() -> None:
+    found = over_time(scores_of([[None, 0.95, 0.7], [None, None, 0.8], [None] * 3], [None, 0.7, None]))
+    assert found["generators"]["A"]["forgetting"] == pytest.approx(0.25)
+    assert found["generators"]["A"]["backward_transfer"] is None
+    assert found["generators"]["C"]["forward_transfer"] is None
+    assert found["area"] == 0.7
+
+
+def experiment() -> Experiment:
+    return assemble("e", "validate", {k: made_up(50, window=k) for k in range(3)}, "e")
+
+
+def test_the_matrix_is_in_timeline_order() -> None:
+    names, entered, matrix = generator_matrix(score(experiment()))
+    assert names == list("ABCDE")
+    assert entered == [0, 0, 1, 1, 2]
+    assert matrix.shape == (5, 3)
+    assert not np.isnan(matrix).any()
+
+
+@pytest.mark.parametrize("fpr", [0.0, 0.05, 0.2, 1.0])
+def test_the_threshold_is_the_lowest_that_keeps_the_rate(fpr: float) -> None:
+    reals = np.random.default_rng(0).random(40).round(1)
+    threshold = threshold_at_fpr(Group.of(np.append(reals, 0.9), np.append(np.zeros(40), 1)), fpr)
+    assert np.mean(reals > threshold) <= fpr
+    lower = reals[reals < threshold]
+    if len(lower):
+        assert np.mean(reals > lower.max()) > fpr
+
+
+def test_a_threshold_is_carried_to_the_next_period() -> None:
+    e = experiment()
+    points = carried_forward(e, 0.1)
+    p = e.windows[0]
+    reals = np.isin(p.pairing, [1, 2])
+    threshold = np.sort(p.fused_logits[reals])[::-1][10]
+    assert points[0]["threshold"] == threshold
+    assert points[0]["past"]["false_positive_rate"] <= 0.1
+    fakes, later = np.isin(p.fused_generator_ids, [3, 4]), np.isin(p.pairing, [3, 4])
+    assert points[0]["next"]["recall"] == np.mean(p.fused_logits[fakes] > threshold)
+    assert points[0]["next"]["false_positive_rate"] == np.mean(p.fused_logits[later] > threshold)
+    assert points[2]["next"]["recall"] is None
