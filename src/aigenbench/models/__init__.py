@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aigenbench.models.build import build_model, preprocessing_of
 from aigenbench.models.carrying import load_checkpoint_weights
+from aigenbench.models.catalogue import ensure_weights
 from aigenbench.models.preprocessing import Preprocessing
 from aigenbench.models.registry import ModelFactoryRegistry
 from aigenbench.models.sizes import check_input_size
@@ -13,6 +14,7 @@ __all__ = [
     "Preprocessing",
     "build_model",
     "check_input_size",
+    "ensure_weights",
     "load_checkpoint_weights",
     "preprocessing_of",
 ]

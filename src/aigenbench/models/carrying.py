@@ -32,7 +32,7 @@ def load_checkpoint_weights(
     from aigenbench.models.probe import Classifier, weights_hash
     from aigenbench.models.source import fit_problem
 
-    strict = True
+    state = dict(state)
     if isinstance(model, Classifier):
         if model.frozen and any(key.startswith("backbone.") for key in state):
             raise InputError(
@@ -47,8 +47,9 @@ def load_checkpoint_weights(
                     f"{str(backbone.get('sha256'))[:12]}, the model's is {model.name} with hash {found[:12]}; "
                     "give it the same weights"
                 )
-            strict = model.frozen
+            if not model.frozen:
+                state |= {f"backbone.{key}": value for key, value in model.backbone.state_dict().items()}
     try:
-        model.load_state_dict(dict(state), strict=strict)
+        model.load_state_dict(state)
     except RuntimeError as error:
         raise InputError(f"weights: the checkpoint does not fit the model: {fit_problem(str(error))}") from error

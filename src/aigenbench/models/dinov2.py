@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torch import nn
-
-from aigenbench.models.dinov2_vit import DinoVisionTransformer
 from aigenbench.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-from aigenbench.models.reading import StateDict
 from aigenbench.models.registry import known_arguments
-from aigenbench.models.source import Card, Source, built_with
+from aigenbench.models.source import Card, Example, Source, built_with
 from aigenbench.models.weights import RemoteFile
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from aigenbench.models.reading import StateDict
 
 _BASE_URL = "https://dl.fbaipublicfiles.com/dinov2"
 
@@ -40,6 +41,7 @@ class DinoV2(Source):
     """
 
     name = "dinov2"
+    example = Example("dinov2_vits14", (28, 14))
 
     def names(self) -> Sequence[str]:
         """The eight published models."""
@@ -56,6 +58,8 @@ class DinoV2(Source):
 
     def backbone(self, card: Card, state: StateDict | None, **model_args: Any) -> nn.Module:
         """The transformer; the mask token, which only its pretraining used, is left out."""
+        from aigenbench.models.dinov2_vit import DinoVisionTransformer
+
         known_arguments(model_args, (), f"dinov2/{card.name}")
         base = card.name.removesuffix("_reg")
         registers = 4 if card.name != base else 0

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torch import nn
-
-from aigenbench.models.clip_towers import ImageTower
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
-from aigenbench.models.reading import StateDict
 from aigenbench.models.registry import known_arguments
-from aigenbench.models.source import Card, Source
+from aigenbench.models.source import Card, Example, Source
 from aigenbench.models.weights import RemoteFile
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from aigenbench.models.reading import StateDict
 
 _BASE_URL = "https://openaipublic.azureedge.net/clip/models"
 
@@ -90,6 +91,7 @@ class OpenAIClip(Source):
     """
 
     name = "openai"
+    example = Example("RN50", (32, 32), {"image_size": 32})
 
     def names(self) -> Sequence[str]:
         """The nine released models, as OpenAI names them."""
@@ -113,5 +115,7 @@ class OpenAIClip(Source):
 
     def backbone(self, card: Card, state: StateDict | None, **model_args: Any) -> nn.Module:
         """The image tower; the text tower is left out."""
+        from aigenbench.models.clip_towers import ImageTower
+
         known_arguments(model_args, ("image_size",), f"openai/{card.name}")
         return ImageTower.build(_RELEASES[card.name].architecture, state, **model_args)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torch import nn
-
-from aigenbench.models.clip_towers import ImageTower
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-from aigenbench.models.reading import StateDict
 from aigenbench.models.registry import known_arguments
-from aigenbench.models.source import Card, Source
+from aigenbench.models.source import Card, Example, Source
 from aigenbench.models.weights import RemoteFile
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from aigenbench.models.reading import StateDict
 
 _CLIP = Preprocessing(CLIP_MEAN, CLIP_STD, (224, 224), "bicubic")
 _HALF = Preprocessing((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (224, 224), "bicubic")
@@ -59,6 +60,7 @@ class OpenClip(Source):
     """
 
     name = "openclip"
+    example = Example("clipB16laion2B", (32, 32), {"image_size": 32})
     head_std = 0.02
 
     def names(self) -> Sequence[str]:
@@ -78,5 +80,7 @@ class OpenClip(Source):
 
     def backbone(self, card: Card, state: StateDict | None, **model_args: Any) -> nn.Module:
         """The image tower with normalised embeddings; the text tower is left out."""
+        from aigenbench.models.clip_towers import ImageTower
+
         known_arguments(model_args, ("image_size",), f"openclip/{card.name}")
         return ImageTower.build(_SHORTHANDS[card.name].architecture, state, normalised=True, **model_args)

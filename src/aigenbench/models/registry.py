@@ -32,6 +32,15 @@ BUILT_IN = {
 
 ENTRY_POINTS = "aigenbench.models"
 
+#: This room's own modules. Any other in its folder is a user's, and is imported so that it registers itself.
+_OWN = frozenset(
+    (
+        *("build", "carrying", "catalogue", "clip_towers", "dinov2", "dinov2_vit", "download", "openai_clip"),
+        *("openclip", "preprocessing", "probe", "reading", "registry", "sizes", "source", "speed", "timm_zoo"),
+        *("torchvision_zoo", "weights"),
+    )
+)
+
 
 def built_in_source(name: str) -> Source:
     """The built-in source of that name; its module is imported only now."""
@@ -99,7 +108,8 @@ class ModelFactoryRegistry:
         import aigenbench.models as room
 
         for module in pkgutil.iter_modules(room.__path__):
-            importlib.import_module(f"{room.__name__}.{module.name}")
+            if module.name not in _OWN:
+                importlib.import_module(f"{room.__name__}.{module.name}")
         for entry in entry_points(group=ENTRY_POINTS):
             try:
                 target = entry.load()

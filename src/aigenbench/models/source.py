@@ -1,4 +1,4 @@
-"""What the built-in sources of models have in common."""
+"""What the built-in sources of models have in common. Importing it, or asking for a card, imports no PyTorch."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from aigenbench.errors import InputError
 from aigenbench.models.preprocessing import Preprocessing
-from aigenbench.models.probe import Classifier
-from aigenbench.models.reading import StateDict, read_weights
 from aigenbench.models.weights import RemoteFile, locate
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from aigenbench.models.probe import Classifier
+    from aigenbench.models.reading import StateDict
 
 logger = logging.getLogger(__name__)
 
-BackboneT = TypeVar("BackboneT", bound=nn.Module)
+BackboneT = TypeVar("BackboneT", bound="nn.Module")
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,22 @@ class Card:
     licence: str = ""
 
 
+@dataclass(frozen=True)
+class Example:
+    """A source's cheapest model: ``name`` with ``model_args`` takes images of ``input_size`` (height, width)."""
+
+    name: str
+    input_size: tuple[int, int]
+    model_args: dict[str, Any] = field(default_factory=dict)
+
+
 class Source(ABC):
     """A family of named backbones. Calling it is what a user's model factory is: it builds, or declines."""
 
     #: The name before the slash.
     name: ClassVar[str]
+    #: What the tests that hold for every source are run on.
+    example: ClassVar[Example]
     #: See ``Classifier``.
     head_std: ClassVar[float | None] = None
 
@@ -91,6 +103,8 @@ class Source(ABC):
         Raises:
             InputError: Weights are missing, unreadable or of another architecture; or an argument is unknown.
         """
+        from aigenbench.models.probe import Classifier
+
         name, frozen = split_suffix(model_name)
         card = self.card(name)
         if card is None:
@@ -98,6 +112,8 @@ class Source(ABC):
         state = None
         if pretrained:
             path = Path(weights) if weights else locate(f"{self.name}/{name}", card.weights, weights_dir)
+            from aigenbench.models.reading import read_weights
+
             state = read_weights(path, card.weights, trusted=trusted and weights is not None)
             logger.info("weights of %s/%s come from %s", self.name, name, path)
             with load_errors(f"{self.name}/{card.name}", path):
@@ -184,6 +200,8 @@ def built_with(state: StateDict | None, build: Callable[[], BackboneT]) -> Backb
 
 def on_meta(build: Callable[[], BackboneT]) -> BackboneT:
     """Build without memory and initialisation; on the CPU where the constructor reads tensors' values."""
+    import torch
+
     try:
         with torch.device("meta"):
             return build()

@@ -10,7 +10,7 @@ from torch import nn
 from aigenbench.errors import InputError
 from aigenbench.models.preprocessing import INTERPOLATIONS, Preprocessing
 from aigenbench.models.reading import StateDict
-from aigenbench.models.source import Card, Source
+from aigenbench.models.source import Card, Example, Source
 from aigenbench.models.weights import RemoteFile
 
 #: Short names of our own for the backbones whose frozen features are strongest today.
@@ -56,6 +56,7 @@ class Timm(Source):
     """
 
     name = "timm"
+    example = Example("test_efficientnet", (32, 32))
 
     def names(self) -> Sequence[str]:
         """Our short names, then architectures, then architectures with their tags of weights."""

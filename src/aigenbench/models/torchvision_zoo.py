@@ -12,7 +12,7 @@ from torch import nn
 from aigenbench.errors import InputError
 from aigenbench.models.preprocessing import Preprocessing
 from aigenbench.models.reading import StateDict
-from aigenbench.models.source import Card, Source, float_state
+from aigenbench.models.source import Card, Example, Source, float_state
 from aigenbench.models.weights import RemoteFile
 
 #: Their published weights were trained on differently scaled images; the network converts.
@@ -28,6 +28,7 @@ class Torchvision(Source):
     """
 
     name = "torchvision"
+    example = Example("mnasnet0_5", (32, 32))
 
     def names(self) -> Sequence[str]:
         """All classification models."""

@@ -153,7 +153,7 @@ def _cached(file: RemoteFile) -> Iterator[Path]:
         if isinstance(found, str):
             yield Path(found)
         return
-    import torch
-
-    yield Path(torch.hub.get_dir()) / "checkpoints" / file.filename
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    torch_home = Path(os.environ.get("TORCH_HOME") or cache / "torch")
+    yield torch_home.expanduser() / "hub" / "checkpoints" / file.filename
     yield Path("~/.cache/clip").expanduser() / file.filename

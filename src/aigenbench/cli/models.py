@@ -1,0 +1,96 @@
+"""``aigenbench models``: which models there are, what they are, and their weights."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aigenbench.models.catalogue import ModelSheet
+
+
+def register(subparsers: Any) -> None:
+    """Add ``models list``, ``models show`` and ``models fetch``."""
+    parser = subparsers.add_parser("models", help="which models there are, what they are, and their weights")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    listing = commands.add_parser("list", help="all model names, or those that match a pattern")
+    listing.add_argument("pattern", nargs="?", default="", help="part of a name, or wildcards: 'timm/vit_*'")
+    listing.set_defaults(run=run_list)
+    show = commands.add_parser("show", help="parameters, features, preprocessing, weights and licence of a model")
+    show.add_argument("name", help="such as RN50, dinov2_vitl14, timm/convnext_tiny.fb_in1k")
+    show.set_defaults(run=run_show)
+    fetch = commands.add_parser("fetch", help="download and verify models' weights, for runs without a network")
+    fetch.add_argument("names", nargs="+", metavar="NAME", help="as for show; _tune and _probe mean the same weights")
+    fetch.add_argument("--weights-dir", metavar="FOLDER", help="default: weights inside AIGENBENCH_HOME")
+    fetch.set_defaults(run=run_fetch)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the chosen one of the three commands."""
+    return int(arguments.run(arguments))
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    """Print one ``source/name`` a line; 1 where none matches."""
+    from aigenbench.models.catalogue import model_names
+
+    names = model_names(arguments.pattern)
+    for name in names:
+        print(name)
+    return 0 if names else 1
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    """Print a model's data sheet."""
+    from aigenbench.models.catalogue import describe_model
+
+    print(sheet_text(describe_model(arguments.name)))
+    return 0
+
+
+def run_fetch(arguments: argparse.Namespace) -> int:
+    """Fetch each model in turn and print where its weights are."""
+    from aigenbench.models.catalogue import fetch_model
+
+    for name in arguments.names:
+        print(f"{name}: {fetch_model(name, arguments.weights_dir, _Meter(name))}")
+    return 0
+
+
+def sheet_text(sheet: ModelSheet) -> str:
+    """A data sheet as lines for a reader."""
+    pre = sheet.preprocessing
+    places = [str(file) for file in sheet.weights] or ["none published"]
+    rows = [
+        ("name", sheet.name),
+        ("parameters", f"{sheet.parameters / 1e6:.1f} M (backbone, {sheet.parameters:,})"),
+        ("features", str(sheet.num_features)),
+        ("input size", f"{pre.input_size[0]} x {pre.input_size[1]}, {pre.interpolation}"),
+        ("mean", ", ".join(f"{value:g}" for value in pre.mean)),
+        ("std", ", ".join(f"{value:g}" for value in pre.std)),
+        ("weights", places[0]),
+        *(("", f"or {place}") for place in places[1:]),
+        ("here", str(sheet.local) if sheet.local else f"no; `aigenbench models fetch {sheet.name}`"),
+        ("licence", sheet.licence or "not stated by the source"),
+    ]
+    if not sheet.weights:
+        rows = [row for row in rows if row[0] != "here"]
+    return "\n".join(f"{label:<12}{text}" for label, text in rows)
+
+
+class _Meter:
+    """A line on a terminal's stderr that says how far a download is."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.shown = 0.0
+
+    def __call__(self, done: int, size: int | None) -> None:
+        ended = done == size
+        if not sys.stderr.isatty() or (time.monotonic() - self.shown < 0.2 and not ended):
+            return
+        self.shown = time.monotonic()
+        share = f" of {size / 1e6:.0f}" if size else ""
+        print(f"\r{self.name}: {done / 1e6:.0f}{share} MB", end="\n" if ended else "", file=sys.stderr, flush=True)

@@ -1,0 +1,132 @@
+"""What there is to choose from: names, a model's data sheet, its weights."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aigenbench.errors import InputError
+from aigenbench.models.preprocessing import Preprocessing
+from aigenbench.models.registry import BUILT_IN, ModelFactoryRegistry, built_in_source, split_source, unknown_name
+from aigenbench.models.source import Card, Source, on_meta, split_suffix
+from aigenbench.models.weights import Progress, RemoteFile, fetch, find_local, locate
+
+
+@dataclass(frozen=True)
+class ModelSheet:
+    """A model's data sheet.
+
+    Attributes:
+        name: ``source/name``.
+        parameters: Of the backbone, without head.
+        num_features: D, the head's input width.
+        preprocessing: What the weights expect.
+        weights: The published files, best first.
+        local: Which of them is here already, or None.
+        licence: Of the weights; "" where the source states none.
+    """
+
+    name: str
+    parameters: int
+    num_features: int
+    preprocessing: Preprocessing
+    weights: tuple[RemoteFile, ...]
+    local: Path | None
+    licence: str
+
+
+def model_names(pattern: str = "") -> list[str]:
+    """All ``source/name`` of the built-in sources, without ``_tune`` and ``_probe``.
+
+    Args:
+        pattern: Shell wildcards (``timm/vit_*``) that match with or without the source; or a part of the name.
+    """
+    names = [f"{source}/{name}" for source in BUILT_IN for name in built_in_source(source).names()]
+    if not pattern:
+        return names
+    if not any(sign in pattern for sign in "*?["):
+        pattern = f"*{pattern}*"
+    return [
+        name
+        for name in names
+        if fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name.partition("/")[2], pattern)
+    ]
+
+
+def describe_model(model_name: str) -> ModelSheet:
+    """The data sheet of a built-in source's model; nothing is downloaded and no weights are made.
+
+    Raises:
+        InputError: No built-in source knows the name.
+    """
+    source, card = _card(model_name)
+    backbone = on_meta(lambda: source.backbone(card, None))
+    return ModelSheet(
+        name=f"{source.name}/{card.name}",
+        parameters=sum(parameter.numel() for parameter in backbone.parameters()),
+        num_features=int(backbone.num_features),  # type: ignore[arg-type]
+        preprocessing=card.preprocessing,
+        weights=card.weights,
+        local=find_local(card.weights),
+        licence=card.licence,
+    )
+
+
+def fetch_model(model_name: str, weights_dir: str | Path | None = None, progress: Progress | None = None) -> Path:
+    """Download and verify a model's weights; where they are in the weights folder already, nothing happens.
+
+    Raises:
+        InputError: No built-in source knows the name; or see ``weights.fetch``.
+    """
+    source, card = _card(model_name)
+    return fetch(f"{source.name}/{card.name}", card.weights, weights_dir, progress)
+
+
+def _card(model_name: str) -> tuple[Source, Card]:
+    chosen, name = split_source(model_name)
+    base, _ = split_suffix(name)
+    sources: Sequence[str] = [chosen] if chosen in BUILT_IN else list(BUILT_IN)
+    if chosen is not None and chosen in ModelFactoryRegistry().factories():
+        sources = []
+    for source_name in sources:
+        source = built_in_source(source_name)
+        card = source.card(base)
+        if card is not None:
+            return source, card
+    raise unknown_name(name, chosen)
+
+
+def ensure_weights(
+    model_name: str,
+    pretrained: bool = True,
+    weights: str | Path | None = None,
+    weights_dir: str | Path | None = None,
+    **model_args: Any,
+) -> Path | None:
+    """Have a model's weights at hand before anything heavy is imported or read.
+
+    Args:
+        model_name: As for ``build_model``.
+        pretrained: Where false, nothing is needed.
+        weights: The user's own file.
+        weights_dir: See ``weights.weights_folder``.
+        model_args: All other arguments of ``build_model``; they do not matter here.
+
+    Returns:
+        The file; None where none is needed, or where a user's factory may answer the name.
+
+    Raises:
+        InputError: The file is missing and cannot be fetched; see ``weights.locate``.
+    """
+    chosen, _ = split_source(model_name)
+    if not pretrained or (chosen not in BUILT_IN and ModelFactoryRegistry().factories()):
+        return None
+    if weights:
+        if not Path(weights).is_file():
+            raise InputError(f"model_args weights: no file {weights}")
+        return Path(weights)
+    source, card = _card(model_name)
+    return locate(f"{source.name}/{card.name}", card.weights, weights_dir)
