@@ -177,7 +177,7 @@ def training_record(trainer: pl.Trainer) -> dict[str, Any]:
     }
 
 
-def seed_everything(key: tuple[int, ...]) -> None:
+def seed_everything(key: tuple[int | str, ...]) -> None:
     """Seed torch (every device), NumPy and ``random`` from a key."""
     digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
     seed = int.from_bytes(digest, "little")

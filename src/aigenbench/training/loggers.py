@@ -33,14 +33,11 @@ class LongCSVLogger(Logger):
 
     Args:
         folder: the window's folder.
-        resumed_at: lines of later steps are dropped: they are logged again. None keeps all.
     """
 
-    def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__()
         self._path = folder / METRICS_FILE
-        if resumed_at is not None and self._path.is_file():
-            self._drop_after(resumed_at)
 
     @property
     def name(self) -> str:
@@ -66,7 +63,11 @@ class LongCSVLogger(Logger):
                 writer.writerow(_COLUMNS)
             writer.writerows((step, name, repr(float(v))) for name, v in metrics.items() if math.isfinite(v))
 
-    def _drop_after(self, step: int) -> None:
+    @rank_zero_only
+    def drop_after(self, step: int) -> None:
+        """Drop the lines of steps after ``step``: they are going to be logged again."""
+        if not self._path.is_file():
+            return
         with self._path.open(newline="", encoding="utf-8") as lines:
             rows = [row for row in csv.reader(lines) if len(row) == len(_COLUMNS)]
         kept = [row for row in rows if row[0] == "step" or int(row[0]) <= step]

@@ -1,0 +1,38 @@
+# Everything builds .venv first where it must: from requirements.lock, through uv installed into it.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test test-slow check bench campaign clean
+
+quickstart: .venv
+	$(BIN)/python -m aigenbench.cli.quickstart
+
+test: .venv
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not campaign"
+
+test-slow: .venv
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not campaign"
+
+check: .venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv
+	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+campaign: .venv
+	$(BIN)/python -m pytest -m campaign
+
+.venv: .venv/.installed
+
+.venv/.installed: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --compile-bytecode requirements.lock
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build

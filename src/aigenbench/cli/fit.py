@@ -1,0 +1,85 @@
+"""``aigenbench fit | validate | test | predict``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from aigenbench.cli.parser import Resolved, resolve
+from aigenbench.config.resolved import ResolvedConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+
+class Inputs(Resolved):
+    """A resolved configuration in the form the training room takes it."""
+
+    def trainer_arguments(self, logger_defaults: Mapping[str, Mapping[str, Any]] = {}) -> dict[str, Any]:
+        """The Trainer's arguments with new loggers and callbacks, a ``checkpoint_callback`` among them.
+
+        ``logger_defaults`` gives arguments, by class name, where the config has none of that name.
+        """
+        values = self.config.to_dict()
+        trainer = values.get("trainer") or {}
+        loggers = trainer.get("logger")
+        for node in [loggers] if isinstance(loggers, dict) else loggers if isinstance(loggers, list) else []:
+            _complete(node, logger_defaults)
+        completed = Resolved(self.subcommand, ResolvedConfig(values))
+        arguments = completed.trainer_arguments()
+        # true asks for the default logger, which is TensorBoard's; the CSV is always written
+        arguments["logger"] = _as_list(arguments.get("logger"))
+        arguments["callbacks"] = _as_list(arguments.get("callbacks"))
+        own = self.checkpoint_callback_arguments()
+        if own is not None:
+            from lightning.pytorch.callbacks import ModelCheckpoint
+
+            arguments["callbacks"].append(ModelCheckpoint(**own))
+        return arguments
+
+
+def _complete(node: dict[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -> None:
+    arguments = node.setdefault("init_args", {})
+    of_class = node["class_path"].rpartition(".")[2]
+    for key, value in defaults.get(of_class, {}).items():
+        if arguments.get(key) in (None, "lightning_logs") or key == "default_hp_metric":
+            arguments[key] = value
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None or isinstance(value, bool):
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def run(argv: list[str], subcommand: str) -> int:
+    """Run a training command; returns the exit code."""
+    resolved = resolve(argv, cast('Literal["fit", "validate", "test", "predict"]', subcommand))
+    inputs = Inputs(resolved.subcommand, resolved.config)
+    # torch and Lightning take seconds to import: only once the arguments are right
+    from aigenbench.training import commands
+    from aigenbench.training.signals import StoppedError
+
+    try:
+        if subcommand == "fit":
+            _show(commands.fit(inputs))
+        elif subcommand == "predict":
+            print(commands.predict(inputs))
+        else:
+            for path in commands.evaluate(inputs, subcommand):
+                print(path)
+    except StoppedError as stopped:
+        logger.warning("%s; everything done so far is kept, the same command with its id goes on", stopped)
+        return 128 + stopped.number
+    return 0
+
+
+def _show(folder: Path) -> None:
+    from aigenbench.evaluation.score import score_experiment
+    from aigenbench.evaluation.table import score_table
+
+    print(score_table(score_experiment(folder)))
+    print(f"{folder}")

@@ -1,0 +1,208 @@
+"""The training commands: fit, validate, test, predict."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from aigenbench.errors import InputError
+from aigenbench.evaluation.fuse import fuse_logits, sigmoid
+from aigenbench.evaluation.predictions import Predictions, load_predictions, save_predictions
+from aigenbench.files import whole_file
+from aigenbench.training.checkpoints import WindowCheckpoints, load_detector, load_record
+from aigenbench.training.evaluating import evaluate_detector, log_evaluation, stage_of
+from aigenbench.training.experiment import Experiment, find_experiment, open_experiment
+from aigenbench.training.inputs import RunInputs, Setup, set_up
+from aigenbench.training.keeper import CheckpointRule
+from aigenbench.training.loop import WindowsLoop
+from aigenbench.training.signals import StopRequest
+from aigenbench.training.state import read_state
+from aigenbench.training.trainers import make_trainer
+
+logger = logging.getLogger(__name__)
+
+SAME_LOGITS = 1e-6
+"""How far logits of a repeated evaluation may lie from those of the fit and still count as the same."""
+
+
+def fit(inputs: RunInputs) -> Path:
+    """Train and evaluate; returns the experiment's folder.
+
+    Raises:
+        InputError: bad input.
+        StoppedError: a signal asked to stop; the same command goes on.
+    """
+    setup = set_up(inputs)
+    windows = _asked_windows(setup)
+    experiment = open_experiment(setup.info, inputs.config)
+    logger.info(
+        "%s: %d windows, %d evaluation images, protocol fingerprint %s",
+        experiment.folder,
+        len(setup.plan.windows),
+        len(setup.plan.evaluation.ids),
+        setup.fingerprint,
+    )
+    with StopRequest().installed() as stop:
+        WindowsLoop(setup, experiment, CheckpointRule(), stop).run(windows)
+    return experiment.folder
+
+
+def evaluate(inputs: RunInputs, stage: str) -> list[Path]:
+    """``validate`` or ``test`` every finished window, or the one asked for.
+
+    A result that repeats the fit's is compared with it and not written again; one with other weights or another
+    protocol goes to ``evaluations/<name>/``.
+
+    Returns:
+        The predictions files that hold the results.
+
+    Raises:
+        InputError: bad input, or no window is finished.
+    """
+    setup = set_up(inputs)
+    experiment = find_experiment(setup.info)
+    other = inputs.config.get("ckpt_path") or setup.detector.base_weights
+    windows = _asked_windows(setup)
+    finished = [k for k in windows if _final_exists(experiment, k)]
+    if other is None and not finished:
+        raise InputError(f"{experiment.folder} has no finished window among {list(windows)}; run fit first")
+    if other is not None and len(windows) > 1:
+        raise InputError("one checkpoint is one window's: say which with sliding_windows_definition.current_window")
+    written = []
+    for window in windows if other is not None else finished:
+        _load(setup, experiment, window, other)
+        written.append(_evaluate_window(setup, experiment, window, stage, other))
+    return written
+
+
+def predict(inputs: RunInputs) -> Path:
+    """Score images that need no labels; returns the CSV (path or id, logit, score).
+
+    Raises:
+        InputError: bad input, or there are no weights to use.
+    """
+    setup = set_up(inputs)
+    other = inputs.config.get("ckpt_path")
+    experiment = None if other and setup.info.experiment_id is None else find_experiment(setup.info)
+    window = _window_to_use(setup, experiment)
+    _load(setup, experiment, window, other)
+    setup.detector.begin(stage_of(setup, window))
+    folder = Path() if experiment is None else experiment.window_folder(window)
+    chosen = setup.pipeline.predict_set(lambda: setup.plan)
+    arguments = inputs.trainer_arguments({})
+    trainer = make_trainer(arguments, folder, 1, [], "predict", [])
+    loader = setup.pipeline.predict_loader(chosen, setup.detector, trainer.global_rank, trainer.world_size)
+    outputs = trainer.predict(setup.detector, dataloaders=loader)
+    positions, logits = _gathered(outputs or [])
+    path = folder / "predictions_predict.csv"
+    if trainer.is_global_zero:
+        with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as lines:
+            writer = csv.writer(lines)
+            writer.writerow(("image", "logit", "score"))
+            for position, logit, score in zip(positions, logits, sigmoid(logits), strict=True):
+                writer.writerow((chosen.name(position), f"{logit:.7g}", f"{score:.7g}"))
+    return path
+
+
+def _asked_windows(setup: Setup) -> tuple[int, ...]:
+    definition, n = setup.info.sliding_windows_definition, len(setup.plan.windows)
+    current = None if definition is None else definition.current_window
+    if current is None:
+        return tuple(range(n))
+    if not 0 <= current < n:
+        raise InputError(f"current_window: there is no window {current}; windows are 0..{n - 1}")
+    return (current,)
+
+
+def _final_exists(experiment: Experiment, window: int) -> bool:
+    state = read_state(experiment.window_folder(window))
+    return state is not None and state.final is not None
+
+
+def _load(setup: Setup, experiment: Experiment | None, window: int, other: str | None) -> None:
+    if other is not None:
+        load_detector(setup.detector, Path(other))
+        return
+    assert experiment is not None, "without weights of its own, a command needs an experiment"
+    folder = experiment.window_folder(window)
+    load_record(setup.detector, WindowCheckpoints(folder, read_state(folder)).load_final(), folder)
+
+
+def _window_to_use(setup: Setup, experiment: Experiment | None) -> int:
+    windows = _asked_windows(setup)
+    if experiment is None:
+        return windows[-1]
+    finished = [k for k in windows if _final_exists(experiment, k)]
+    if not finished:
+        raise InputError(f"{experiment.folder} has no finished window among {list(windows)}; run fit first")
+    return finished[-1]
+
+
+def _evaluate_window(setup: Setup, experiment: Experiment, window: int, stage: str, other: str | None) -> Path:
+    folder = experiment.window_folder(window)
+    arguments = setup.inputs.trainer_arguments({})
+    title = f"{stage} window {window + 1}/{len(setup.plan.windows)}"
+    trainer = make_trainer(arguments, folder, 1, [], title, [])
+    predictions = evaluate_detector(setup, trainer, window, stage)
+    path = folder / f"predictions_{stage}_all.npz"
+    if trainer.is_global_zero:
+        log_evaluation(setup, [], predictions, window, 0, title, stage)
+        path = _keep(experiment, predictions, path, other)
+    return path
+
+
+def _keep(experiment: Experiment, predictions: Predictions, path: Path, other: str | None) -> Path:
+    """Write the result where it belongs, or compare it with the one that is there."""
+    if other is not None:
+        return _write_aside(experiment, predictions, path, Path(other).stem)
+    if not path.is_file():
+        save_predictions(path, predictions)
+        return path
+    kept = load_predictions(path)
+    if kept.protocol_fingerprint != predictions.protocol_fingerprint:
+        name = f"protocol_{predictions.protocol_fingerprint}"
+        return _write_aside(experiment, predictions, path, name)
+    difference = _largest_difference(kept, predictions)
+    if difference > SAME_LOGITS:
+        logger.warning(
+            "%s: logits differ by up to %.3g from the file's; other software or hardware? The file is left alone",
+            path,
+            difference,
+        )
+    else:
+        logger.info("%s: reproduced, logits differ by at most %.3g", path, difference)
+    return path
+
+
+def _largest_difference(a: Predictions, b: Predictions) -> float:
+    if a.fused_logits is None or b.fused_logits is None or len(a) != len(b):
+        return float("inf")
+    return float(np.abs(a.fused_logits - b.fused_logits).max())
+
+
+def _write_aside(experiment: Experiment, predictions: Predictions, path: Path, name: str) -> Path:
+    aside = experiment.folder / "evaluations" / name / path.parent.name / path.name
+    save_predictions(aside, predictions)
+    logger.info("other weights or another protocol than the fit's: written to %s", aside)
+    return aside
+
+
+def _gathered(outputs: list[Any]) -> tuple[Any, Any]:
+    """Positions and fused logits of all images, in order, from every process's predict outputs."""
+    mine = []
+    for positions, logits, crop_to_image in outputs:
+        fused = fuse_logits(logits.float().cpu().numpy(), crop_to_image.cpu().numpy())
+        mine.append((positions.cpu().numpy(), fused))
+    everyone: list[Any] = [mine]
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        everyone = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(everyone, mine)
+    pairs = [pair for part in everyone for pair in part]
+    positions = np.concatenate([p for p, _ in pairs])
+    order = np.argsort(positions)
+    return positions[order], np.concatenate([f for _, f in pairs])[order]

@@ -1,0 +1,197 @@
+"""The windows loop: asks what comes next, does it, until nothing is left."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+
+from aigenbench.data.batches import TrainingBatches
+from aigenbench.evaluation.predictions import save_predictions
+from aigenbench.training.checkpoints import WindowCheckpoints, load_detector, load_record
+from aigenbench.training.evaluating import evaluate_detector, log_evaluation, stage_of
+from aigenbench.training.experiment import Experiment
+from aigenbench.training.inputs import Setup
+from aigenbench.training.keeper import CheckpointRule, EpochKeeper, EpochPlan
+from aigenbench.training.loggers import LongCSVLogger, logger_defaults
+from aigenbench.training.runtime import record_run
+from aigenbench.training.signals import StoppedError, StopRequest
+from aigenbench.training.state import Done, Evaluate, Schedule, Train, WindowState, next_action, read_state
+from aigenbench.training.trainers import make_trainer
+
+logger = logging.getLogger(__name__)
+
+
+class WindowsLoop:
+    """Brings the windows of an experiment to their end, from wherever they stand.
+
+    Args:
+        setup: the run's objects.
+        experiment: where its files go.
+        rule: when checkpoints fall due within an epoch.
+        stop: the request to stop.
+    """
+
+    def __init__(self, setup: Setup, experiment: Experiment, rule: CheckpointRule, stop: StopRequest) -> None:
+        self.setup, self.experiment, self.rule, self.stop = setup, experiment, rule, stop
+        self.n_windows = len(setup.plan.windows)
+        # what the detector in memory is: (window, finished epochs) and the states to train on from there
+        self._in_memory: tuple[int, int] | None = None
+        self._carried: dict[str, Any] | None = None
+
+    def run(self, windows: tuple[int, ...]) -> None:
+        """Train and evaluate ``windows``.
+
+        Raises:
+            StoppedError: a signal asked for it; everything done is on disk.
+            InputError: see ``next_action``; the loss became infinite; an image cannot be read.
+        """
+        evaluate_every = int(self.setup.trainer_value("check_val_every_n_epoch", 1))
+        schedule = Schedule(windows, self.setup.epochs, evaluate_every)
+        while True:
+            action = next_action(self._states(), schedule)
+            if isinstance(action, Done):
+                return
+            if self.stop.signal is not None:
+                raise StoppedError(self.stop.signal)
+            if isinstance(action, Train):
+                self._train(action)
+            else:
+                self._evaluate(action)
+
+    def _folder(self, window: int) -> Path:
+        return self.experiment.window_folder(window)
+
+    def _states(self) -> list[WindowState | None]:
+        return [read_state(self._folder(k)) for k in range(self.n_windows)]
+
+    def _title(self, window: int, epoch: int) -> str:
+        title = f"window {window + 1}/{self.n_windows}"
+        return title if self.setup.epochs == 1 else f"{title}, epoch {epoch + 1}/{self.setup.epochs}"
+
+    # training
+
+    def _train(self, action: Train) -> None:
+        window, folder = action.window, self._folder(action.window)
+        checkpoints = WindowCheckpoints(folder, read_state(folder))
+        epoch, step, resumed = self._load_position(action, checkpoints)
+        csv = LongCSVLogger(folder)
+        trainer, arguments = self._trainer(window, epoch, csv)
+        steps_of = [self._steps(k, trainer, arguments) for k in range(self.n_windows)]
+        plan = EpochPlan(
+            window=window,
+            epoch=epoch,
+            epochs=self.setup.epochs,
+            steps=steps_of[window],
+            start=step,
+            logged_before=self._logged_before(steps_of, window, epoch),
+            epochs_before=window * self.setup.epochs,
+            seed=self.setup.seed,
+        )
+        csv.drop_after(plan.logged_before + step)
+        keeper = EpochKeeper(plan, checkpoints, self.rule, self.stop, resumed)
+        trainer.callbacks.insert(0, keeper)  # type: ignore[attr-defined]
+        folder.mkdir(parents=True, exist_ok=True)
+        if not epoch and not step:
+            record_run(folder, self.setup, plan, trainer)
+        self.setup.detector.begin(stage_of(self.setup, window, epoch, steps_of[window] * self.setup.epochs))
+        started = time.monotonic()
+        trainer.fit(self.setup.detector, train_dataloaders=self._loader(plan, trainer, arguments))
+        self._in_memory, self._carried = None, None
+        if keeper.done == plan.steps:
+            self._in_memory, self._carried = (window, epoch + 1), keeper.record or None
+            logger.info(
+                "%s: %d optimizer steps in %.1f s",
+                self._title(window, epoch),
+                plan.steps - step,
+                time.monotonic() - started,
+            )
+
+    def _load_position(self, action: Train, checkpoints: WindowCheckpoints) -> tuple[int, int, dict[str, Any] | None]:
+        """Bring the detector to the position, and give (epoch, step, states to go on from)."""
+        window, detector = action.window, self.setup.detector
+        if action.step == 0 and self._in_memory == (window, action.epoch):
+            return action.epoch, 0, self._carried
+        record = checkpoints.resume()
+        if record is not None:
+            load_record(detector, record, checkpoints.folder)
+            logger.info("%s: going on after optimizer step %d", self._title(window, record["epochs"]), record["steps"])
+            return record["epochs"], record["steps"], record
+        if window:
+            if self._in_memory != (window - 1, self.setup.epochs):
+                self._load_final(window - 1)
+        elif detector.base_weights is not None:
+            load_detector(detector, Path(detector.base_weights))
+        return 0, 0, None
+
+    def _load_final(self, window: int) -> None:
+        folder = self._folder(window)
+        checkpoints = WindowCheckpoints(folder, read_state(folder))
+        load_record(self.setup.detector, checkpoints.load_final(), folder)
+
+    def _trainer(self, window: int, epoch: int, csv: LongCSVLogger) -> tuple[pl.Trainer, dict[str, Any]]:
+        arguments = self.setup.inputs.trainer_arguments(logger_defaults(self.experiment, window))
+        loggers = [csv, *(arguments.get("logger") or [])]
+        title = self._title(window, epoch)
+        trainer = make_trainer(arguments, self._folder(window), epoch + 1, [], title, loggers)
+        return trainer, arguments
+
+    def _steps(self, window: int, trainer: pl.Trainer, arguments: dict[str, Any]) -> int:
+        """Optimizer steps of one epoch of a window."""
+        arithmetic = self.setup.pipeline.arithmetic(trainer.world_size, trainer.accumulate_grad_batches)
+        rows = len(self.setup.plan.training.rows(window))
+        steps = arithmetic.steps(rows, self.setup.pipeline.augmentation_factor)
+        limit = arguments.get("limit_train_batches")
+        if limit is None:
+            return steps
+        batches = limit if isinstance(limit, int) else int(limit * steps * arithmetic.accumulate)
+        return max(1, min(steps, batches // arithmetic.accumulate))
+
+    def _logged_before(self, steps_of: list[int], window: int, epoch: int) -> int:
+        earlier = self.setup.epochs * sum(steps_of[:window]) + epoch * steps_of[window]
+        return self.setup.info.logging_initial_step + earlier
+
+    def _loader(self, plan: EpochPlan, trainer: pl.Trainer, arguments: dict[str, Any]) -> Any:
+        pipeline = self.setup.pipeline
+        arithmetic = pipeline.arithmetic(trainer.world_size, trainer.accumulate_grad_batches)
+
+        def batches(n_rows: int, copies: int) -> TrainingBatches:
+            return TrainingBatches(
+                n_rows,
+                copies,
+                arithmetic,
+                plan.seed,
+                plan.window,
+                plan.epoch,
+                plan.start,
+                trainer.global_rank,
+                plan.steps,
+            )
+
+        return pipeline.training_loader(self.setup.plan, self.setup.detector, batches, plan.window)
+
+    # evaluation
+
+    def _evaluate(self, action: Evaluate) -> None:
+        window, folder = action.window, self._folder(action.window)
+        checkpoints = WindowCheckpoints(folder, read_state(folder))
+        if self._in_memory != (window, action.epochs):
+            last = action.epochs == self.setup.epochs
+            record = checkpoints.load_final() if last else checkpoints.resume()
+            assert record is not None, "an evaluation falls due after a checkpoint"
+            load_record(self.setup.detector, record, folder)
+            self._in_memory, self._carried = (window, action.epochs), None if last else record
+        csv = LongCSVLogger(folder)
+        trainer, arguments = self._trainer(window, action.epochs - 1, csv)
+        steps_of = [self._steps(k, trainer, arguments) for k in range(self.n_windows)]
+        step = self._logged_before(steps_of, window, action.epochs)
+        predictions = evaluate_detector(self.setup, trainer, window, "validate")
+        if trainer.is_global_zero:
+            save_predictions(folder / f"predictions_validate_step_{step:08d}.npz", predictions)
+            save_predictions(folder / "predictions_validate_all.npz", predictions)
+            log_evaluation(self.setup, trainer.loggers, predictions, window, step, self._title(window, 0))
+            checkpoints.evaluated(action.epochs, finished=action.epochs == self.setup.epochs)
+        trainer.strategy.barrier()

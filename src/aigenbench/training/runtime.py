@@ -1,0 +1,58 @@
+"""What a window was trained with: versions, hardware, time; kept beside its results."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from aigenbench import __version__
+from aigenbench.files import write_json
+from aigenbench.training.inputs import Setup
+from aigenbench.training.keeper import EpochPlan
+
+RUN_FILE = "run.json"
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "timm",
+    "open_clip_torch",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+)
+
+
+def record_run(folder: Path, setup: Setup, plan: EpochPlan, trainer: pl.Trainer) -> None:
+    """Write ``run.json`` and the resolved config into a window's folder."""
+    if not trainer.is_global_zero:
+        return
+    record: dict[str, Any] = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "aigenbench": __version__,
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "host": platform.node(),
+        "processors": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": _device_name(trainer),
+        "devices": trainer.world_size,
+        "precision": str(trainer.precision),
+        "protocol_fingerprint": setup.fingerprint,
+        "steps_per_epoch": plan.steps,
+        "trained_parameters": sum(p.numel() for p in setup.detector.parameters() if p.requires_grad),
+    }
+    write_json(folder / RUN_FILE, record)
+    (folder / "config.yaml").write_text(setup.inputs.config.to_yaml(), encoding="utf-8")
+
+
+def _device_name(trainer: pl.Trainer) -> str:
+    device = trainer.strategy.root_device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
