@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aigenbench.errors import InputError
-from aigenbench.protocol.subsets import stratified_subset
+from aigenbench.protocol.subsets import stratification_problem, stratified_subset
 
 BALANCING_SEED = 1338
 SUBSET_SEED = 1339
@@ -49,22 +49,23 @@ def balanced_rows(generator_ids: npt.NDArray[np.integer]) -> Rows:
     reals = np.flatnonzero(generator_ids == 0).astype(np.int64)
     fakes = np.flatnonzero(generator_ids > 0).astype(np.int64)
     if not len(reals) or not len(fakes):
-        raise InputError(
-            f"the evaluation split needs real and fake images; found {len(reals)} and {len(fakes)}"
-        )
+        raise InputError(f"the evaluation split needs real and fake images; found {len(reals)} and {len(fakes)}")
     if len(reals) > len(fakes):
         reals = np.asarray(random.Random(BALANCING_SEED).sample(reals.tolist(), len(fakes)), dtype=np.int64)
     elif len(fakes) > len(reals):
-        kept = stratified_subset(
-            generator_ids[fakes], len(reals), BALANCING_SEED, "balancing the evaluation split"
-        )
-        fakes = fakes[kept]
+        fakes = fakes[_kept_fakes(generator_ids[fakes], len(reals))]
     return np.concatenate([reals, fakes])
 
 
-def evaluation_set(
-    generator_ids: npt.NDArray[np.integer], subset_size: int | float | None = None
-) -> EvaluationSet:
+def _kept_fakes(generator_ids: npt.NDArray[np.integer], count: int) -> Rows:
+    if not stratification_problem(generator_ids, count):
+        return stratified_subset(generator_ids, count, BALANCING_SEED, "balancing the evaluation split")
+    # the published rule has no answer here (too few rows to keep each generator's share): drawn at random
+    drawn = random.Random(BALANCING_SEED).sample(range(len(generator_ids)), count)
+    return np.asarray(drawn, dtype=np.int64)
+
+
+def evaluation_set(generator_ids: npt.NDArray[np.integer], subset_size: int | float | None = None) -> EvaluationSet:
     """Balance, take a subset where asked, shuffle and pair.
 
     Args:

@@ -49,23 +49,29 @@ def stratified_subset(
     count = subset_count(n, size, key)
     if count == n:
         return np.arange(n, dtype=np.int64)
-    groups, group_sizes = np.unique(generator_ids, return_counts=True)
-    if group_sizes.min() < 2:
-        raise InputError(
-            f"{key}: cannot keep the generators' shares, one of them has a single image among {n} rows; "
-            "leave the key out"
-        )
-    if count < len(groups):
-        raise InputError(
-            f"{key}: {count} rows cannot hold the {len(groups)} classes (real and each generator) present; "
-            f"use at least {len(groups)}"
-        )
-    if n - count < len(groups):
-        raise InputError(
-            f"{key}: {count} of {n} rows leaves fewer than one row for each of {len(groups)} classes; "
-            f"use at most {n - len(groups)}, or leave the key out"
-        )
+    problem = stratification_problem(generator_ids, count)
+    if problem:
+        raise InputError(f"{key}: {problem}")
     from sklearn.model_selection import train_test_split
 
     first, _ = train_test_split(np.arange(n), train_size=count, stratify=generator_ids, random_state=seed)
     return first.astype(np.int64)
+
+
+def stratification_problem(generator_ids: npt.NDArray[np.integer], count: int) -> str:
+    """Why ``count`` of these rows cannot be drawn with each generator's share kept; ``""`` where they can."""
+    n = len(generator_ids)
+    groups, group_sizes = np.unique(generator_ids, return_counts=True)
+    if group_sizes.min() < 2:
+        return f"cannot keep the generators' shares, one of them has a single image among {n} rows; leave the key out"
+    if count < len(groups):
+        return (
+            f"{count} rows cannot hold the {len(groups)} classes (real and each generator) present; "
+            f"use at least {len(groups)}"
+        )
+    if n - count < len(groups):
+        return (
+            f"{count} of {n} rows leaves fewer than one row for each of {len(groups)} classes; "
+            f"use at most {n - len(groups)}, or leave the key out"
+        )
+    return ""

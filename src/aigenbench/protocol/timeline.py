@@ -168,9 +168,7 @@ def _read_csv(path: Path) -> list[tuple[str, str]]:
     with path.open(newline="", encoding="utf-8") as lines:
         reader = csv.DictReader(lines)
         if not {"generator", "date"} <= set(reader.fieldnames or ()):
-            raise InputError(
-                f"timeline: {path} needs the columns 'generator' and 'date'; found {reader.fieldnames}"
-            )
+            raise InputError(f"timeline: {path} needs the columns 'generator' and 'date'; found {reader.fieldnames}")
         return [(row["generator"].strip(), row["date"] or "") for row in reader]
 
 
@@ -188,9 +186,7 @@ def _read_yaml(path: Path) -> tuple[list[tuple[str, str]], bool]:
         extend = bool(content.get("extend", True))
         content = content["generators"]
         if not isinstance(content, dict):
-            raise InputError(
-                f"timeline: 'generators' in {path} must be a mapping from generator name to date"
-            )
+            raise InputError(f"timeline: 'generators' in {path} must be a mapping from generator name to date")
     return [(str(name), str(day)) for name, day in content.items()], extend
 
 

@@ -98,9 +98,7 @@ def select_training_rows(
     pool = np.flatnonzero(generator_ids == 0).tolist()
     own = []
     for k, names in enumerate(windows):
-        fakes = np.flatnonzero(np.isin(generator_ids, [timeline.ids[name] for name in names])).astype(
-            np.int64
-        )
+        fakes = np.flatnonzero(np.isin(generator_ids, [timeline.ids[name] for name in names])).astype(np.int64)
         if not len(fakes):
             raise InputError(f"window {k} has no training image of its generators ({', '.join(names)})")
         if len(pool) < len(fakes):
@@ -116,9 +114,7 @@ def select_training_rows(
     return TrainingSelection(tuple(own), benchmark_type)
 
 
-def _subset(
-    rows: Rows, generator_ids: npt.NDArray[np.integer], subset_size: int | float | None, window: int
-) -> Rows:
+def _subset(rows: Rows, generator_ids: npt.NDArray[np.integer], subset_size: int | float | None, window: int) -> Rows:
     if subset_size is None:
         return rows
     chosen = stratified_subset(generator_ids[rows], subset_size, SUBSET_SEED + window, "train_subset_size")

@@ -82,6 +82,8 @@ def make_trainer(
         all_callbacks.append(WindowProgressBar(description))
     given.pop("enable_checkpointing", None)
     given.pop("num_sanity_val_steps", None)
+    # Lightning would print it anew for every window
+    given["enable_model_summary"] = bool(given.get("enable_model_summary"))
     quiet_lightning()
     return pl.Trainer(
         **given,

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from aigenbench.errors import InputError
+from aigenbench.protocol.timeline import PUBLISHED, Generator, load_timeline, make_timeline
+
+
+def test_published_timeline_is_36_generators_by_date() -> None:
+    assert len(PUBLISHED.names) == 36
+    assert [g.released for g in PUBLISHED.generators] == sorted(g.released for g in PUBLISHED.generators)
+    assert PUBLISHED.names[0] == "CycleGAN"
+    assert PUBLISHED.names[-1] == "FLUX 1 Schnell"
+    assert PUBLISHED.dates["DDPM"] == date(2020, 6, 19)
+
+
+def test_ids_are_alphabetical_with_real_first() -> None:
+    assert PUBLISHED.id_to_name[0] == ""
+    assert list(PUBLISHED.id_to_name[1:]) == sorted(PUBLISHED.names)
+    assert PUBLISHED.ids["ADM"] == 1
+
+
+def test_extensions_get_ids_after_all_others_by_date(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text("generator,date\nZeta,2016-01-01\nAlpha,2025-05-05\n")
+    timeline = load_timeline(path)
+    assert timeline.names[0] == "Zeta"
+    assert timeline.names[-1] == "Alpha"
+    assert timeline.id_to_name[:37] == PUBLISHED.id_to_name
+    assert timeline.id_to_name[37:] == ("Zeta", "Alpha")
+
+
+def test_timeline_of_ones_own_in_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("extend: false\ngenerators: {B: 2020-01-02, A: 2021-01-01}\n")
+    assert load_timeline(path).names == ("B", "A")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("A: yesterday\n", "YYYY-MM-DD"),
+        ("- A\n", "mapping"),
+        ("CycleGAN: 2020-01-01\n", "published"),
+        ("{}\n", "no generator"),
+        ("a: [\n", "not YAML"),
+    ],
+)
+def test_bad_timelines_are_told(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=said):
+        load_timeline(path)
+
+
+def test_names_stand_once() -> None:
+    day = date(2020, 1, 1)
+    with pytest.raises(InputError, match="twice"):
+        make_timeline([Generator("A", day), Generator("A", day)])
+
+
+def test_restricting_keeps_order_and_renumbers() -> None:
+    timeline = PUBLISHED.restricted_to({"VQGAN", "ADM", "unknown"})
+    assert timeline.names == ("VQGAN", "ADM")
+    assert timeline.id_to_name == ("", "ADM", "VQGAN")
