@@ -110,11 +110,10 @@ def _unwrapped(content: Any, path: Path) -> StateDict:
     strangers = [key for key, value in content.items() if not isinstance(value, torch.Tensor)]
     if strangers:
         raise InputError(f"weights: {path} is no state dict: its entry {strangers[0]!r} is no tensor")
-    state = dict(content)
     for prefix in _PREFIXES:
-        if all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return state
+        if all(key.startswith(prefix) for key in content):
+            content = {key.removeprefix(prefix): value for key, value in content.items()}
+    return content
 
 
 def _short(error: BaseException) -> str:

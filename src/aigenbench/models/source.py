@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -176,9 +177,26 @@ def _first_keys(label: str, keys: Sequence[str]) -> str:
     return f"{label} {', '.join(keys[:3])}{more}"
 
 
-def float_state(state: StateDict) -> StateDict:
-    """The same tensors, those of floating point in float32 (OpenAI publishes float16)."""
-    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+def load_into(module: nn.Module, state: StateDict, assign: bool = False) -> None:
+    """Load ``state`` strictly, its floating-point tensors in float32 (OpenAI publishes float16).
+
+    A state dict of ``torch.save`` carries the modules' format versions; where they are lacking (safetensors), the
+    outermost module is taken to be of today's.
+
+    Args:
+        module: What to load into.
+        state: Its names and tensors.
+        assign: Make the tensors the module's own instead of copying them.
+
+    Raises:
+        RuntimeError: It does not fit (``load_errors`` makes one line of it).
+    """
+    floats = OrderedDict((k, v.float() if v.is_floating_point() else v) for k, v in state.items())
+    versions = getattr(state, "_metadata", None)
+    if versions is None:
+        versions = {"": getattr(module.state_dict(), "_metadata", {}).get("", {})}
+    floats._metadata = versions  # type: ignore[attr-defined]
+    module.load_state_dict(floats, strict=True, assign=assign)
 
 
 def built_with(state: StateDict | None, build: Callable[[], BackboneT]) -> BackboneT:
@@ -191,10 +209,10 @@ def built_with(state: StateDict | None, build: Callable[[], BackboneT]) -> Backb
         return build()
     # initialising weights that are replaced at once would take seconds
     module = on_meta(build)
-    module.load_state_dict(float_state(state), strict=True, assign=True)
+    load_into(module, state, assign=True)
     if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
         module = build()  # it has buffers that no state dict holds
-        module.load_state_dict(float_state(state), strict=True)
+        load_into(module, state)
     return module
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from aigenbench.errors import InputError
 from aigenbench.models.preprocessing import Preprocessing
 from aigenbench.models.reading import StateDict
-from aigenbench.models.source import Card, Example, Source, float_state
+from aigenbench.models.source import Card, Example, Source, load_into
 from aigenbench.models.weights import RemoteFile
 
 #: Their published weights were trained on differently scaled images; the network converts.
@@ -68,7 +68,7 @@ class Torchvision(Source):
         except TypeError as error:
             raise InputError(f"model_args of torchvision/{card.name}: {error}") from error
         if state is not None:
-            network.load_state_dict(float_state(_renamed(card.name, state)))
+            load_into(network, _renamed(card.name, state))
         if card.name in _WITH_AUXILIARY:
             _drop_auxiliary(network)
         network.num_features = _remove_last_layer(network)  # type: ignore[assignment]
