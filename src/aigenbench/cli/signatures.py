@@ -5,24 +5,22 @@ from __future__ import annotations
 import functools
 import importlib
 import re
-from argparse import ArgumentError
+import reprlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from jsonargparse import ArgumentParser
-from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 
+from aigenbench.cli.objects import NAMED, PLAIN, REFUSALS
 from aigenbench.config.imports import reason
+from aigenbench.config.layer import OPTIMIZER
 from aigenbench.config.merge import NODE_KEYS
 from aigenbench.config.names import Path, class_nodes, dotted
 from aigenbench.errors import InputError, nearest
 
 SourceOf = Callable[[Path], str]
 
-# sections that hold a class's arguments without naming it
-PLAIN = {"trainer": Trainer, "checkpoint_callback": ModelCheckpoint}
 # where a class path without a dot is looked up
 SHORT_NAMES = (
     "lightning.pytorch.loggers",
@@ -30,6 +28,9 @@ SHORT_NAMES = (
     "lightning.pytorch.strategies",
     "lightning.pytorch.profilers",
     "lightning.pytorch.plugins",
+    "torch.optim",
+    "aigenbench.training",
+    "aigenbench.data",
 )
 
 
@@ -61,7 +62,7 @@ def parameters_of(class_path: str) -> frozenset[str] | None:
 
 
 def find_class(class_path: str) -> type | None:
-    """The class of that path, a bare name being Lightning's; None for what is no class.
+    """The class of that path, a bare name being one of the usual places'; None for what is no class.
 
     Raises:
         InputError: nothing of that name can be imported.
@@ -76,8 +77,16 @@ def find_class(class_path: str) -> type | None:
         found = getattr(module, name, None)
         if found is not None:
             return found if isinstance(found, type) else None
-    known = [other for place in places for other in dir(importlib.import_module(place)) if other[:1].isupper()]
+    modules = [importlib.import_module(place) for place in places]
+    known = [other for m in modules for other in {*dir(m), *getattr(m, "__all__", ())} if other[:1].isupper()]
     raise InputError(f"no class {class_path!r}: {', '.join(places)} has no {name!r}{nearest(name, known)}")
+
+
+def class_help(cls: type, key: str) -> str:
+    """What a class's constructor takes, as arguments under `--key`."""
+    parser = ArgumentParser(exit_on_error=False, add_help=False)
+    parser.add_class_arguments(cls, key, fail_untyped=False)
+    return parser.format_help().partition("\n\n")[2].rstrip()
 
 
 def check_keys(config: dict[str, Any], source_of: SourceOf) -> None:
@@ -110,7 +119,7 @@ def check_empty(config: dict[str, Any], source_of: SourceOf) -> None:
     for place, cls, given in _argument_sets(config):
         for key, value in given.items():
             if value is None and parameters(cls).defaults.get(key) is not None:
-                problem = _problem(cls, key, "null")
+                problem = _problem(cls, key, "null").partition(", found")[0]
                 if problem:
                     where = (*place, key)
                     raise InputError(f"{dotted(where)}{source_of(where)} is empty: {problem}")
@@ -124,16 +133,32 @@ def wrong_value(config: dict[str, Any], source_of: SourceOf, error: Exception) -
         source_of: tells where a value came from.
         error: what the parser said.
     """
-    for place, cls, given in reversed(list(_argument_sets(config))):
+    inside_out = list(_argument_sets(config))[::-1]
+    for place, cls, given in inside_out:
         for key, value in given.items():
             problem = _problem(cls, key, value)
             if problem:
                 where = (*place, key)
                 return InputError(f"{dotted(where)}{source_of(where)}: {problem}")
+    for place, cls, given in inside_out:
         missing = re.search(r"arguments are required: ([\w., ]+)", _refusal(cls, given))
-        if missing:
-            return InputError(f"{dotted(place)}: {cls.__name__} needs {missing[1]}")
+        names = [] if missing is None else [name.removeprefix("x.") for name in missing[1].split(", ")]
+        if names and place[:-1] != OPTIMIZER:  # an optimizer gets its parameters later
+            return InputError(f"{cls.__name__} needs {', '.join(f'{dotted((*place, name))}' for name in names)}")
     return InputError(_short(str(error)))
+
+
+def check_kind(config: dict[str, Any]) -> None:
+    """Check that sections name subclasses of what they must be; a function in place of a class is let through.
+
+    Raises:
+        InputError: a section's class is something else.
+    """
+    for section, kind in NAMED.items():
+        name = config[section]["class_path"]
+        found = find_class(name)
+        if found and not issubclass(found, kind):
+            raise InputError(f"{section}.class_path: expected a subclass of {kind.__name__}, found {name}")
 
 
 def _argument_sets(config: dict[str, Any]) -> Iterator[tuple[Path, type, dict[str, Any]]]:
@@ -157,7 +182,7 @@ def _refusal(cls: type, given: dict[str, Any], only: str | None = None) -> str:
             parser.parse_args([f"--x.{only}=null"])
         else:
             parser.parse_object({"x": given})
-    except (ArgumentError, TypeError, ValueError) as error:
+    except REFUSALS as error:
         return str(error)
     return ""
 
@@ -171,9 +196,10 @@ def _problem(cls: type, key: str, value: Any) -> str:
     )
     if not expected:
         return _short(refusal)
-    words = [_word(name) if name else f"one of {choices}" for name, choices in expected]
-    choices = re.findall(r"'([^']+)'", " ".join(c for _, c in expected))
-    return f"expected {' or '.join(words)}, found {value!r}{nearest(str(value), choices)}"
+    choices = [choice.strip(" '") for _, listed in expected for choice in listed.split(",") if choice]
+    words = [f"one of {', '.join(dict.fromkeys(choices))}"] if choices else []
+    words += [_word(name) for name, _ in expected if name]
+    return f"expected {' or '.join(words)}, found {reprlib.repr(value)}{nearest(str(value), choices)}"
 
 
 def _word(name: str) -> str:

@@ -63,34 +63,40 @@ class ExperimentInfo:
             )
 
 
-def experiment_info(values: Mapping[str, Any], where: str = "experiment_info") -> ExperimentInfo:
+def experiment_info(values: Mapping[str, Any], source: str = "") -> ExperimentInfo:
     """`ExperimentInfo` from a config's mapping; numbers where text is expected count as text.
+
+    Args:
+        values: the section as written.
+        source: what to call the layer it stands in, for errors.
 
     Raises:
         InputError: a key is unknown, or a value is not of its type; the message names the key.
     """
     values = dict(values)
     windows = values.pop("sliding_windows_definition", None)
-    info = _checked(ExperimentInfo, values, where)
+    prefix = f"{source}: " if source else ""
+    where = "experiment_info"
+    info = _checked(ExperimentInfo, values, where, prefix)
     if windows is None:
         return ExperimentInfo(**info)
     definition = f"{where}.sliding_windows_definition"
     if not isinstance(windows, Mapping):
-        raise InputError(f"{definition}: expected a mapping, found {windows!r}")
+        raise InputError(f"{prefix}{definition}: expected a mapping, found {windows!r}")
     if "benchmark_type" in windows and windows["benchmark_type"] is None:
         windows = {**windows, "benchmark_type": "none"}
-    checked = _checked(SlidingWindows, windows, definition)
+    checked = _checked(SlidingWindows, windows, definition, prefix)
     return ExperimentInfo(**info, sliding_windows_definition=SlidingWindows(**checked))
 
 
-def _checked(record: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _checked(record: type, values: Mapping[str, Any], where: str, prefix: str) -> dict[str, Any]:
     hints = typing.get_type_hints(record)
     names = [field.name for field in fields(record)]
     for key in values:
         if key not in names:
             hint = nearest(str(key), names) or f"; the keys are {', '.join(names)}"
-            raise InputError(f"unknown key {where}.{key}{hint}")
-    return {key: _typed(value, hints[key], f"{where}.{key}") for key, value in values.items()}
+            raise InputError(f"{prefix}unknown key {where}.{key}{hint}")
+    return {key: _typed(value, hints[key], f"{prefix}{where}.{key}") for key, value in values.items()}
 
 
 def _typed(value: Any, hint: Any, where: str) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
+from aigenbench.config import aliases
 from aigenbench.errors import InputError
 
 ENTRY_POINTS = "aigenbench.models"
@@ -19,8 +20,8 @@ ENTRY_POINTS = "aigenbench.models"
 def run_imports(items: Iterable[str]) -> None:
     """Import users' code, so that the models and classes in it are known.
 
-    Installed packages' entry points of the group `aigenbench.models` come first, then `items` in order. The current
-    folder is put at the end of the import path, as `python script.py` would have put the script's.
+    Installed packages' entry points of the group `aigenbench.models` come first, then `items` in order. The original
+    framework's module names work in that code, and the current folder is put at the end of the import path.
 
     Args:
         items: paths of Python files (they end in `.py`) or names of modules.
@@ -28,6 +29,7 @@ def run_imports(items: Iterable[str]) -> None:
     Raises:
         InputError: a file is missing, a module is not found, or the code in it fails; with the place in the code.
     """
+    aliases.install()
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
@@ -78,8 +80,9 @@ def reason(error: BaseException) -> str:
     text = " ".join(f"{type(error).__name__}: {error}".split())
     if isinstance(error, SyntaxError):
         return text
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    own = [frame for frame in frames if Path(frame.filename) != Path(__file__)]
+    package = str(Path(__file__).parents[1])
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if "importlib" not in f.filename and not f.filename.startswith(package)]
     return f"{text} ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else text
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from aigenbench.config.experiment import experiment_info
 from aigenbench.config.merge import spread
-from aigenbench.config.names import Path, class_nodes, dotted, rename_classes
+from aigenbench.config.names import Path, rename_classes
 from aigenbench.config.packaged import find_config
 from aigenbench.config.yaml_text import Typed, read_yaml
 from aigenbench.errors import InputError, nearest
@@ -18,11 +18,14 @@ MAPPINGS = ("trainer", "model", "data", "experiment_info", "checkpoint_callback"
 TEXTS = ("dataset_path", "ckpt_path", "weights_dir")
 SECTIONS = (*MAPPINGS, *TEXTS, "seed_everything", "imports")
 COMMAND_LINE = "the command line"
+DEFAULT_SEED = 42
 
 OPTIMIZER: Path = ("model", "init_args", "optimizer")
 LOADER: Path = ("data", "init_args", "dataset_loader")
 # always classes: text there is a class path, and arguments may stand without init_args
 CLASSES: tuple[Path, ...] = (("model",), OPTIMIZER, ("data",), LOADER)
+# lists of classes: text among the items is a class path
+CLASS_LISTS = ("logger", "callbacks")
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,13 @@ def layer(source: str, values: dict[str, Any], folder: FilePath | None = None) -
     values = {key: _section(key, value, source) for key, value in copy.deepcopy(values).items()}
     for place in CLASSES:
         _write_out(values, place, source)
-    for place, node in class_nodes(values):
-        if not isinstance(node.get("init_args"), dict | None):
-            raise InputError(f"{source}: {dotted(place)}.init_args: expected a mapping, found {node['init_args']!r}")
+    trainer = values.get("trainer", {})
+    for key in CLASS_LISTS:
+        for spelled in {key, f"{key}+"} & set(trainer):
+            trainer[spelled] = _listed(trainer[spelled])
     values, renamed = rename_classes(values)
     _gather_dataset_path(values, source)
-    experiment_info(values.get("experiment_info", {}), f"{source}: experiment_info")
+    experiment_info(values.get("experiment_info", {}), source)
     for key in {"imports", "imports+"} & set(values):
         items = values[key] if isinstance(values[key], list) else [values[key]]
         values[key] = [_beside(str(item), folder) for item in items]
@@ -128,8 +132,10 @@ def _section(key: Any, value: Any, source: str) -> Any:
         return str(FilePath(str(value)).expanduser()) if value != "" else None
     if name == "seed_everything":
         seed = value.value if isinstance(value, Typed) else value
-        if not isinstance(seed, int) or seed < 0:
-            raise InputError(f"{source}: {key}: expected an integer from 0 on, found {seed!r}")
+        if seed is True:
+            return DEFAULT_SEED
+        if not isinstance(seed, int) or seed is False or seed < 0:
+            raise InputError(f"{source}: {key}: expected an integer from 0 on, found {seed!r}; a run is always seeded")
         return seed
     return value
 
@@ -139,6 +145,8 @@ def _write_out(values: dict[str, Any], place: Path, source: str) -> None:
     if not isinstance(holder, dict) or key not in holder:
         return
     node = holder[key]
+    if place == OPTIMIZER and isinstance(node, str) and node.rpartition(".")[2].lstrip("_")[:1].islower():
+        return  # a function that makes the optimizer
     if isinstance(node, str):
         node = {"class_path": node}
     if not isinstance(node, dict):
@@ -148,6 +156,14 @@ def _write_out(values: dict[str, Any], place: Path, source: str) -> None:
     if place == OPTIMIZER and isinstance(name, str) and "." not in name:
         node["class_path"] = f"torch.optim.{name}"
     holder[key] = node
+
+
+def _listed(value: Any) -> Any:
+    """A class path, alone or in a list, as the mapping that names it; true and false stay."""
+    if isinstance(value, list):
+        return [_listed(item) for item in value]
+    meant = value.value if isinstance(value, Typed) else value
+    return {"class_path": meant} if isinstance(meant, str) and meant else value
 
 
 def _gather_dataset_path(values: dict[str, Any], source: str) -> None:

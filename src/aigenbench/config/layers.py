@@ -7,13 +7,11 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from aigenbench.config.layer import LOADER, Layer, get
+from aigenbench.config.layer import COMMAND_LINE, DEFAULT_SEED, LOADER, Layer, get
 from aigenbench.config.merge import ParametersOf, merge
 from aigenbench.config.names import DATASET_LOADER, DETECTOR, PIPELINE, Path, dotted
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_SEED = 42
 
 
 def merge_layers(layers: Sequence[Layer], parameters_of: ParametersOf) -> dict[str, Any]:
@@ -32,6 +30,7 @@ def merge_layers(layers: Sequence[Layer], parameters_of: ParametersOf) -> dict[s
     """
     warn_of_order(layers)
     merged: dict[str, Any] = {
+        "trainer": {},
         "model": {"class_path": DETECTOR},
         "data": {"class_path": PIPELINE},
         "seed_everything": DEFAULT_SEED,
@@ -73,7 +72,7 @@ def source_of(layers: Sequence[Layer], place: Path) -> str:
     for layer in reversed(layers):
         holder = get(layer.values, place[:-1])
         if isinstance(holder, dict) and (place[-1] in holder or f"{place[-1]}+" in holder):
-            return f" (in {layer.source})"
+            return f" ({'on' if layer.source == COMMAND_LINE else 'in'} {layer.source})"
     return ""
 
 

@@ -59,7 +59,7 @@ def spread(node: dict[str, Any], at: Path, source: str = "") -> dict[str, Any]:
     short = {key: value for key, value in node.items() if key not in NODE_KEYS}
     if not short:
         return node
-    arguments = node.get("init_args") or {}
+    arguments = _arguments(node, "init_args", at, source)
     twice = [key for key in short if key in arguments]
     if twice:
         raise InputError(
@@ -89,6 +89,7 @@ class _Merger:
         merged = copy.deepcopy(earlier)
         if is_node(later):
             later = spread(later, at, self.source)
+            _arguments(later, "init_args", at, self.source)
         for key, value in later.items():
             if not _appends(key):
                 merged[key] = self.values(earlier.get(key), value, (*at, key))
@@ -155,8 +156,16 @@ class _Merger:
         merged = {"class_path": name}
         for key in ("init_args", "dict_kwargs"):
             if key in kept or key in later:
-                merged[key] = self.mappings(kept.get(key) or {}, later.get(key) or {}, (*at, key))
+                given = _arguments(later, key, at, self.source)
+                merged[key] = self.mappings(kept.get(key) or {}, given, (*at, key))
         return merged
+
+
+def _arguments(node: dict[str, Any], key: str, at: Path, source: str) -> dict[str, Any]:
+    given = node.get(key)
+    if not isinstance(given, dict | None):
+        raise InputError(f"{_in(source)}{dotted((*at, key))}: expected a mapping, found {given!r}")
+    return given or {}
 
 
 def _appends(key: Any) -> bool:

@@ -37,7 +37,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Block style; text that either version of YAML would read as something else is quoted."""
+    """Block style, short lists on one line; text that either version of YAML would read otherwise is quoted."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -59,6 +59,14 @@ for _tag, _pattern, _first in _resolvers():
     _Loader.add_implicit_resolver(_tag, _pattern, list(_first))
     _Dumper.add_implicit_resolver(_tag, _pattern, list(_first))
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", _NULL, [""])
+
+
+def _write_list(dumper: _Dumper, items: list[Any]) -> yaml.Node:
+    plain = not any(isinstance(item, dict | list) for item in items)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=plain)
+
+
+_Dumper.add_representer(list, _write_list)
 
 
 def _read_integer(loader: _Loader, node: yaml.ScalarNode) -> int:

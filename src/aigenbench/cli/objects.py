@@ -1,0 +1,86 @@
+"""jsonargparse at work: a section's values checked by type, and the objects that they describe."""
+
+from __future__ import annotations
+
+import json
+import re
+from argparse import ArgumentError
+from collections.abc import Collection
+from typing import Any
+
+from jsonargparse import ArgumentParser
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from aigenbench.data import AIGenBenchPipeline
+from aigenbench.errors import InputError
+from aigenbench.training import BaseDeepfakeDetectionModel
+
+# sections that hold a class's arguments without naming it, and sections that name a subclass
+PLAIN = {"trainer": Trainer, "checkpoint_callback": ModelCheckpoint}
+NAMED = {"model": BaseDeepfakeDetectionModel, "data": AIGenBenchPipeline}
+# what the parser raises for values it refuses
+REFUSALS = (ArgumentError, TypeError, ValueError)
+# optional packages that an extra of ours brings
+EXTRAS = ("wandb",)
+
+
+def parse(values: dict[str, Any]) -> dict[str, Any]:
+    """The sections that describe objects, checked by type and completed with the classes' defaults.
+
+    Args:
+        values: a configuration; sections that are None or describe no objects are left out of the result.
+
+    Raises:
+        ArgumentError, TypeError, ValueError: a value is not of its type (`REFUSALS`).
+    """
+    given = {section: values[section] for section in (*PLAIN, *NAMED) if values.get(section) is not None}
+    parser = _parser(given)
+    parsed = parser.parse_object(given)
+    return json.loads(parser.dump(parsed, format="json", skip_unset=False, skip_validation=True))
+
+
+def make(section: str, values: dict[str, Any]) -> Any:
+    """The object that a parsed section describes: a detector, a pipeline, or a namespace of arguments.
+
+    Raises:
+        InputError: a class refuses its arguments, or needs a package that is not installed.
+    """
+    failures: list[Exception] = []
+
+    def construct(cls: type, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return cls(*args, **kwargs)
+        except Exception as error:
+            failures.append(error)
+            raise
+
+    parser = _parser([section])
+    parsed = parser.parse_object({section: values})
+    try:
+        return parser.instantiate(parsed, instantiators=[(construct, object, True)])[section]
+    except REFUSALS as error:
+        # jsonargparse folds a constructor's error into the text of one of its own
+        cause = failures[0] if failures else error
+        raise _missing_package(section, cause) or cause from None
+
+
+def _parser(sections: Collection[str]) -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
+    for section in sections:
+        if section in PLAIN:
+            parser.add_class_arguments(PLAIN[section], section, instantiate=False)
+        else:
+            parser.add_subclass_arguments(NAMED[section], section, fail_untyped=False, required=True)
+    return parser
+
+
+def _missing_package(section: str, error: Exception) -> InputError | None:
+    missing = re.search(r"No module named '([\w.]+)'|Requirement '([\w-]+)", str(error))
+    if missing is None or not isinstance(error, ImportError):
+        return None
+    package = missing[1] or missing[2]
+    wanted = f"'aigenbench[{package}]'" if package in EXTRAS else package
+    return InputError(
+        f"{section}: the package {package} is not installed: pip install {wanted}, or take it out of the config"
+    )

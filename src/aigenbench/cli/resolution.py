@@ -1,0 +1,81 @@
+"""Layers of configuration resolved against the classes they name. Importing this imports torch and Lightning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from aigenbench.cli.objects import PLAIN, REFUSALS, parse
+from aigenbench.cli.signatures import (
+    check_empty,
+    check_keys,
+    check_kind,
+    find_class,
+    parameters,
+    parameters_of,
+    wrong_value,
+)
+from aigenbench.config.experiment import experiment_info
+from aigenbench.config.layer import OPTIMIZER, SECTIONS, Layer, get
+from aigenbench.config.layers import merge_layers, source_of
+from aigenbench.config.names import Path
+from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.config.yaml_text import Typed
+from aigenbench.training import BaseDeepfakeDetectionModel
+
+
+def resolve_layers(layers: Sequence[Layer]) -> ResolvedConfig:
+    """The layers merged, checked against the classes they name, completed with defaults, and frozen.
+
+    Raises:
+        InputError: an unknown key, a class that cannot be imported, a missing or wrong value.
+    """
+
+    def source(place: Path) -> str:
+        return source_of(layers, place)
+
+    merged = merge_layers(layers, parameters_of)
+    info = experiment_info(merged.get("experiment_info") or {})
+    check_kind(merged)
+    _complete_optimizer(merged)
+    check_keys(merged, source)
+    plain = _read_typed(merged, as_text=False)
+    check_empty(plain, source)
+    try:
+        parsed = parse(plain)
+    except REFUSALS:
+        # perhaps a number, or true, typed for an argument that takes text
+        texts = _read_typed(merged, as_text=True)
+        try:
+            parsed = parse(texts)
+        except REFUSALS as error:
+            raise wrong_value(texts, source, error) from error
+    values = {section: plain.get(section) for section in SECTIONS} | parsed
+    return ResolvedConfig(values | {"experiment_info": asdict(info), "imports": plain.get("imports") or []})
+
+
+def _complete_optimizer(config: dict[str, Any]) -> None:
+    """Write out the benchmark's own optimizer (protocol section 6) where nothing else is named."""
+    given = get(config, OPTIMIZER) or {}
+    if not isinstance(given, dict) or "class_path" in given:
+        return
+    cls = find_class(config["model"]["class_path"])
+    ours = parameters(BaseDeepfakeDetectionModel).defaults["optimizer"]
+    if cls and parameters(cls).defaults.get("optimizer") == ours:
+        arguments = {"lr": 1e-3, "momentum": 0.9, "weight_decay": 1e-4} | (given.get("init_args") or {})
+        node = {"class_path": "torch.optim.SGD", "init_args": arguments}
+        config["model"].setdefault("init_args", {})["optimizer"] = node
+
+
+def _read_typed(value: Any, as_text: bool, at: Path = ()) -> Any:
+    """A copy of `value` where what was typed on the command line is read as YAML, or a class's argument as text."""
+    if isinstance(value, dict):
+        return {key: _read_typed(item, as_text, (*at, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_read_typed(item, as_text, (*at, index)) for index, item in enumerate(value)]
+    if not isinstance(value, Typed):
+        return value
+    # inside a free mapping, such as model_args, nothing but YAML can say what the text means
+    is_argument = len(at) > 1 and at[-2] in ("init_args", *PLAIN)
+    return str(value) if as_text and is_argument else value.value
