@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,7 +78,9 @@ def _read_torchscript(path: Path, published: Sequence[RemoteFile], trusted: bool
                 "the published one; give safetensors or a state dict, or model_args trusted: true"
             )
     try:
-        archive = torch.jit.load(path, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # no other way to read what OpenAI published
+            archive = torch.jit.load(path, map_location="cpu")
     except RuntimeError as error:
         raise InputError(f"weights: {path} is no whole TorchScript archive ({_short(error)})") from error
     return dict(archive.state_dict())

@@ -91,15 +91,21 @@ class Timm(Source):
         import timm
 
         overlay = {"state_dict": state, "custom_load": False} if state is not None else None
-        if "img_size" in model_args and isinstance(model_args["img_size"], list):
-            model_args["img_size"] = tuple(model_args["img_size"])
         try:
             # with the published number of classes, so that the weights load strictly
             network = timm.create_model(
                 card.name, pretrained=state is not None, pretrained_cfg_overlay=overlay, **model_args
             )
-        except TypeError as error:
-            raise InputError(f"model_args of timm/{card.name}: {error}") from error
+        except (TypeError, ValueError, LookupError, AttributeError, AssertionError) as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+            if state is None or "unexpected keyword" in reason:
+                raise InputError(f"model_args of timm/{card.name}: {reason}") from error
+            # timm converts the names of older files first, which is where a stranger's fail
+            first = ", ".join(list(state)[:3])
+            raise InputError(
+                f"weights are not those of timm/{card.name}: unexpected {first} ..., and timm's conversion found "
+                f"names missing ({reason})"
+            ) from error
         for record in (network.pretrained_cfg, network.default_cfg):
             record.pop("state_dict", None)  # a second copy of the weights
         network.reset_classifier(0)
