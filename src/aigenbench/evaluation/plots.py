@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aigenbench import files
 from aigenbench.errors import InputError, nearest
+from aigenbench.evaluation.chart import Chart, Series
 from aigenbench.evaluation.table import SHOWN_PERIODS, headline_line
 from aigenbench.protocol.periods import PERIOD_TITLES
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 FORMATS = ("png", "pdf", "svg")
 # told apart with any colour vision and in print: blue, vermilion, grey, and by marker
 PERIOD_COLOURS = {"growing": "#1f6fb2", "immediate_future": "#d1502f", "growing_whole": "#7a8491"}
+ROLE_COLOURS = PERIOD_COLOURS | {"real": "#3c9a6b", "guide": "#b9c2cb"}
+RUN_COLOURS = ("#d1502f", "#1f6fb2", "#3c9a6b", "#9a58b5", "#b8860b", "#5b6773")
 PERIOD_MARKERS = {"growing": "o", "immediate_future": "s", "growing_whole": "^"}
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -109,6 +112,46 @@ def plot_scores(scores: dict[str, Any], path: Path | str, metric: str = "auroc")
         axes.set_title(f"{scores['experiment']}: {headline_line(scores['headline'])}", pad=26, fontsize=10)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.3)
         save_figure(drawn, path)
+
+
+def draw_chart(chart: Chart, *paths: Path) -> None:
+    """Draw a chart once and write it to each of ``paths``, whose endings name the formats.
+
+    Raises:
+        InputError: see `save_figure`.
+    """
+    width, height = (3.6, 3.6) if chart.square else (7.2, 3.6)
+    with figure(width, height) as (drawn, axes):
+        for series in chart.series:
+            _draw_series(axes, series)
+        axes.set(xlim=chart.x_range, ylim=chart.y_range, xlabel=chart.x_label, ylabel=chart.y_label)
+        axes.set_xticks(*zip(*chart.x_ticks, strict=True))
+        axes.set_yticks(*zip(*chart.y_ticks, strict=True))
+        axes.set_title(chart.title, fontsize=9)
+        if chart.legend:
+            axes.legend(fontsize=8, loc="best")
+        for path in paths:
+            save_figure(drawn, path)
+
+
+def _draw_series(axes: Axes, series: Series) -> None:
+    number = series.role.removeprefix("run")
+    colour = RUN_COLOURS[int(number)] if number.isdigit() else ROLE_COLOURS[series.role]
+    y = [float("nan") if v is None else v for v in series.y]
+    x = list(series.x)
+    if series.low:
+        low, high = ([float("nan") if v is None else v for v in side] for side in (series.low, series.high))
+        axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.plot(
+        x,
+        y,
+        color=colour,
+        linewidth=1.6,
+        linestyle="--" if series.dashed else "-",
+        marker="o" if series.markers else None,
+        markersize=3.5,
+        label=None if series.role == "guide" else series.label,
+    )
 
 
 METRIC_TITLES = {

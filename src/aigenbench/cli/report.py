@@ -1,0 +1,74 @@
+"""`aigenbench report`: a page about experiments."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aigenbench.cli.compare import positive
+from aigenbench.errors import InputError
+
+if TYPE_CHECKING:
+    from aigenbench.evaluation.mistakes import Thumbnail
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command's parser."""
+    parser = subparsers.add_parser(
+        "report",
+        help="a self-contained HTML page about experiments",
+        description="Write one HTML file with scores, intervals, curves and mistakes of one or several experiments.",
+    )
+    parser.add_argument("experiments", nargs="+", metavar="EXPERIMENT_DIR")
+    parser.add_argument("-o", "--output", default="report.html", metavar="FILE", help="default: report.html")
+    parser.add_argument("--stage", default="validate", metavar="validate|test", help="default: validate")
+    parser.add_argument(
+        "--dataset", metavar="SOURCE", help="the data set, to show pictures of the most confident mistakes"
+    )
+    parser.add_argument(
+        "--export", metavar="DIR", help="also write every table as CSV, every chart as PNG and PDF, and LaTeX"
+    )
+    parser.add_argument("--replicates", default="2000", metavar="N", help="bootstrap replicates (default 2000)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the page and say where."""
+    replicates = positive(args.replicates, "--replicates")
+    if len({Path(e).resolve() for e in args.experiments}) < len(args.experiments):
+        raise InputError("an experiment is named twice; name each once")
+    from aigenbench.evaluation.bootstrap import OTHER_REPLICATES
+    from aigenbench.evaluation.report import make_view, write_report
+    from aigenbench.evaluation.run import load_run
+    from aigenbench.evaluation.uncertainty import Effort
+
+    thumbnail = _thumbnails(args.dataset, args.stage) if args.dataset else None
+    effort = Effort(replicates, min(OTHER_REPLICATES, replicates))
+    runs = [load_run(folder, args.stage, effort) for folder in args.experiments]
+    views = [make_view(run, i, thumbnail) for i, run in enumerate(runs)]
+    write_report(args.output, views)
+    print(f"report: {args.output}")
+    if args.export:
+        from aigenbench.evaluation.export import export
+
+        print(f"exported {len(export(args.export, views))} files to {args.export}")
+    return 0
+
+
+def _thumbnails(path: str, stage: str) -> Thumbnail:
+    from aigenbench.data.decode import UnreadableImageError, decode
+    from aigenbench.data.sources import open_source
+    from aigenbench.evaluation.mistakes import shrink
+
+    table = open_source(path).table("validation" if stage == "validate" else stage)
+
+    def thumbnail(image_id: int) -> bytes:
+        if image_id >= len(table):
+            raise InputError(f"--dataset {path} has {len(table)} images, but the predictions name image {image_id}")
+        try:
+            return shrink(decode(table.store.read(image_id)))
+        except (UnreadableImageError, OSError) as error:
+            raise InputError(f"--dataset {path}: image {image_id} cannot be shown: {error}") from error
+
+    return thumbnail

@@ -1,0 +1,109 @@
+"""A report's tables as CSV and LaTeX, its charts as PNG and PDF."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from aigenbench import files
+from aigenbench.evaluation.chart import Cell, Chart, Table
+from aigenbench.evaluation.plots import draw_chart
+from aigenbench.evaluation.report import View
+from aigenbench.evaluation.report_tables import headline_table
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def export(folder: Path | str, views: Sequence[View], formats: Iterable[str] = ("png", "pdf")) -> list[Path]:
+    """Write every table (CSV) and chart of ``views``, and the headline table as LaTeX.
+
+    Files of a run lie in a folder of its number, or in ``folder`` itself where there is only one.
+
+    Returns:
+        The files written.
+    """
+    folder, written = Path(folder), []
+
+    def write(path: Path, text: str) -> None:
+        files.write_text(path, text)
+        written.append(path)
+
+    headline = headline_table([view.run for view in views])
+    write(folder / "headline.csv", as_csv(headline))
+    write(folder / "headline.tex", as_latex(headline))
+    for view in views:
+        place = folder if len(views) == 1 else folder / view.id
+        for table in view.tables:
+            write(place / f"{table.name}.csv", as_csv(table))
+        write(place / "results.tex", as_latex(view.results))
+        for chart in view.charts:
+            written += _charts(place, chart, formats)
+    return written
+
+
+def as_csv(table: Table) -> str:
+    """A table as CSV: full precision, shares in 0..1; a column of intervals beside each that has them."""
+    noted = [any(row[i].note for row in table.rows) for i in range(len(table.header))]
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    header: list[str] = []
+    for name, has_notes in zip(table.header, noted, strict=True):
+        header += [name, f"{name} 95% interval"] if has_notes else [name]
+    writer.writerow(header)
+    for row in table.rows:
+        cells: list[str | float] = []
+        for cell, has_notes in zip(row, noted, strict=True):
+            cells += [_harmless(cell.exported), cell.note] if has_notes else [_harmless(cell.exported)]
+        writer.writerow(cells)
+    return target.getvalue()
+
+
+def as_latex(table: Table) -> str:
+    """A table as a LaTeX ``tabular`` with booktabs rules; intervals stand small behind their values."""
+    columns = "l" + "r" * (len(table.header) - 1)
+    lines = [
+        f"% {table.title}; needs the package booktabs",
+        f"\\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        " & ".join(_latex(title) for title in table.header) + r" \\",
+        r"\midrule",
+        *(" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in table.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _charts(folder: Path, chart: Chart, formats: Iterable[str]) -> list[Path]:
+    paths = [folder / f"{chart.name}.{kind}" for kind in formats]
+    draw_chart(chart, *paths)
+    return paths
+
+
+def _harmless(value: str | float) -> str | float:
+    # a name that a spreadsheet would run as a formula
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) and len(value) > 1 else value
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = _latex(cell.text) if cell.text != "-" else "--"
+    text = rf"\textbf{{{text}}}" if cell.strong else text
+    return rf"{text} {{\scriptsize {_latex(cell.note)}}}" if cell.note else text

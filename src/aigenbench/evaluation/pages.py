@@ -1,0 +1,47 @@
+"""Templates of pages: everything a user named is escaped, undefined names are errors."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files as package_files
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+from aigenbench.evaluation.chart import Chart, Table
+from aigenbench.evaluation.svg import svg
+
+PAGES = ("parts.html", "report.html")
+
+
+def resource(name: str) -> Markup:
+    """The text of one of our own files, marked as safe."""
+    return Markup(_text(name))
+
+
+@cache
+def environment() -> Environment:
+    """The Jinja environment of all pages."""
+    made = Environment(
+        loader=DictLoader({name: _text(name) for name in PAGES}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    made.filters["svg"] = _drawn
+    made.filters["is_text"] = is_text_column
+    return made
+
+
+def is_text_column(table: Table, column: int) -> bool:
+    """Whether a column after the first holds words, and is set to the left."""
+    return column > 0 and all(row[column].value is None and row[column].text != "-" for row in table.rows)
+
+
+def _drawn(chart: Chart) -> Markup:
+    # the drawing escapes what it quotes
+    return Markup(svg(chart))
+
+
+def _text(name: str) -> str:
+    return (package_files("aigenbench.evaluation") / "templates" / name).read_text(encoding="utf-8")

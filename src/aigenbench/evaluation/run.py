@@ -1,0 +1,99 @@
+"""Everything a report tells of one experiment, computed once."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aigenbench.errors import InputError
+from aigenbench.evaluation.calibration import calibration
+from aigenbench.evaluation.experiment import Experiment, load_experiment
+from aigenbench.evaluation.overtime import carried_forward, over_time
+from aigenbench.evaluation.score import score
+from aigenbench.evaluation.uncertainty import Effort, uncertainty
+
+logger = logging.getLogger(__name__)
+
+RUN_FILE = "run.json"
+CONFIG_FILE = "config.yaml"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One experiment with all that is said about it.
+
+    Attributes:
+        experiment: its predictions.
+        scores: see `score`.
+        bounds: see `uncertainty`.
+        over_time: see `over_time`.
+        carried: see `carried_forward`.
+        calibration: see `calibration`.
+        records: what each window's run recorded of itself (versions, hardware, times), by window.
+        config: the resolved configuration as text, or "".
+    """
+
+    experiment: Experiment
+    scores: dict[str, Any]
+    bounds: dict[str, Any]
+    over_time: dict[str, Any]
+    carried: list[dict[str, Any]]
+    calibration: list[dict[str, Any]]
+    records: dict[int, dict[str, Any]]
+    config: str
+
+    @property
+    def name(self) -> str:
+        """The experiment's name."""
+        return self.experiment.name
+
+
+def load_run(folder: Path | str, stage: str = "validate", effort: Effort | None = None) -> Run:
+    """Read an experiment's folder and compute everything.
+
+    Raises:
+        InputError: see `load_experiment` and `pair_up`.
+    """
+    experiment = load_experiment(folder, stage)
+    records = {k: _record(Path(folder) / f"window_{k}" / RUN_FILE) for k in experiment.windows}
+    config = next((text for k in sorted(records) if (text := _text(Path(folder) / f"window_{k}" / CONFIG_FILE))), "")
+    return make_run(experiment, {k: r for k, r in records.items() if r}, config, effort)
+
+
+def make_run(
+    experiment: Experiment, records: dict[int, dict[str, Any]], config: str, effort: Effort | None = None
+) -> Run:
+    """Compute everything about predictions that are already loaded."""
+    scores = score(experiment)
+    return Run(
+        experiment,
+        scores,
+        uncertainty(experiment, effort=effort),
+        over_time(scores),
+        carried_forward(experiment),
+        calibration(experiment),
+        records,
+        config,
+    )
+
+
+def _record(path: Path) -> dict[str, Any]:
+    text = _text(path)
+    if not text:
+        return {}
+    try:
+        record = json.loads(text)
+    except json.JSONDecodeError:
+        record = None
+    if not isinstance(record, dict):
+        raise InputError(f"{path} is damaged: expected a JSON object; remove it to go on without it")
+    return record
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    return path.read_text(encoding="utf-8", errors="replace")
