@@ -69,6 +69,6 @@ def _draws(sizes: list[int], replicates: int, seed: int) -> NDArray[np.float64]:
     rng = np.random.Generator(np.random.Philox(key=[seed, 2**63]))
     columns = []
     for size in sizes:
-        drawn = rng.integers(0, size, (replicates, max(size - 1, 1)))
+        drawn = rng.integers(0, max(size, 1), (replicates, max(size - 1, 1)))
         columns.append((drawn[:, :, None] == np.arange(size)).sum(axis=1))
     return np.concatenate(columns, axis=1).astype(np.float64)

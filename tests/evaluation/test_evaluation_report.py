@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_made_up import made_up
+
+from aigenbench.errors import InputError
+from aigenbench.evaluation.chart import Cell, Chart, Series, Table, nice_ticks
+from aigenbench.evaluation.experiment import assemble
+from aigenbench.evaluation.export import as_csv, as_latex, export
+from aigenbench.evaluation.mistakes import confident_mistakes, gallery_window, shrink
+from aigenbench.evaluation.report import make_view, render
+from aigenbench.evaluation.run import RUN_FILE, Run, load_run, make_run
+from aigenbench.evaluation.svg import svg
+from aigenbench.evaluation.uncertainty import Effort
+
+EFFORT = Effort(50, 10)
+EVIL = '<script>alert("x")</script>&$_{}%'
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def run(
+    name: str = "quick", windows: tuple[tuple[str, ...], ...] = (("A", "B"), ("C", "D"), ("E",)), **kwargs: float
+) -> Run:
+    predictions = {k: made_up(20, windows, k, **kwargs) for k in range(len(windows))}  # type: ignore[arg-type]
+    return make_run(assemble(name, "validate", predictions, name), {}, "", EFFORT)
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return render([make_view(run())])
+
+
+class Outline(HTMLParser):
+    """Tags that stand open, ids and addresses of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.ids += [values["id"] or ""] if "id" in values else []
+        self.addresses += [values[a] or "" for a in ("src", "href") if a in values]
+        if tag not in ("meta", "link", "input", "br", "img"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_loads_nothing(page: str) -> None:
+    outline = Outline()
+    outline.feed(page)
+    assert outline.open == []
+    assert len(set(outline.ids)) == len(outline.ids)
+    for address in outline.addresses:
+        assert address.startswith(("data:", "#"))
+        if address.startswith("#"):
+            assert address[1:] in outline.ids
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_the_page_shows_values_intervals_and_baselines(page: str) -> None:
+    for text in ("DINOv2 ViT-L/14", "94.24", "other random draws, no interval given", "0123456789abcdef"):
+        assert text in page
+    assert re.search(r'<div class="number">\d\d\.\d\d<small>', page)
+    assert page.count('class="panel w') == 3
+
+
+def test_names_full_of_html_are_shown_as_they_are() -> None:
+    page = render([make_view(run(EVIL, ((EVIL, "B"), ("C",))))])
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+    outline = Outline()
+    outline.feed(page)
+    assert outline.open == []
+
+
+def test_runs_stand_side_by_side() -> None:
+    page = render([make_view(run("a", separation=3.0), 0), make_view(run("b"), 1)])
+    assert "Paired differences of the headline" in page
+    assert 'id="run1-w0"' in page
+    other = replace(run("b").experiment.windows[0], protocol_fingerprint="f" * 16)
+    apart = make_run(assemble("b", "validate", {0: other}, "b"), {}, "", EFFORT)
+    page = render([make_view(run("a"), 0), make_view(apart, 1)])
+    assert "No paired differences: a and b have protocol fingerprints" in page
+
+
+def test_a_partial_experiment_is_reported_with_a_note() -> None:
+    e = assemble("e", "validate", {1: made_up(window=1)}, "e")
+    page = render([make_view(make_run(e, {}, "", EFFORT))])
+    assert "no validate predictions for window 0, 2 of 0..2" in page
+
+
+@pytest.mark.parametrize("scores", [np.full(200, 0.5), np.tile([0.0, 1.0], 100)])
+def test_constant_and_extreme_scores_are_reported(scores: np.ndarray) -> None:
+    windows = {
+        k: replace(made_up(window=k), fused_logits=None, crop_logits=None, fused_scores=scores.astype(np.float32))
+        for k in range(3)
+    }
+    assert "AUROC" in render([make_view(make_run(assemble("e", "validate", windows, "e"), {}, "", EFFORT))])
+
+
+def test_one_class_only_in_a_period() -> None:
+    p = made_up()
+    only = replace(p, windows_timeline=(("A",), ()))
+    page = render([make_view(make_run(assemble("e", "validate", {0: only}, "e"), {}, "", EFFORT))])
+    assert '<div class="number">-</div>' in page
+
+
+def test_the_gallery_holds_the_most_confident_mistakes() -> None:
+    e = run(separation=0.1).experiment
+    assert gallery_window(e) == 1
+    reals, fakes = confident_mistakes(e, 1, lambda image_id: b"%d" % image_id, 5)
+    p = e.windows[1]
+    wrong = [s for s, real in zip(p.fused_scores, p.pairing == 5, strict=True) if real and s > 0.5]
+    assert [m.score for m in reals] == pytest.approx(sorted(wrong, reverse=True)[:5])
+    assert {m.generator for m in fakes} == {"E"}
+    assert fakes == sorted(fakes, key=lambda m: m.score)
+    assert reals[0].picture.startswith("data:image/jpeg;base64,")
+    assert confident_mistakes(e, 1)[0][0].picture == ""
+
+
+def test_thumbnails_are_small_jpeg_files() -> None:
+    small = shrink(np.zeros((1000, 500, 3), np.uint8), 100)
+    assert small.startswith(b"\xff\xd8")
+    assert len(small) < 3000
+
+
+def test_records_and_configuration_are_read(tmp_path: Path) -> None:
+    from evaluation_made_up import write_experiment
+
+    folder = write_experiment(tmp_path / "experiment_x")
+    (folder / "window_0" / RUN_FILE).write_text('{"device": "cpu", "packages": {"torch": "2.9"}}')
+    (folder / "window_0/config.yaml").write_text("a: <b>\n")
+    page = render([make_view(load_run(folder, effort=EFFORT))])
+    assert "a: &lt;b&gt;" in page
+    assert "<td>2.9</td>" in page.replace('<td class="text">', "<td>").replace('<td class="">', "<td>")
+    (folder / "window_0" / RUN_FILE).write_text("[")
+    with pytest.raises(InputError, match=r"run.json is damaged"):
+        load_run(folder, effort=EFFORT)
+
+
+def test_exports(tmp_path: Path) -> None:
+    view = make_view(run())
+    written = export(tmp_path, [replace(view, windows=view.windows[:1])], ("pdf",))
+    names = {path.name for path in written}
+    assert {"headline.csv", "headline.tex", "results.csv", "generators.csv", "curves.pdf", "roc_window_0.pdf"} <= names
+    assert all(path.stat().st_size > 50 for path in written)
+    rows = list(csv.DictReader((tmp_path / "results.csv").open()))
+    assert float(rows[0]["Next"]) == view.run.scores["periods"]["immediate_future"]["auroc"][0]
+    assert rows[2]["Next"] == ""
+
+
+def test_cells_cannot_leave_their_format() -> None:
+    table = Table("t", "T", ("Name", "x"), ((Cell("=1+1"), Cell("50.00", 0.5)), (Cell("50_% & more"), Cell("-"))))
+    assert as_csv(table) == "Name,x\n'=1+1,0.5\n50_% & more,\n"
+    assert r"50\_\% \& more & -- \\" in as_latex(table)
+
+
+def test_ticks_are_round() -> None:
+    assert nice_ticks(50, 100) == ((50, "50"), (60, "60"), (70, "70"), (80, "80"), (90, "90"), (100, "100"))
+    assert [label for _, label in nice_ticks(0, 0.5)] == ["0", "0.1", "0.2", "0.3", "0.4", "0.5"]
+
+
+def test_lines_break_where_values_are_unknown() -> None:
+    series = Series("s", (0, 1, 2, 3), (1.0, None, 2.0, 3.0), "growing", markers=True)
+    drawn = svg(Chart("c", "T", "x", "y", (series,), (0, 3), (0, 3), ((0.0, "0"),), ((0.0, "0"),)))
+    assert drawn.count("<polyline") == 2
+    assert drawn.count("<circle") == 3
+
+
+PROBE = """<script>
+const table = document.querySelector('table.heat');
+const column = () => [...table.tBodies[0].rows].map((r) => Number(r.cells[2].dataset.value));
+const isFalling = (v) => v.every((x, i) => i === 0 || v[i - 1] >= x);
+const before = [...table.tBodies[0].rows].map((r) => r.cells[0].textContent).join();
+const button = table.querySelectorAll('thead th')[2].querySelector('button');
+button.click(); const falls = isFalling(column());
+button.click(); const rises = isFalling(column().reverse());
+button.click(); const back = before === [...table.tBodies[0].rows].map((r) => r.cells[0].textContent).join();
+const shown = () => [...document.querySelectorAll('.panel')].map((p) => getComputedStyle(p).display !== 'none').join();
+const first = shown(); document.querySelector('label[for=run0-w0]').click(); const second = shown();
+const mark = document.querySelector('.mark'); mark.dispatchEvent(new Event('pointerenter'));
+const tip = document.getElementById('tip');
+const wide = document.documentElement.scrollWidth <= innerWidth;
+const told = !tip.hidden && tip.textContent.length > 5;
+const past = [...document.querySelectorAll('main *')].filter((e) =>
+  e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.scroll'));
+const seen = {falls, rises, back, first, second, told, wide, width: innerWidth, past: past.length};
+parent.postMessage(JSON.stringify(seen), '*');
+</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_in_a_browser(page: str, width: int, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(page.replace("</body>", PROBE + "</body>"), encoding="utf-8")
+    # a frame can be as narrow as a phone, a window cannot
+    frame = f'<iframe src="page.html" style="width: {width}px; height: 900px; border: 0"></iframe>'
+    (tmp_path / "frame.html").write_text(
+        f"<title>none</title><script>onmessage = (e) => {{ document.title = e.data; }}</script>{frame}"
+    )
+    done = subprocess.run(
+        [
+            str(CHROMIUM),
+            *(
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--enable-logging=stderr",
+            ),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--dump-dom"),
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--window-size=1400,900",
+            "--virtual-time-budget=3000",
+            (tmp_path / "frame.html").as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "CONSOLE" not in done.stderr
+    title = re.search(r"<title>(.*?)</title>", done.stdout)
+    assert title
+    assert title[1] == (
+        '{"falls":true,"rises":true,"back":true,"first":"false,true,false","second":"true,false,false",'
+        f'"told":true,"wide":true,"width":{width},"past":0}}'
+    )
