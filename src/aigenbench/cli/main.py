@@ -43,8 +43,9 @@ COMMANDS = (
     Command("test", "aigenbench.cli.fit", "evaluate finished windows on the test split", True),
     Command("predict", "aigenbench.cli.fit", "score images that need no labels", True),
     Command("score", "aigenbench.cli.score", "Past, Next and Whole results of an experiment's predictions"),
+    Command("compare", "aigenbench.cli.compare", "whether experiments differ by more than chance"),
     Command("data", "aigenbench.cli.data", "look at a data set: what a run would train and evaluate on"),
-    Command("models", "aigenbench.cli.models", "list the model names that can be trained"),
+    Command("models", "aigenbench.cli.models", "which models there are, what they are, and their weights"),
     Command("demo-data", "aigenbench.cli.demo_data", "make a small synthetic data set in the real layout"),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from argparse import ArgumentError
@@ -36,7 +37,7 @@ def parse(values: dict[str, Any]) -> dict[str, Any]:
     """
     given = {section: values[section] for section in (*PLAIN, *NAMED) if values.get(section) is not None}
     parser = _parser(given)
-    parsed = parser.parse_object(given)
+    parsed = parser.parse_object(copy.deepcopy(given))  # it changes lists in what it is given
     return json.loads(parser.dump(parsed, format="json", skip_unset=False, skip_validation=True))
 
 
@@ -56,7 +57,7 @@ def make(section: str, values: dict[str, Any]) -> Any:
             raise
 
     parser = _parser([section])
-    parsed = parser.parse_object({section: values})
+    parsed = parser.parse_object({section: copy.deepcopy(values)})
     try:
         return parser.instantiate(parsed, instantiators=[(construct, object, True)])[section]
     except REFUSALS as error:

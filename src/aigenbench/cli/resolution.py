@@ -19,10 +19,13 @@ from aigenbench.cli.signatures import (
 from aigenbench.config.experiment import experiment_info
 from aigenbench.config.layer import OPTIMIZER, SECTIONS, Layer, get
 from aigenbench.config.layers import merge_layers, source_of
+from aigenbench.config.merge import is_node
 from aigenbench.config.names import Path
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.config.yaml_text import Typed
 from aigenbench.training import BaseDeepfakeDetectionModel
+
+LOGS = "experiments_logs"
 
 
 def resolve_layers(layers: Sequence[Layer]) -> ResolvedConfig:
@@ -39,6 +42,7 @@ def resolve_layers(layers: Sequence[Layer]) -> ResolvedConfig:
     info = experiment_info(merged.get("experiment_info") or {})
     check_kind(merged)
     _complete_optimizer(merged)
+    _complete_loggers(merged)
     check_keys(merged, source)
     plain = _read_typed(merged, as_text=False)
     check_empty(plain, source)
@@ -66,6 +70,16 @@ def _complete_optimizer(config: dict[str, Any]) -> None:
         arguments = {"lr": 1e-3, "momentum": 0.9, "weight_decay": 1e-4} | (given.get("init_args") or {})
         node = {"class_path": "torch.optim.SGD", "init_args": arguments}
         config["model"].setdefault("init_args", {})["optimizer"] = node
+
+
+def _complete_loggers(config: dict[str, Any]) -> None:
+    """Loggers that need a folder and are given none write to `experiments_logs`."""
+    given = config["trainer"].get("logger")
+    for node in given if isinstance(given, list) else [given]:
+        cls = find_class(node["class_path"]) if is_node(node) else None
+        known = parameters(cls).defaults if cls else {}
+        if "save_dir" in known and known["save_dir"] is None:
+            node["init_args"] = {"save_dir": LOGS, **(node.get("init_args") or {})}
 
 
 def _read_typed(value: Any, as_text: bool, at: Path = ()) -> Any:

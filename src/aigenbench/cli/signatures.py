@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import re
@@ -181,7 +182,7 @@ def _refusal(cls: type, given: dict[str, Any], only: str | None = None) -> str:
         if only and given[only] == "null":
             parser.parse_args([f"--x.{only}=null"])
         else:
-            parser.parse_object({"x": given})
+            parser.parse_object({"x": copy.deepcopy(given)})
     except REFUSALS as error:
         return str(error)
     return ""

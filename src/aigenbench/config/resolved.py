@@ -85,7 +85,8 @@ class ResolvedConfig(Mapping[str, Any]):
             free: dotted keys that may differ, with all that is under them.
 
         Returns:
-            Lines `key: old -> new` in the order of the keys; `(none)` stands for a value that is not there.
+            Lines `key: old -> new` in the order of the keys; `(none)` stands for a value that is not there. Null is
+            the same as not there.
         """
         before, after = dict(_flat(self.to_dict())), dict(_flat(other.to_dict()))
         keys = sorted(set(before) | set(after))
