@@ -161,7 +161,7 @@ def use_layers(name: str, layers: object, folder: Path, monkeypatch: pytest.Monk
     config = copy.deepcopy(open_clip.get_model_config(release.architecture))
     if layers is not None:
         config["vision_cfg"]["layers"] = layers
-    fewer = f"fewer-{release.architecture}"
+    fewer = f"{folder.name}-{release.architecture}"
     (folder / f"{fewer}.json").write_text(json.dumps(config))
     open_clip.add_model_config(folder)
     monkeypatch.setitem(openai_clip._RELEASES, name, release._replace(architecture=fewer))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from aigenbench.models import Preprocessing, build_model, check_input_size, prep
 from aigenbench.models.probe import Classifier
 from aigenbench.models.registry import BUILT_IN, built_in_source
 from aigenbench.models.source import Source, on_meta
+from aigenbench.models.speed import apply_speed_options
 
 every_source = pytest.mark.parametrize("source", [built_in_source(name) for name in BUILT_IN], ids=list(BUILT_IN))
 
@@ -161,6 +163,21 @@ def test_preprocessing_comes_along_and_can_be_overridden(source: Source) -> None
     assert own is not None
     changed = preprocessing_of(example(source, "_probe", preprocessing={"mean": [0.1, 0.2, 0.3]}))
     assert changed == own.overridden({"mean": (0.1, 0.2, 0.3)})
+
+
+@pytest.mark.usefixtures("small")
+@every_source
+def test_gradient_checkpointing_keeps_gradients_or_is_refused(source: Source) -> None:
+    gradients = []
+    for enabled in (False, True):
+        model = example(source, "_tune").train()
+        if enabled:
+            with suppress(InputError):  # not every network can
+                apply_speed_options(model, "x", False, False, gradient_checkpointing=True)
+        torch.manual_seed(0)
+        model(batch(source)).sum().backward()
+        gradients.append([p.grad for p in model.parameters()])
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*gradients, strict=True))
 
 
 @pytest.mark.usefixtures("small")

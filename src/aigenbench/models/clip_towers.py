@@ -76,5 +76,13 @@ class ImageTower(nn.Module):
         return F.normalize(embeddings.float(), dim=-1) if self.normalised else embeddings
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """As open_clip's; its ResNets do nothing about it."""
+        """As open_clip's, whose ResNets would do nothing about it.
+
+        Raises:
+            NotImplementedError: The tower is a ResNet.
+        """
+        from open_clip.modified_resnet import ModifiedResNet
+
+        if isinstance(self.visual, ModifiedResNet):
+            raise NotImplementedError("open_clip's ModifiedResNet has no gradient checkpointing")
         self.visual.set_grad_checkpointing(enable)  # type: ignore[operator]
