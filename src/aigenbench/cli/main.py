@@ -50,7 +50,7 @@ COMMANDS = (
 )
 
 
-def help_text(commands: Sequence[Command] = COMMANDS) -> str:
+def help_text(commands: Sequence[Command]) -> str:
     """The page that `aigenbench --help` prints."""
     width = max(len(c.name) for c in commands)
     lines = [
@@ -68,11 +68,12 @@ def help_text(commands: Sequence[Command] = COMMANDS) -> str:
     return "\n".join(lines)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, commands: Sequence[Command] = COMMANDS) -> int:
     """Run one command line and return its exit code.
 
     Args:
         argv: what was typed after the program's name; `sys.argv[1:]` where not given.
+        commands: the table to look the command up in.
 
     Returns:
         0 where all went well, 2 for bad input (one line on stderr), 130 after Ctrl-C, 141 where the reader
@@ -80,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     log_to_stderr()
     try:
-        return dispatch(list(sys.argv[1:] if argv is None else argv))
+        return dispatch(list(sys.argv[1:] if argv is None else argv), commands)
     except InputError as error:
         print(f"aigenbench: error: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
@@ -93,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
 
 
-def dispatch(argv: list[str], commands: Sequence[Command] = COMMANDS) -> int:
+def dispatch(argv: list[str], commands: Sequence[Command]) -> int:
     """Find the command that `argv` names, import its module and run it.
 
     Raises:
