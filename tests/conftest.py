@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from PIL import Image
+
+from aigenbench.protocol.timeline import PUBLISHED
 
 SHARED = Path(os.environ.get("AIGENBENCH_SHARED", Path(__file__).parents[2] / "shared"))
 
@@ -16,3 +23,86 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"no folder {SHARED}")
     return SHARED
+
+
+class MadeData:
+    """Writes small data sets in the real layout."""
+
+    @staticmethod
+    def image(rng: np.random.Generator, fake: bool, size: tuple[int, int] = (40, 48)) -> np.ndarray:
+        """A smooth random picture; fakes carry a checkerboard."""
+        coarse = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
+        image = np.asarray(Image.fromarray(coarse).resize(size[::-1], Image.Resampling.BICUBIC)).astype(int)
+        if fake:
+            image += 24 * ((np.indices(size).sum(0) // 2) % 2)[..., None]
+        return np.clip(image, 0, 255).astype(np.uint8)
+
+    @staticmethod
+    def encoded(image: np.ndarray, kind: str = "PNG", **options: object) -> bytes:
+        """The picture as a file's bytes."""
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, kind, **options)
+        return buffer.getvalue()
+
+    def rows(self, generators: list[str], fakes_each: int, reals: int, seed: int) -> tuple[list[bytes], list[str]]:
+        """Image files and generator names in shuffled order."""
+        rng = np.random.default_rng(seed)
+        names = rng.permutation([*np.repeat(generators, fakes_each), *[""] * reals]).tolist()
+        return [self.encoded(self.image(rng, bool(name))) for name in names], names
+
+    def write(
+        self,
+        folder: Path,
+        splits: dict[str, tuple[list[bytes], list[str]]],
+        large: bool = False,
+        labels: list[int] | None = None,
+        leave_out: tuple[str, ...] = (),
+        paired_type: pa.DataType | None = None,
+        rows_a_chunk: int = 7,
+    ) -> Path:
+        """Save splits as ``save_to_disk`` would: Arrow streams and JSON."""
+        text, binary = (pa.large_string(), pa.large_binary()) if large else (pa.string(), pa.binary())
+        for split, (files, names) in splits.items():
+            n = len(files)
+            columns = {
+                "image": pa.array(
+                    [{"bytes": data, "path": f"{split}_{i}.png"} for i, data in enumerate(files)],
+                    pa.struct([("bytes", binary), ("path", text)]),
+                ),
+                "height": pa.array([40] * n, pa.uint32()),
+                "width": pa.array([48] * n, pa.uint32()),
+                "label": pa.array(labels or [int(bool(name)) for name in names], pa.int64()),
+                "generator": pa.array(names, text),
+                "origin_dataset": pa.array(["" if name else "COCO" for name in names], text),
+                "paired_real_images": pa.array([[]] * n, paired_type or pa.list_(text)),
+            }
+            table = pa.table({k: v for k, v in columns.items() if k not in leave_out})
+            (folder / split).mkdir(parents=True)
+            with pa.ipc.new_stream(str(folder / split / "data-00000-of-00001.arrow"), table.schema) as stream:
+                stream.write_table(table, max_chunksize=rows_a_chunk)
+            state = {"_data_files": [{"filename": "data-00000-of-00001.arrow"}], "_split": split}
+            (folder / split / "state.json").write_text(json.dumps(state))
+        (folder / "dataset_dict.json").write_text(json.dumps({"splits": list(splits)}))
+        return folder
+
+    def default(self, folder: Path, generators: int = 6, fakes_each: int = 4, **options: object) -> Path:
+        """A data set of the timeline's first generators, with a few reals more than fakes."""
+        names = list(PUBLISHED.names[:generators])
+        n = generators * fakes_each
+        splits = {
+            "train": self.rows(names, fakes_each, n + 3, 1),
+            "validation": self.rows(names, 2, 2 * generators + 2, 2),
+        }
+        return self.write(folder, splits, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def made() -> MadeData:
+    """Makes small data sets."""
+    return MadeData()
+
+
+@pytest.fixture(scope="session")
+def small_dataset(made: MadeData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six generators, three windows of two; 24 fakes and 27 reals to train on, 12 and 14 to evaluate."""
+    return made.default(tmp_path_factory.mktemp("data") / "small")

@@ -268,9 +268,13 @@ class AIGenBenchPipeline:
         )
 
     def _loader(self, samples: Any, batches: Any, collate_batch: Callable[..., Any]) -> DataLoader[Any]:
+        import cv2
         import torch
         from torch.utils.data import DataLoader
 
+        # OpenCV's thread pool does not survive a fork: a worker that touched it would wait forever. Images are
+        # spread over workers instead
+        cv2.setNumThreads(1)
         workers = min(self.num_workers, len(batches))
         return DataLoader(
             samples,
@@ -278,7 +282,6 @@ class AIGenBenchPipeline:
             num_workers=workers,
             collate_fn=collate_batch,
             pin_memory=torch.cuda.is_available(),
-            worker_init_fn=_one_thread,
             # forked workers share the opened tables; named, since Python's default changes with 3.14
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             prefetch_factor=4 if workers else None,
@@ -294,11 +297,3 @@ def usable_processors() -> int:
 
 def _split_of(stage: str) -> str:
     return {"validate": "validation", "test": "test"}[stage]
-
-
-def _one_thread(worker: int) -> None:
-    import cv2
-    import torch
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torchvision.transforms import v2
+
+from aigenbench.augmentations import BaselineTraining, EvaluationCrops, StochasticTraining
+from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
+from aigenbench.data.batches import BatchArithmetic, EvaluationBatches, TrainingBatches
+from aigenbench.data.plan import Plan
+from aigenbench.data.transforms import seeded_globals
+from aigenbench.errors import InputError
+
+SIZE = (32, 32)
+
+
+class Hooks:
+    """What a detector tells."""
+
+    def __init__(self, first: Any = None, crops: str = "resize", training: str = "resize") -> None:
+        self.first = BaselineTraining() if first is None else first
+        self.crops = EvaluationCrops(crops, SIZE)
+        self.training = StochasticTraining(training, SIZE)
+
+    def train_augmentation(self) -> Any:
+        return self.first, self.training
+
+    def evaluation_augmentation(self, stage: str) -> Any:
+        return None, None
+
+    def evaluation_crops(self, stage: str) -> Any:
+        return self.crops
+
+
+def pipeline(folder: Path, **options: Any) -> AIGenBenchPipeline:
+    return AIGenBenchPipeline(AIGenBenchDatasetLoader(str(folder)), **{"num_workers": 0, **options})
+
+
+def plan_of(p: AIGenBenchPipeline) -> Plan:
+    return p.plan(2)
+
+
+def training_samples(
+    p: AIGenBenchPipeline, window: int = 2, epoch: int = 0, hooks: Hooks | None = None, **batches: Any
+) -> dict[tuple[int, int], bytes]:
+    """Pixels of every training sample by (image id, how many times seen before)."""
+    plan = plan_of(p)
+    arithmetic = p.arithmetic()
+
+    def sampler(n: int, copies: int) -> TrainingBatches:
+        return TrainingBatches(n, copies, arithmetic, 1, window, epoch, **batches)
+
+    loader = p.training_loader(plan, hooks or Hooks(), sampler, window)
+    keys = [key for keys in sampler(len(plan.training.rows(window)), p.augmentation_factor) for key in keys]
+    batches_read = list(loader)
+    images = [image.numpy() for batch in batches_read for image in batch.images]
+    ids = torch.cat([batch.image_ids for batch in batches_read]).tolist()
+    rows = plan.training.rows(window)
+    assert ids == [int(rows[position]) for position, _, _ in keys]
+    return {(int(rows[k[0]]), k[1]): images[i].tobytes() for i, k in enumerate(keys)}
+
+
+def evaluation_samples(p: AIGenBenchPipeline, hooks: Hooks | None = None) -> dict[int, bytes]:
+    loader = p.evaluation_loader(plan_of(p), hooks or Hooks(), "validate")
+    return {
+        int(image_id): batch.images[batch.crop_to_image == i].numpy().tobytes()
+        for batch in loader
+        for i, image_id in enumerate(batch.image_ids)
+    }
+
+
+def test_training_samples_do_not_depend_on_workers_or_batches(small_dataset: Path) -> None:
+    one = training_samples(pipeline(small_dataset, train_batch_size=16))
+    assert len(one) == 192
+    two = training_samples(pipeline(small_dataset, train_batch_size=24, num_workers=2))
+    assert one == two
+
+
+def test_training_samples_do_not_depend_on_the_subset(small_dataset: Path) -> None:
+    whole = training_samples(pipeline(small_dataset, train_batch_size=16))
+    part = training_samples(pipeline(small_dataset, train_batch_size=4, train_subset_size=0.5))
+    assert 0 < len(part) < len(whole)
+    assert part.items() <= whole.items()
+
+
+def test_evaluation_samples_depend_on_nothing_but_the_image(small_dataset: Path) -> None:
+    one = evaluation_samples(pipeline(small_dataset, eval_batch_size=5))
+    two = evaluation_samples(pipeline(small_dataset, eval_batch_size=64, num_workers=2))
+    part = evaluation_samples(pipeline(small_dataset, validation_subset_size=14))
+    assert len(one) == 24
+    assert one == two
+    assert part.items() <= one.items()
+    other = evaluation_samples(pipeline(small_dataset, augmentations_base_seed=1))
+    assert one.keys() == other.keys()
+    assert one != other
+
+
+def test_deterministic_part_is_the_same_in_any_window_and_epoch_the_stochastic_is_not(small_dataset: Path) -> None:
+    p = pipeline(small_dataset, train_batch_size=16)
+
+    class Still(Hooks):
+        def train_augmentation(self) -> Any:
+            return (BaselineTraining(),)
+
+    p1 = pipeline(small_dataset, train_batch_size=1)
+    first = training_samples(p1, window=0, hooks=Still())
+    later = training_samples(p1, window=2, epoch=1, hooks=Still())
+    assert first.items() <= later.items()
+    a, b, c = (training_samples(p, window=w, epoch=e) for w, e in ((1, 0), (2, 0), (2, 1)))
+    shared = a.keys() & b.keys()
+    assert sum(a[key] != b[key] for key in shared) > len(shared) / 2
+    assert sum(b[key] != c[key] for key in b) > len(b) / 2
+
+
+def test_without_deterministic_augmentations_everything_differs(small_dataset: Path) -> None:
+    class Still(Hooks):
+        def train_augmentation(self) -> Any:
+            return (BaselineTraining(),)
+
+    p = pipeline(small_dataset, train_batch_size=1, deterministic_augmentations=False)
+    a, b = training_samples(p, epoch=0, hooks=Still()), training_samples(p, epoch=1, hooks=Still())
+    assert sum(a[key] != b[key] for key in a) > len(a) / 2
+
+
+def test_copies_of_an_image_differ(small_dataset: Path) -> None:
+    samples = training_samples(pipeline(small_dataset, train_batch_size=16))
+    ids = {image_id for image_id, _ in samples}
+    assert all(len({samples[i, copy] for copy in range(4)}) > 1 for i in ids)
+
+
+FOREIGN = {
+    "torchvision on PIL": v2.ColorJitter(0.5, 0.5, 0.5, 0.2),
+    "torchvision on tensors": v2.Compose([v2.ToImage(), v2.RandomErasing(p=1.0)]),
+    "random": lambda image: image.rotate(random.choice([0, 90, 180, 270])),
+    "NumPy": lambda image: image[:, ::-1] if np.random.rand() < 0.5 else image + np.uint8(np.random.randint(9)),
+    "torch": lambda image: image.float().mul(torch.rand(1)).byte(),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_foreign_callables_become_deterministic(small_dataset: Path, name: str) -> None:
+    hooks = Hooks(first=FOREIGN[name])
+    one = training_samples(pipeline(small_dataset, train_batch_size=16), hooks=hooks)
+    torch.manual_seed(4)
+    random.seed(4)
+    two = training_samples(pipeline(small_dataset, train_batch_size=24, num_workers=2), hooks=hooks)
+    assert one == two
+    assert len(set(one.values())) > 96
+
+
+def test_a_callable_that_takes_no_image_is_told(small_dataset: Path) -> None:
+    def broken(image: Any) -> Any:
+        raise RuntimeError("no")
+
+    for first, said in ((broken, "takes no image we can give it"), ("text", "must return callables, found str")):
+        with pytest.raises(InputError, match=said):
+            training_samples(pipeline(small_dataset, train_batch_size=16), hooks=Hooks(first=first))
+    with pytest.raises(InputError, match="the augmentation returned int"):
+        training_samples(pipeline(small_dataset, train_batch_size=16), hooks=Hooks(first=lambda image: 3))
+
+
+def test_multicrop_gives_five_crops_that_stand_together(small_dataset: Path) -> None:
+    p = pipeline(small_dataset, eval_batch_size=4)
+    batch = next(iter(p.evaluation_loader(plan_of(p), Hooks(crops="multicrop"), "validate")))
+    counts = torch.bincount(batch.crop_to_image)
+    assert set(counts.tolist()) <= {1, 5}
+    assert batch.images.shape == (int(counts.sum()), 3, *SIZE)
+    assert batch.crop_to_image.tolist() == sorted(batch.crop_to_image.tolist())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_unreadable_image_names_id_split_and_file(made, tmp_path: Path, workers: int) -> None:
+    names = ["CycleGAN", "ProGAN"]
+    files, generators = made.rows(names, 2, 4, 0)
+    files[3] = files[3][:60]
+    folder = made.write(tmp_path / "d", {"train": (files, generators), "validation": (files, generators)})
+    p = pipeline(folder, num_workers=workers)
+    with pytest.raises(InputError) as told:
+        evaluation_samples(p)
+    assert "image 3 of split 'validation' (validation_3.png) cannot be read" in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_unequal_sizes_as_they_are(made, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    files = [made.encoded(made.image(rng, bool(i % 2), (20 + i, 30))) for i in range(8)]
+    rows = (files, ["" if i % 2 == 0 else "ADM" for i in range(8)])
+    p = pipeline(made.write(tmp_path / "d", {"train": rows, "validation": rows}))
+    with pytest.raises(InputError, match="'as_is' needs images of one size"):
+        evaluation_samples(p, Hooks(crops="as_is"))
+    p = pipeline(tmp_path / "d", eval_batch_size=1)
+    assert len(evaluation_samples(p, Hooks(crops="as_is"))) == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"train_batch_size": 0}, "train_batch_size must be at least 1"),
+        ({"num_workers": -1}, "num_workers"),
+        ({"evaluation_jpeg": "two_points"}, "two_point"),
+        ({"timeline": "nowhere.yaml"}, "no file nowhere.yaml"),
+    ],
+)
+def test_wrong_options_are_told_before_any_data_is_read(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        pipeline(Path("/nowhere"), **options)
+
+
+@given(
+    st.integers(1, 30), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2), st.integers(0, 3)
+)
+def test_samples_of_a_step_do_not_depend_on_devices(
+    rows: int, copies: int, accumulate: int, devices: int, per_device: int, epoch: int
+) -> None:
+    spread = BatchArithmetic(per_device, devices, accumulate)
+    if rows * copies < spread.overall:
+        with pytest.raises(InputError, match=f"largest overall batch that works is {rows * copies}"):
+            spread.steps(rows, copies)
+        return
+    alone = TrainingBatches(rows, copies, BatchArithmetic(spread.overall), 7, 1, epoch)
+    ranks = [list(TrainingBatches(rows, copies, spread, 7, 1, epoch, rank=r)) for r in range(devices)]
+    for step, whole in enumerate(alone):
+        parts = [p for r in ranks for p in r[step * accumulate : (step + 1) * accumulate]]
+        assert all(len(p) == per_device for p in parts)
+        assert sorted(s for p in parts for s in p) == sorted(whole)
+
+
+@given(st.integers(4, 40), st.integers(0, 9))
+def test_the_sampler_starts_anywhere(rows: int, start: int) -> None:
+    arithmetic = BatchArithmetic(2, 1, 2)
+    whole = list(TrainingBatches(rows, 1, arithmetic, 7, 0, 0))
+    start = min(start, len(whole) // 2)
+    rest = TrainingBatches(rows, 1, arithmetic, 7, 0, 0, start_step=start)
+    assert list(rest) == whole[2 * start :]
+    assert len(rest) == len(whole) - 2 * start
+    assert len({s for batch in whole for s in batch}) == sum(map(len, whole))
+
+
+@given(st.integers(0, 50), st.integers(1, 7), st.integers(1, 4))
+def test_evaluation_shares_cover_each_image_once(n: int, batch: int, world: int) -> None:
+    shares = [[i for b in EvaluationBatches(n, batch, r, world) for i in b] for r in range(world)]
+    assert sorted(i for share in shares for i in share) == list(range(n))
+    assert all(len(b) <= batch for b in EvaluationBatches(n, batch, 0, world))
+
+
+def test_orders_differ_between_seeds_windows_and_epochs() -> None:
+    orders = [
+        TrainingBatches(50, 2, BatchArithmetic(2), seed, window, epoch).order().tolist()
+        for seed, window, epoch in ((1, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 1))
+    ]
+    assert all(sorted(order) == list(range(100)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 4
+
+
+def test_predict_reads_a_folder_of_pictures(made, tmp_path: Path, small_dataset: Path) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "sub").mkdir()
+    for name in ("b.png", "sub/a.png", "notes.txt"):
+        (tmp_path / name).write_bytes(made.encoded(made.image(rng, False)))
+    p = pipeline(small_dataset, predict_path=str(tmp_path))
+    chosen = p.predict_set(lambda: plan_of(p))
+    assert [chosen.name(i) for i in range(2)] == ["b.png", "sub/a.png"]
+    batch = next(iter(p.predict_loader(chosen, Hooks())))
+    assert batch.positions.tolist() == [0, 1]
+    assert batch.batch.images.shape == (2, 3, *SIZE)
+    # judged as they are: no mandatory steps
+    plain = EvaluationCrops("resize", SIZE)(made.image(np.random.default_rng(0), False))[0]
+    assert np.array_equal(batch.batch.images[0].permute(1, 2, 0).numpy(), plain)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match="no image in"):
+        pipeline(small_dataset, predict_path=str(tmp_path / "none")).predict_set(lambda: plan_of(p))
+
+
+def test_global_random_states_are_put_back() -> None:
+    def states() -> tuple[Any, ...]:
+        return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+
+    before = states()
+    with seeded_globals(np.random.default_rng(0)):
+        drawn = random.random(), np.random.rand(), torch.rand(1).item()
+    assert states() == before
+    with seeded_globals(np.random.default_rng(0)):
+        assert drawn == (random.random(), np.random.rand(), torch.rand(1).item())

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from aigenbench.data.plan import make_plan
+from aigenbench.data.sources import open_source
+from aigenbench.errors import InputError
+from aigenbench.protocol.timeline import PUBLISHED
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("paired_type", [pa.list_(pa.string()), pa.large_list(pa.string()), pa.list_(pa.string(), -1)])
+def test_saved_datasets_open_whatever_their_types(made, tmp_path: Path, large: bool, paired_type: pa.DataType) -> None:
+    source = open_source(made.default(tmp_path / "d", large=large, paired_type=paired_type))
+    train = source.table("train")
+    assert len(train) == 51
+    assert train.counts[""] == 27
+    assert source.generator_names == set(PUBLISHED.names[:6])
+    assert train.store.name(12) == "train_12.png"
+    assert set(train.columns["origin_dataset"][train.labels == 0]) == {"COCO"}
+    again = pickle.loads(pickle.dumps(train.store))
+    # across chunks, through a pickle
+    assert all(bytes(again.read(i)) == bytes(train.store.read(i)) for i in (0, 6, 7, 50))
+
+
+def test_fixture_in_the_older_format_opens(shared: Path) -> None:
+    source = open_source(shared / "fixtures" / "large_image_dataset")
+    assert len(source.table("train")) == 144
+    assert len(source.table("validation")) == 72
+    assert len(source.generator_names) == 36
+    assert bytes(source.table("train").store.read(3)[:4])
+
+
+@pytest.mark.parametrize("feature", ["List", "LargeList"])
+def test_what_datasets_saves_opens(made, tmp_path: Path, feature: str) -> None:
+    import datasets
+
+    kinds = {"List": datasets.List, "LargeList": datasets.LargeList}
+    if not hasattr(datasets, feature):
+        pytest.skip("an older version of datasets")
+    features = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "label": datasets.ClassLabel(names=["real", "fake"]),
+            "generator": datasets.Value("string"),
+            "paired_real_images": kinds[feature](datasets.Value("string")),
+        }
+    )
+    files, names = made.rows(["ADM"], 2, 3, 0)
+    rows = {
+        "image": [{"bytes": data, "path": None} for data in files],
+        "label": [int(bool(name)) for name in names],
+        "generator": names,
+        "paired_real_images": [[] for _ in names],
+    }
+    split = datasets.Dataset.from_dict(rows, features=features)
+    datasets.DatasetDict({"train": split, "validation": split}).save_to_disk(str(tmp_path / "d"))
+    table = open_source(tmp_path / "d").table("validation")
+    assert [bytes(table.store.read(i)) for i in range(5)] == files
+    assert table.labels.tolist() == [int(bool(name)) for name in names]
+
+
+def test_test_split_is_validation_where_missing(small_dataset: Path) -> None:
+    source = open_source(small_dataset)
+    assert source.table("test") is source.table("validation")
+
+
+def test_missing_things_are_told(made, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no dataset_path given"):
+        open_source(None)
+    with pytest.raises(InputError, match="no folder"):
+        open_source(tmp_path / "nothing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"neither dataset_dict\.json"):
+        open_source(tmp_path / "empty")
+    with pytest.raises(InputError, match="single saved split"):
+        open_source(made.default(tmp_path / "a") / "train")
+    with pytest.raises(InputError, match=r"column generator is missing; found image"):
+        open_source(made.default(tmp_path / "b", leave_out=("generator",)))
+    files = made.rows(["ADM"], 1, 1, 0)
+    source = open_source(made.write(tmp_path / "c", {"train": files}))
+    with pytest.raises(InputError, match="no split 'validation'; found train"):
+        make_plan(source)
+
+
+def test_damaged_files_are_told(made, tmp_path: Path) -> None:
+    folder = made.default(tmp_path / "d")
+    data = folder / "train" / "data-00000-of-00001.arrow"
+    content = data.read_bytes()
+    data.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="is damaged"):
+        open_source(folder)
+    data.unlink()
+    with pytest.raises(InputError, match="is missing; the data set is incomplete"):
+        open_source(folder)
+    (folder / "train" / "state.json").write_text("{")
+    with pytest.raises(InputError, match="not JSON"):
+        open_source(folder)
+
+
+def test_label_that_contradicts_its_generator(made, tmp_path: Path) -> None:
+    files, names = made.rows(["ADM"], 1, 1, 0)
+    for labels, said in (([0, 0], "label real contradicts"), ([1, 1], "label fake contradicts"), ([0, 2], "label 2")):
+        folder = made.write(tmp_path / str(labels), {"train": (files, ["", "ADM"])}, labels=labels)
+        with pytest.raises(InputError, match=said):
+            open_source(folder)
+    assert names
+
+
+def test_indexed_folder(made, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    lines = ["path,label,generator,split"]
+    for i in range(6):
+        name = "" if i % 2 else "ADM"
+        (tmp_path / f"{i}.png").write_bytes(made.encoded(made.image(rng, bool(name))))
+        lines.append(f"{i}.png,{'fake' if name else 'real'},{name},{'train' if i < 4 else 'validation'}")
+    (tmp_path / "index.csv").write_text("\n".join(lines) + "\n")
+    source = open_source(tmp_path)
+    assert source.table("train").labels.tolist() == [1, 0, 1, 0]
+    assert source.table("validation").store.name(1) == "5.png"
+    assert bytes(source.table("validation").store.read(1)) == (tmp_path / "5.png").read_bytes()
+    (tmp_path / "index.csv").write_text("path,label,generator,split\n0.png,maybe,,train\n")
+    with pytest.raises(InputError, match="line 2: label 'maybe'"):
+        open_source(tmp_path)
+    (tmp_path / "index.csv").write_text("path,label,split\n")
+    with pytest.raises(InputError, match="column generator is missing"):
+        open_source(tmp_path)
+
+
+def test_realslice_makes_seven_windows(shared: Path) -> None:
+    plan = make_plan(open_source(shared / "realslice"))
+    assert [len(names) for names in plan.windows] == [4] * 6 + [2]
+    assert len(plan.timeline.id_to_name) == 27
+
+
+def test_columns_file(tmp_path: Path) -> None:
+    path = tmp_path / "columns.json"
+    path.write_text(json.dumps({"train": ["", "ADM"], "validation": ["ADM", ""]}))
+    source = open_source(path)
+    assert source.table("validation").labels.tolist() == [1, 0]
+    with pytest.raises(OSError, match="holds no images"):
+        source.table("train").store.read(0)
+    path.write_text("[1, 2]")
+    with pytest.raises(InputError, match="expected"):
+        open_source(path)
+
+
+def test_unknown_generators_are_dropped_with_a_count(made, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = ["CycleGAN", "ProGAN", "Unheard Of"]
+    splits = {"train": made.rows(names, 2, 9, 0), "validation": made.rows(names, 2, 6, 0)}
+    with caplog.at_level(logging.WARNING):
+        plan = make_plan(open_source(made.write(tmp_path / "d", splits)), 1)
+    assert plan.dropped == {"train": {"Unheard Of": 2}, "validation": {"Unheard Of": 2}}
+    assert "2 images are left out" in caplog.text
+    assert plan.windows == (("CycleGAN",), ("ProGAN",))
+    # identifiers stay row numbers of the split as it lies on disk
+    generators = np.array(splits["validation"][1])
+    assert set(generators[plan.evaluation.ids]) == {"", "CycleGAN", "ProGAN"}
