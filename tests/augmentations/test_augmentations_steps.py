@@ -9,8 +9,6 @@ from scipy import stats
 from aigenbench.augmentations import operations, steps
 from aigenbench.augmentations.geometry import Box
 
-RNG = np.random.Generator(np.random.Philox(11))
-
 
 def draws(step: steps.Step, count: int = 2000, size: tuple[int, int] = (300, 400)) -> list:
     rng = np.random.Generator(np.random.Philox(12))
@@ -34,7 +32,11 @@ def test_steps_fire_as_often_as_they_say(probability):
 
 
 def test_noise_is_uniform_in_its_standard_deviation():
-    assert is_uniform([noise.std / 255 for noise in draws(steps.Noise(1.0, std=(0.2, 0.44)))], 0.2, 0.44)
+    noises = draws(steps.Noise(1.0, std=(0.2, 0.44)))
+    assert is_uniform([noise.std / 255 for noise in noises], 0.2, 0.44)
+    assert len({noise.seed for noise in noises}) == len(noises)
+    for part in range(2):
+        assert is_uniform([noise.seed[part] / 2**53 for noise in noises], 0, 1)
 
 
 def test_blur_is_uniform_in_sigma():

@@ -1,25 +1,42 @@
 """Grayscale and colour jitter: brightness, contrast, saturation and hue.
 
-Every adjustment rounds to uint8, so a jitter of several is the chain of them. The arithmetic is chosen so that
-each step gives exactly the rounded real-valued result: tables where a value's new level depends on that level
-alone, and integers for the hue, whose shift moves only the middle one of a pixel's three values (and, past a
-primary or secondary colour, another one).
+Every adjustment rounds to uint8, so a jitter is the chain of its adjustments. Each of them gives exactly the rounded
+real-valued result where its amount is of `exact_factor` or `exact_shift`: OpenCV's float32 arithmetic is then exact,
+and nothing lies halfway between two levels. Other amounts may round a few halves the other way.
+
+Images are worked on in tiles that stay in the processor's second-level cache through all adjustments; only contrast,
+which needs the mean of the whole image, starts a second pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from math import floor
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from aigenbench.augmentations.hue import HueShift
 from aigenbench.augmentations.images import Image
 
 ADJUSTMENTS = ("brightness", "contrast", "saturation", "hue")
 
-_TILE_PIXELS = 16384
-"""Pixels worked on at a time where many passes follow each other, so that the planes stay in the second-level cache."""
+TILE_PIXELS = 65536
+"""Pixels worked on at a time."""
+
+Adjustment = Callable[[Image], object]
+"""Changes a tile, of shape (1, pixels, 3), in place."""
+
+
+def exact_factor(factor: float) -> float:
+    """The odd multiple of 1/4096 at or below ``factor``, or just above it."""
+    return (2 * floor(factor * 2048) + 1) / 4096
+
+
+def exact_shift(shift: float) -> float:
+    """The ``shift`` of the hue circle nearest to the one given that is an odd multiple of 1/8192 of a sixth."""
+    return (2 * floor(shift * 6 * 4096) + 1) / 8192 / 6
 
 
 def luma(image: Image) -> NDArray[np.uint8]:
@@ -34,89 +51,71 @@ def grayscale(image: Image) -> Image:
     return grey
 
 
-def adjust_brightness(image: Image, factor: float) -> Image:
-    """Return ``image`` times ``factor``."""
-    return _through_table(image, np.arange(256) * factor)
-
-
-def adjust_contrast(image: Image, factor: float) -> Image:
-    """Return ``image`` drawn away from (``factor`` above 1) or towards (below 1) the mean of its `luma`."""
-    middle = cv2.mean(luma(image))[0]
-    return _through_table(image, np.arange(256) * factor + (1 - factor) * middle)
-
-
-def adjust_saturation(image: Image, factor: float) -> Image:
-    """Return ``image`` drawn away from (``factor`` above 1) or towards (below 1) its own `grayscale`."""
-    blended: Image = cv2.addWeighted(image, factor, grayscale(image), 1 - factor, 0)
-    return blended
-
-
-def adjust_hue(image: Image, shift: float) -> Image:
-    """Return ``image`` with every pixel's HSV hue moved by ``shift`` of the circle, |shift| at most 1/6.
-
-    Value and saturation stay. Positive is from red towards yellow.
-    """
-    assert abs(shift) <= 1 / 6
-    if shift == 0:
-        return image
-    steps = np.rint(np.arange(256) * (6 * abs(shift))).astype(np.uint8)
-    shifted = np.empty_like(image)
-    rows = max(1, _TILE_PIXELS // image.shape[1])
-    for top in range(0, image.shape[0], rows):
-        _shift_hue(image[top : top + rows], steps, shift > 0, shifted[top : top + rows])
-    return shifted
-
-
-def _shift_hue(tile: Image, steps: NDArray[np.uint8], towards_yellow: bool, shifted: Image) -> None:
-    """Write ``tile`` with its hue moved by ``steps[chroma]`` levels to ``shifted``.
-
-    With M and m the largest and smallest value of a pixel and q = steps[M - m], a shift from red towards yellow gives
-    R' = clip(R - G + (M - q if G >= B else m + q), m, M), and the same with the channels' roles rotated; the other
-    direction swaps green and blue in it. Differences that leave 0..255 saturate, which the clip makes harmless.
-    """
-    planes = cv2.split(tile)
-    largest = cv2.max(cv2.max(planes[0], planes[1]), planes[2])
-    smallest = cv2.min(cv2.min(planes[0], planes[1]), planes[2])
-    step = cv2.LUT(cv2.subtract(largest, smallest), steps)
-    below_largest, above_smallest = cv2.subtract(largest, step), cv2.add(smallest, step)
-    moved = []
-    for channel in range(3):
-        first, second = planes[(channel + 1) % 3], planes[(channel + 2) % 3]
-        if not towards_yellow:
-            first, second = second, first
-        value = cv2.copyTo(below_largest, cv2.compare(first, second, cv2.CMP_GE), above_smallest.copy())
-        cv2.add(value, cv2.subtract(planes[channel], first), dst=value)
-        cv2.subtract(value, cv2.subtract(first, planes[channel]), dst=value)
-        cv2.min(value, largest, dst=value)
-        moved.append(cv2.max(value, smallest, dst=value))
-    cv2.merge(moved, dst=shifted)
-
-
 def colour_jitter(
-    image: Image, brightness: float, contrast: float, saturation: float, hue: float, order: Sequence[str] = ADJUSTMENTS
+    image: Image,
+    brightness: float = 1.0,
+    contrast: float = 1.0,
+    saturation: float = 1.0,
+    hue: float = 0.0,
+    order: Sequence[str] = ADJUSTMENTS,
 ) -> Image:
-    """Return ``image`` after the four adjustments of `ADJUSTMENTS`, in ``order``; as torchvision's ColorJitter.
+    """Return ``image`` after the adjustments, in ``order``; as torchvision's ColorJitter.
+
+    Brightness multiplies; contrast draws away from (above 1) or towards (below 1) the mean of the image's `luma`;
+    saturation does so with each pixel's own luma; hue moves every pixel's HSV hue, its value and chroma kept.
 
     Args:
-        image: uint8 RGB array (height, width, 3).
-        brightness: factor, 1 for none.
-        contrast: factor, 1 for none.
-        saturation: factor, 1 for none.
-        hue: shift in parts of the circle, 0 for none.
-        order: the four names of `ADJUSTMENTS` in the order to apply them.
+        image: C-contiguous uint8 RGB array (height, width, 3).
+        brightness: factor.
+        contrast: factor.
+        saturation: factor.
+        hue: shift in parts of the circle, from -1/6 to 1/6; positive is from red towards yellow.
+        order: names of `ADJUSTMENTS` in the order to apply them; one left out does not happen.
     """
-    for name in order:
-        if name == "brightness":
-            image = adjust_brightness(image, brightness)
-        elif name == "contrast":
-            image = adjust_contrast(image, contrast)
-        elif name == "saturation":
-            image = adjust_saturation(image, saturation)
-        else:
-            image = adjust_hue(image, hue)
-    return image
+    amounts = {"brightness": brightness, "saturation": saturation, "hue": hue}
+    names = list(order)
+    at = names.index("contrast") if "contrast" in names else len(names)
+    jittered = image.copy()
+    tiles = list(_tiles(jittered))
+    before = [_adjustment(name, amounts[name]) for name in names[:at]]
+    grey_sum = 0.0
+    for tile in tiles:
+        for adjust in before:
+            adjust(tile)
+        if at < len(names):
+            grey_sum += cv2.sumElems(luma(tile))[0]
+    if at < len(names):
+        mean = grey_sum / (image.shape[0] * image.shape[1])
+        levels = _to_levels(np.arange(256) * contrast + (1 - contrast) * mean)
+        after = names[at + 1 :]
+        if after[:1] == ["brightness"]:
+            levels = _to_levels(levels * brightness)
+            after = after[1:]
+        adjustments = [_through_table(levels), *(_adjustment(name, amounts[name]) for name in after)]
+        for tile in tiles:
+            for adjust in adjustments:
+                adjust(tile)
+    return jittered
 
 
-def _through_table(image: Image, levels: NDArray[np.floating]) -> Image:
-    mapped: Image = cv2.LUT(image, np.clip(np.rint(levels), 0, 255).astype(np.uint8))
-    return mapped
+def _tiles(image: Image) -> Iterator[Image]:
+    """Views of consecutive pixels, in order."""
+    line = image.reshape(1, -1, 3)
+    for start in range(0, line.shape[1], TILE_PIXELS):
+        yield line[:, start : start + TILE_PIXELS]
+
+
+def _adjustment(name: str, amount: float) -> Adjustment:
+    if name == "brightness":
+        return lambda tile: cv2.convertScaleAbs(tile, alpha=amount, dst=tile)
+    if name == "saturation":
+        return lambda tile: cv2.addWeighted(tile, amount, grayscale(tile), 1 - amount, 0, dst=tile)
+    return HueShift(amount, TILE_PIXELS)
+
+
+def _through_table(levels: NDArray[np.uint8]) -> Adjustment:
+    return lambda tile: cv2.LUT(tile, levels, dst=tile)
+
+
+def _to_levels(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

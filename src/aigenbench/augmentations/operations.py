@@ -35,12 +35,12 @@ def gaussian_blur(image: Image, sigma: float) -> Image:
 class Operation(ABC):
     """One drawn operation; its fields say what was drawn."""
 
-    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
-        """Return the changed image; ``image`` itself is never written to. Only noise takes draws of ``rng``."""
-        return self._apply(image, rng)
+    def __call__(self, image: Image) -> Image:
+        """Return the changed image; ``image`` itself is never written to."""
+        return self._apply(image)
 
     @abstractmethod
-    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+    def _apply(self, image: Image) -> Image:
         """Return the changed image."""
 
     def size_after(self, size: Size) -> Size:
@@ -54,7 +54,7 @@ class Crop(Operation):
 
     box: Box
 
-    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+    def _apply(self, image: Image) -> Image:
         return cut(image, self.box)
 
     def size_after(self, size: Size) -> Size:
@@ -70,7 +70,7 @@ class ResizedCrop(Operation):
     side: int
     interpolation: str
 
-    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+    def _apply(self, image: Image) -> Image:
         return resize(cut(image, self.box), (self.side, self.side), self.interpolation)
 
     def size_after(self, size: Size) -> Size:
@@ -88,7 +88,7 @@ class Jitter(Operation):
     hue: float
     order: tuple[str, ...]
 
-    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+    def _apply(self, image: Image) -> Image:
         return colour_jitter(image, self.brightness, self.contrast, self.saturation, self.hue, self.order)
 
 
@@ -96,7 +96,7 @@ class Jitter(Operation):
 class Grayscale(Operation):
     """Three equal channels."""
 
-    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+    def _apply(self, image: Image) -> Image:
         return grayscale(image)
 
 
@@ -107,7 +107,7 @@ class Hole(Operation):
     box: Box
     level: int = 128
 
-    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+    def _apply(self, image: Image) -> Image:
         holed = image.copy()
         box = self.box
         holed[box.top : box.top + box.height, box.left : box.left + box.width] = self.level
@@ -116,12 +116,13 @@ class Hole(Operation):
 
 @dataclass(frozen=True)
 class Noise(Operation):
-    """`gaussian_noise` of standard deviation ``std`` grey levels; its field is drawn when it is applied."""
+    """`gaussian_noise` of standard deviation ``std`` grey levels."""
 
     std: float
+    seed: tuple[int, int]
 
-    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
-        return gaussian_noise(image, self.std, rng)
+    def _apply(self, image: Image) -> Image:
+        return gaussian_noise(image, self.std, self.seed)
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class Blur(Operation):
 
     sigma: float
 
-    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+    def _apply(self, image: Image) -> Image:
         return gaussian_blur(image, self.sigma)
 
 
@@ -141,5 +142,5 @@ class Jpeg(Operation):
     quality: int
     codec: str
 
-    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+    def _apply(self, image: Image) -> Image:
         return jpeg_round_trip(image, self.quality, self.codec)

@@ -1,12 +1,8 @@
 """The benchmark's augmentation recipes (protocol section 7).
 
-A recipe is a row of steps. Its draws come in this order, which is part of the protocol:
-
-1. one array of uniforms in [0, 1), a fixed number for each step in the row's order, whatever fires and
-   whatever the image's size;
-2. the noise field of each noise step that fires, when it is applied.
-
-So the decisions of a sample can be had without its pixels (`Recipe.plan`), and no step's draws depend on another's.
+A recipe is a row of steps. All it draws is one array of uniforms in [0, 1): a fixed number for each step, in the row's
+order, whatever fires and whatever the image's size. So the decisions of a sample can be had without its pixels
+(`StepsRecipe.plan`), no step's draws depend on another's, and how an operation is computed cannot change what is drawn.
 """
 
 from __future__ import annotations
@@ -39,7 +35,7 @@ class Recipe(ABC):
 
         Args:
             image: uint8 RGB array (height, width, 3) of any size.
-            rng: where every draw comes from; a generator over 64-bit words (Philox, PCG64, SFC64).
+            rng: where every draw comes from.
 
         Raises:
             InputError: ``image`` is no such array.
@@ -58,7 +54,7 @@ class StepsRecipe(Recipe):
         self._uniforms = sum(1 + step.parameters for step in self.steps)
 
     def plan(self, size: Size, rng: np.random.Generator) -> list[Operation]:
-        """Draw the operations for an image of ``size`` (height, width): all draws but the noise fields."""
+        """Draw the operations for an image of ``size`` (height, width)."""
         uniforms = rng.random(self._uniforms).tolist()
         operations = []
         for step in self.steps:
@@ -73,7 +69,7 @@ class StepsRecipe(Recipe):
         """Draw the plan for the image's size, then apply it in order."""
         image = check_image(image)
         for operation in self.plan(size_of(image), rng):
-            image = operation(image, rng)
+            image = operation(image)
         return image
 
     def describe(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from aigenbench.augmentations import operations
-from aigenbench.augmentations.colour import ADJUSTMENTS
+from aigenbench.augmentations.colour import ADJUSTMENTS, exact_factor, exact_shift
 from aigenbench.augmentations.geometry import Box, at_most, centred, placed
 from aigenbench.augmentations.images import Size
 from aigenbench.augmentations.jpeg import CODECS
@@ -122,13 +122,11 @@ class ColourJitter(Step):
     parameters = 8
 
     def _draw(self, uniforms: Sequence[float], size: Size) -> Operation:
-        # a saturation of 12 binary places keeps OpenCV's float32 blend exact, on every processor
-        saturation = round(between(uniforms[2], self.saturation) * 4096) / 4096
         return operations.Jitter(
-            brightness=between(uniforms[0], self.brightness),
-            contrast=between(uniforms[1], self.contrast),
-            saturation=saturation,
-            hue=between(uniforms[3], self.hue),
+            brightness=exact_factor(between(uniforms[0], self.brightness)),
+            contrast=exact_factor(between(uniforms[1], self.contrast)),
+            saturation=exact_factor(between(uniforms[2], self.saturation)),
+            hue=exact_shift(between(uniforms[3], self.hue)),
             order=tuple(ADJUSTMENTS[i] for i in np.argsort(uniforms[4:8])),
         )
 
@@ -160,10 +158,10 @@ class Noise(Step):
     """Gaussian noise, its standard deviation uniform in ``std`` (parts of 255), drawn once for the image."""
 
     std: Range
-    parameters = 1
+    parameters = 3
 
     def _draw(self, uniforms: Sequence[float], size: Size) -> Operation:
-        return operations.Noise(255 * between(uniforms[0], self.std))
+        return operations.Noise(255 * between(uniforms[0], self.std), _seed(uniforms[1:3]))
 
 
 @dataclass(frozen=True)
@@ -202,6 +200,12 @@ def whole_between(uniform: float, ends: tuple[int, int]) -> int:
 def one_of(uniform: float, choices: Sequence[Choice]) -> Choice:
     """One of ``choices``."""
     return choices[int(uniform * len(choices))]
+
+
+def _seed(uniforms: Sequence[float]) -> tuple[int, int]:
+    """The 53 random bits of each of two uniforms."""
+    first, second = (int(uniform * 2**53) for uniform in uniforms)
+    return first, second
 
 
 def _plain(value: Any) -> Any:

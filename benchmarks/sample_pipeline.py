@@ -1,0 +1,261 @@
+"""Images a second through decoding and augmenting, against decoding alone and against a plain implementation.
+
+One process, one thread; files made up in memory: 0.455 megapixels on average, 81% JPEG, the others PNG and WebP.
+Every repeat runs all pipelines one after the other over the same files, so the ratios of a repeat share its
+circumstances; what is drawn differs between repeats.
+
+    python benchmarks/sample_pipeline.py [--images 160] [--repeats 3] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import random
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from aigenbench.augmentations import (
+    BaselineTraining,
+    EvaluationCrops,
+    MandatoryEvaluation,
+    MandatoryTraining,
+    Recipe,
+    StepsRecipe,
+    StochasticTraining,
+)
+from aigenbench.augmentations.images import size_of
+from plain_reference import PlainEvaluation, PlainTraining
+
+SIDE = 224
+SIZES = {  # (width, height): share; 0.455 megapixels on average
+    (256, 256): 0.25,
+    (640, 480): 0.15,
+    (480, 640): 0.15,
+    (512, 512): 0.20,
+    (1024, 768): 0.14,
+    (1024, 1024): 0.05,
+    (1800, 1210): 0.06,
+}
+FORMATS = {"JPEG": 0.81, "PNG": 0.14, "WEBP": 0.05}
+Decoder = Callable[[bytes], np.ndarray]
+
+
+def picture(width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+    """Smooth areas and, on a fifth of the picture, texture.
+
+    As photographs found on the web, it takes, once stored as JPEG, 0.9, 1.4 and 5 bits a pixel at quality 50, 75, 100.
+    """
+    planes = []
+    for strength in (1.0, 0.35, 0.35):
+        where = field(width, height, 2.0, rng)
+        texture = field(width, height, 0.8, rng) * (where > np.quantile(where, 0.8))
+        planes.append(strength * (50 * field(width, height, 2.2, rng) + 80 * texture))
+    luma, first, second = planes
+    channels = np.stack([luma + first, luma - 0.5 * (first + second), luma + second], -1)
+    return np.clip(128 + channels, 0, 255).astype(np.uint8)
+
+
+def field(width: int, height: int, exponent: float, rng: np.random.Generator) -> np.ndarray:
+    """Noise of standard deviation 1 whose amplitude falls with the frequency to the power of ``exponent``."""
+    rows, columns = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
+    falloff = 1 / np.maximum(np.hypot(rows, columns), 1 / max(width, height)) ** exponent
+    values = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((height, width))) * falloff, (height, width))
+    return values / values.std()
+
+
+def make_files(count: int, seed: int) -> list[bytes]:
+    """``count`` encoded images in the shares of `SIZES` and `FORMATS`, evenly over the formats, in random order."""
+    rng = np.random.default_rng(seed)
+    sizes = apportion(SIZES, count)
+    formats = apportion(FORMATS, count)
+    rng.shuffle(formats)
+    files = []
+    for (width, height), kind in zip(sizes, formats, strict=True):
+        buffer = io.BytesIO()
+        options = {"quality": int(rng.integers(75, 96))} if kind != "PNG" else {}
+        Image.fromarray(picture(width, height, rng)).save(buffer, kind, **options)
+        files.append(buffer.getvalue())
+    rng.shuffle(files)
+    return files
+
+
+def apportion(shares: dict, count: int) -> list:
+    """``count`` keys of ``shares``, each as often as its share says, to a rounding."""
+    ends = np.rint(np.cumsum(list(shares.values())) * count).astype(int)
+    return [key for key, times in zip(shares, np.diff(ends, prepend=0), strict=True) for _ in range(times)]
+
+
+def with_pillow(data: bytes) -> np.ndarray:
+    """Decode with Pillow."""
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def with_opencv(data: bytes) -> np.ndarray:
+    """Decode with OpenCV."""
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+
+
+def fastest_exact(files: Sequence[bytes]) -> Decoder:
+    """A decoder that takes OpenCV for the formats where it gives Pillow's pixels and is faster."""
+    by_format: dict[str, list[bytes]] = defaultdict(list)
+    for data in files:
+        by_format[str(Image.open(io.BytesIO(data)).format)].append(data)
+    chosen = set()
+    for kind, some in by_format.items():
+        exact = all(np.array_equal(with_opencv(data), with_pillow(data)) for data in some)
+        if exact and seconds(with_opencv, some) < seconds(with_pillow, some):
+            chosen.add(kind)
+        print(f"decoding {kind}: {'OpenCV' if kind in chosen else 'Pillow'}, OpenCV exact: {exact}")
+
+    def decode(data: bytes) -> np.ndarray:
+        jpeg = data[:2] == b"\xff\xd8"
+        kind = "JPEG" if jpeg else "PNG" if data[:4] == b"\x89PNG" else "WEBP"
+        return with_opencv(data) if kind in chosen else with_pillow(data)
+
+    return decode
+
+
+def seconds(function: Callable[[bytes], object], files: Sequence[bytes]) -> float:
+    """How long ``function`` takes for all ``files``."""
+    start = time.perf_counter()
+    for data in files:
+        function(data)
+    return time.perf_counter() - start
+
+
+class Keys:
+    """A fresh generator for each sample, as the protocol keys them."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed, self.count = seed, 0
+
+    def next(self) -> np.random.Generator:
+        """The next sample's generator."""
+        self.count += 1
+        return np.random.Generator(np.random.Philox(key=[self.seed, self.count]))
+
+
+def pipelines(decode: Decoder, seed: int) -> dict[str, Callable[[bytes], object]]:
+    """The functions of an image file that are timed, by name."""
+    keys = Keys(seed)
+    mandatory, baseline = MandatoryTraining(), BaselineTraining()
+    stochastic = StochasticTraining("resize", (SIDE, SIDE))
+    evaluation, crops = MandatoryEvaluation(), EvaluationCrops("resize", (SIDE, SIDE))
+
+    def train(data: bytes) -> torch.Tensor:
+        image = baseline(mandatory(decode(data), keys.next()), keys.next())
+        return torch.from_numpy(stochastic(image, keys.next()))
+
+    def evaluate(data: bytes) -> torch.Tensor:
+        return torch.from_numpy(crops(evaluation(decode(data), keys.next()))[0])
+
+    return {
+        "decode": decode,
+        "train": train,
+        "evaluate": evaluate,
+        "plain train": PlainTraining(SIDE),
+        "plain evaluate": PlainEvaluation(SIDE),
+    }
+
+
+def profile(files: Sequence[bytes], decode: Decoder, recipes: Sequence[Recipe], seed: int) -> dict[str, list[float]]:
+    """By operation: milliseconds a sample over all samples, milliseconds where it fires, and how often it does."""
+    spent: dict[str, list[float]] = defaultdict(list)
+    keys = Keys(seed)
+
+    def timed(name: str, function: Callable, *args: object) -> np.ndarray:
+        start = time.perf_counter()
+        result = function(*args)
+        spent[name].append(1000 * (time.perf_counter() - start))
+        return result
+
+    for data in files:
+        image = timed("decode", decode, data)
+        for recipe in recipes:
+            rng = keys.next()
+            if isinstance(recipe, StepsRecipe):
+                for operation in timed("draw decisions", recipe.plan, size_of(image), rng):
+                    image = timed(type(operation).__name__, operation, image)
+            else:
+                image = timed("resize and turn", recipe, image, rng)
+    return {name: [sum(ms) / len(files), statistics.fmean(ms), len(ms) / len(files)] for name, ms in spent.items()}
+
+
+def print_profile(title: str, rows: dict[str, list[float]]) -> None:
+    """Print the table of `profile`, the costliest first."""
+    total = sum(row[0] for row in rows.values())
+    print(f"\n{title}: {total:.2f} ms a sample\n\n| operation | ms a sample | share | ms where it fires | fires |")
+    print("|---|---:|---:|---:|---:|")
+    for name, (mean, each, often) in sorted(rows.items(), key=lambda row: -row[1][0]):
+        print(f"| {name} | {mean:.2f} | {100 * mean / total:.0f}% | {each:.2f} | {often:.2f} |")
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median, least and greatest of ``values``."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+RATIOS = {  # name: (numerator, denominator, goal)
+    "training against plain": ("train", "plain train", 3.0),
+    "evaluation against plain": ("evaluate", "plain evaluate", 2.0),
+    "training against decoding alone": ("train", "decode", 0.33),
+    "evaluation against decoding alone": ("evaluate", "decode", 0.40),
+}
+
+
+def main() -> None:
+    """Measure, print, and with ``--json`` write what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=160, help="files in the made-up set")
+    parser.add_argument("--repeats", type=int, default=3, help="measurements of each pipeline")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write the rates and ratios there")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    random.seed(options.seed)
+    np.random.seed(options.seed)
+
+    files = make_files(options.images, options.seed)
+    pixels = [np.prod(Image.open(io.BytesIO(data)).size) / 1e6 for data in files]
+    print(
+        f"{len(files)} files, {np.mean(pixels):.3f} megapixels, {np.mean([len(data) for data in files]) / 1e3:.0f} kB"
+    )
+    decode = fastest_exact(files)
+    rates: dict[str, list[float]] = defaultdict(list)
+    functions = pipelines(decode, options.seed)
+    for function in functions.values():
+        seconds(function, files[:10])
+    for _ in range(options.repeats):
+        for name, function in functions.items():
+            rates[name].append(len(files) / seconds(function, files))
+
+    print(f"\n| pipeline | images/s, median of {options.repeats} (least to greatest) |\n|---|---:|")
+    for name, values in rates.items():
+        print(f"| {name} | {spread(values)} |")
+    ratios = {
+        name: [a / b for a, b in zip(rates[over], rates[under], strict=True)]
+        for name, (over, under, _) in RATIOS.items()
+    }
+    print("\n| ratio | median (least to greatest) | goal |\n|---|---:|---:|")
+    for name, values in ratios.items():
+        print(f"| {name} | {spread(values)} | {RATIOS[name][2]} |")
+    stochastic = StochasticTraining("resize", (SIDE, SIDE))
+    print_profile("Training", profile(files, decode, [MandatoryTraining(), BaselineTraining(), stochastic], 2))
+    print_profile("Evaluation", profile(files, decode, [MandatoryEvaluation(), stochastic], 3))
+    if options.json:
+        options.json.write_text(json.dumps({"images_per_second": rates, "ratios": ratios}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
