@@ -11,7 +11,7 @@ from markupsafe import Markup
 from aigenbench.evaluation.chart import Chart, Table
 from aigenbench.evaluation.svg import svg
 
-PAGES = ("parts.html", "report.html")
+PAGES = ("parts.html", "report.html", "leaderboard.html")
 
 
 def resource(name: str) -> Markup:

@@ -58,8 +58,10 @@ def load_run(folder: Path | str, stage: str = "validate", effort: Effort | None 
         InputError: see `load_experiment` and `pair_up`.
     """
     experiment = load_experiment(folder, stage)
-    records = {k: _record(Path(folder) / f"window_{k}" / RUN_FILE) for k in experiment.windows}
-    config = next((text for k in sorted(records) if (text := _text(Path(folder) / f"window_{k}" / CONFIG_FILE))), "")
+    records = {k: read_record(Path(folder) / f"window_{k}" / RUN_FILE) for k in experiment.windows}
+    config = next(
+        (text for k in sorted(records) if (text := read_text(Path(folder) / f"window_{k}" / CONFIG_FILE))), ""
+    )
     return make_run(experiment, {k: r for k, r in records.items() if r}, config, effort)
 
 
@@ -80,8 +82,13 @@ def make_run(
     )
 
 
-def _record(path: Path) -> dict[str, Any]:
-    text = _text(path)
+def read_record(path: Path) -> dict[str, Any]:
+    """What a window's run recorded of itself; empty where there is no file.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    text = read_text(path)
     if not text:
         return {}
     try:
@@ -93,7 +100,8 @@ def _record(path: Path) -> dict[str, Any]:
     return record
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A file's text, or "" where there is none."""
     if not path.is_file():
         return ""
     return path.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,115 @@
+"""`aigenbench submission`: make, verify and import files for the leaderboard."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from aigenbench.errors import InputError
+
+PARTS = ("make", "verify", "import")
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command's parser and those of its parts."""
+    parser = subparsers.add_parser(
+        "submission",
+        help="make or verify a leaderboard entry, or import predictions",
+        description="One zip file with predictions, configuration, versions and model card.",
+    )
+    parts = parser.add_subparsers(required=True, metavar="|".join(PARTS))
+    make = parts.add_parser("make", help="bundle an experiment into one zip file")
+    make.add_argument("experiment", metavar="EXPERIMENT_DIR")
+    make.add_argument("-o", "--output", metavar="FILE", help="default: NAME.zip")
+    make.add_argument("--card", metavar="FILE", help="the model card, YAML or JSON")
+    make.add_argument("--stage", default="validate", metavar="validate|test", help="default: validate")
+    make.set_defaults(run=run_make)
+    verify = parts.add_parser("verify", help="check the rules and recompute every score")
+    verify.add_argument("file", metavar="FILE")
+    add_check_options(verify)
+    verify.set_defaults(run=run_verify)
+    bring = parts.add_parser("import", help="make an experiment of a CSV file: image_id, window, score[, logit]")
+    bring.add_argument("file", metavar="CSV")
+    bring.add_argument("--columns", required=True, metavar="SOURCE", help="the data set or its columns file")
+    bring.add_argument("-o", "--output", required=True, metavar="EXPERIMENT_DIR")
+    bring.set_defaults(run=run_import)
+
+
+def add_check_options(parser: argparse.ArgumentParser) -> None:
+    """Options that decide what a submission is checked against."""
+    parser.add_argument("--columns", metavar="SOURCE", help="the data set or its columns file, to check labels")
+    parser.add_argument(
+        "--per-generator",
+        default="1000",
+        metavar="N",
+        help="fakes of each generator in the evaluation set (default 1000, the benchmark's; 0: any number)",
+    )
+
+
+def run_make(args: argparse.Namespace) -> int:
+    """Write the bundle and say where."""
+    from aigenbench.evaluation.submission import code_revision, make_submission
+
+    output = args.output or f"{Path(args.experiment).name.removeprefix('experiment_')}.zip"
+    make_submission(args.experiment, output, _card(args.card), args.stage, code_revision())
+    print(f"submission: {output}")
+    return 0
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    """Print every check; 1 where one failed."""
+    options = check_options(args)
+    from aigenbench.evaluation.table import headline_line
+    from aigenbench.evaluation.verify import verify_submission
+
+    found = verify_submission(args.file, **options)
+    width = max(len(check.name) for check in found.checks)
+    for check in found.checks:
+        print(f"{check.status:<8}  {check.name:<{width}}  {check.found}")
+    if found.scores:
+        print(headline_line(found.scores["headline"]))
+    print("accepted" if found.accepted else "rejected")
+    return 0 if found.accepted else 1
+
+
+def run_import(args: argparse.Namespace) -> int:
+    """Write the experiment and say which windows it has."""
+    from aigenbench.evaluation.external import import_csv
+
+    evaluation, present = _generators(args.columns)
+    windows = import_csv(args.file, evaluation, args.output, present)
+    print(f"{args.output}: windows {', '.join(map(str, windows))}")
+    return 0
+
+
+def check_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What `add_check_options` added, as arguments of `verify_submission`."""
+    from aigenbench.cli.compare import positive
+
+    per_generator = positive(args.per_generator, "--per-generator", 0) or None
+    if not args.columns:
+        return {"per_generator": per_generator}
+    return {"per_generator": per_generator, "columns": _generators(args.columns)[0]}
+
+
+def _generators(path: str) -> tuple[list[str], list[str]]:
+    from aigenbench.data.sources import open_source
+
+    source = open_source(path)
+    table = source.table("validation")
+    return [table.generator_names[code] for code in table.generator_codes], sorted(source.generator_names)
+
+
+def _card(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    import yaml
+
+    try:
+        card = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"--card {path} cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(card, dict):
+        raise InputError(f"--card {path}: expected entries such as `name: My detector`")
+    return card

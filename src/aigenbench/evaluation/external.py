@@ -1,0 +1,161 @@
+"""Predictions made by other code: a CSV file and the generators of the data set's rows are enough."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aigenbench.errors import InputError, nearest
+from aigenbench.evaluation.fuse import log_sigmoid
+from aigenbench.evaluation.predictions import Predictions, save_predictions
+from aigenbench.protocol.fingerprints import pairing_fingerprint
+from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
+from aigenbench.protocol.timeline import PUBLISHED, Timeline
+from aigenbench.protocol.windows import check_benchmark_type, generator_windows
+
+COLUMNS = ("image_id", "window", "score")
+OPTIONAL = "logit"
+
+logger = logging.getLogger(__name__)
+
+
+def import_csv(
+    path: Path | str,
+    generators: Sequence[str],
+    folder: Path | str,
+    present: Sequence[str] = (),
+    n_generators_per_window: int = 4,
+    timeline: Timeline = PUBLISHED,
+    benchmark_type: str = "cumulative",
+) -> list[int]:
+    """Turn a CSV file of predictions into an experiment's folder.
+
+    Args:
+        path: CSV with the columns ``image_id`` (row number in the evaluation split), ``window`` (the window
+            trained last, from 0), ``score`` (probability of being fake, 0..1) and, where wanted, ``logit``.
+        generators: generator name of every row of the evaluation split, "" for a real.
+        folder: where ``window_<k>/predictions_validate_all.npz`` are written.
+        present: generator names that other splits hold; the windows are cut from all that are there.
+        n_generators_per_window: as of the protocol.
+        timeline: the generators and their dates.
+        benchmark_type: how the detector was trained, ``cumulative`` or ``continual_learning``.
+
+    Returns:
+        The windows written. Rows of images that the balanced evaluation set leaves out are ignored.
+
+    Raises:
+        InputError: a column is missing, a value is none, an image is missing, doubled or foreign.
+    """
+    check_benchmark_type(benchmark_type)
+    used = timeline.restricted_to({*generators, *present})
+    if not used.generators:
+        raise InputError(f"{path}: none of the data set's generators is on the timeline")
+    windows = generator_windows(used, n_generators_per_window)
+    evaluation = evaluation_set(np.array([used.ids.get(name, -1) for name in generators], dtype=np.int64))
+    rows = _read(Path(path), len(generators), len(windows))
+    for k in sorted(rows):
+        chosen = _chosen(rows[k], evaluation, f"{path}: window {k}")
+        save_predictions(
+            Path(folder) / f"window_{k}" / "predictions_validate_all.npz",
+            replace(_predictions(chosen, evaluation, used, windows, k), benchmark_type=benchmark_type),
+        )
+    return sorted(rows)
+
+
+Scores = dict[int, tuple[float, float]]
+
+
+def _read(path: Path, n_images: int, n_windows: int) -> dict[int, Scores]:
+    windows: dict[int, Scores] = {}
+    with_logits: set[bool] = set()
+    for line, image_id, window, score, logit in _lines(path):
+        where = f"{path}, line {line}"
+        if not 0 <= image_id < n_images:
+            raise InputError(f"{where}: no image {image_id}; the evaluation split has rows 0..{n_images - 1}")
+        if not 0 <= window < n_windows:
+            raise InputError(f"{where}: no window {window}; there are 0..{n_windows - 1}")
+        if not 0 <= score <= 1 or not (logit is None or np.isfinite(logit)):
+            raise InputError(f"{where}: score must be in 0..1 and logit finite, found {score} and {logit}")
+        known = windows.setdefault(window, {})
+        if image_id in known:
+            raise InputError(f"{where}: image {image_id} stands twice in window {window}")
+        with_logits.add(logit is not None)
+        known[image_id] = (score, np.nan if logit is None else logit)
+    if not windows:
+        raise InputError(f"{path}: no predictions; expected one line an image and window")
+    if len(with_logits) > 1:
+        raise InputError(f"{path}: some lines have a logit and some have none; give all or none")
+    return windows
+
+
+def _lines(path: Path) -> Iterator[tuple[int, int, int, float, float | None]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as source:
+            reader = csv.DictReader(source)
+            names = reader.fieldnames or []
+            for name in COLUMNS:
+                if name not in names:
+                    hint = nearest(name, names)
+                    raise InputError(f"{path}: no column {name!r}; found {', '.join(names) or 'none'}{hint}")
+            for row in reader:
+                try:
+                    logit = float(row[OPTIONAL]) if row.get(OPTIONAL) else None
+                    yield reader.line_num, int(row["image_id"]), int(row["window"]), float(row["score"]), logit
+                except (TypeError, ValueError):
+                    raise InputError(f"{path}, line {reader.line_num}: not numbers: {list(row.values())}") from None
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise InputError(f"{path} is not a CSV file: {error}") from error
+
+
+def _chosen(known: Scores, evaluation: EvaluationSet, where: str) -> NDArray[np.float64]:
+    ids = evaluation.ids.tolist()
+    missing = [i for i in ids if i not in known]
+    if missing:
+        raise InputError(f"{where}: {len(missing)} images of the evaluation set have no score, such as {missing[0]}")
+    if len(known) > len(ids):
+        logger.info("%s: %d images outside the balanced evaluation set are ignored", where, len(known) - len(ids))
+    return np.array([known[i] for i in ids], dtype=np.float64)
+
+
+def _predictions(
+    chosen: NDArray[np.float64],
+    evaluation: EvaluationSet,
+    timeline: Timeline,
+    windows: tuple[tuple[str, ...], ...],
+    window: int,
+) -> Predictions:
+    scores, logits = chosen[:, 0].astype(np.float32), chosen[:, 1].astype(np.float32)
+    known = None if np.isnan(logits).any() else logits
+    labels = (evaluation.generator_ids > 0).astype(np.int64)
+    eps = float(np.finfo(np.float32).eps)
+    p = np.clip(chosen[:, 0], eps, 1 - eps)
+    margins = np.where(labels == 1, 1.0, -1.0) * (np.log(p / (1 - p)) if known is None else logits)
+    values: dict[str, Any] = {
+        "scores": scores,
+        "labels": labels,
+        "generator_ids": evaluation.generator_ids,
+        "identifiers": evaluation.ids,
+        "losses": -log_sigmoid(margins).astype(np.float32),
+    }
+    return Predictions(
+        **{f"fused_{name}": value for name, value in values.items()},
+        **{f"crop_{name}": value for name, value in values.items()},
+        crop_to_image_index=np.arange(len(labels)),
+        identifier=evaluation.ids,
+        pairing=evaluation.pairing,
+        generator_id_to_name=timeline.id_to_name,
+        windows_timeline=windows,
+        fused_logits=known,
+        crop_logits=known,
+        window=window,
+        pairing_fingerprint=pairing_fingerprint(evaluation.ids, evaluation.pairing),
+    )

@@ -1,0 +1,194 @@
+"""A static page of verified submissions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aigenbench import __version__, files
+from aigenbench.errors import InputError
+from aigenbench.evaluation.bootstrap import REPLICATES, SEED, Replicates, bootstrap_auroc, row_means
+from aigenbench.evaluation.chart import Cell, Table
+from aigenbench.evaluation.intervals import holm, percentiles, two_sided_p
+from aigenbench.evaluation.other_generators import resample_generators
+from aigenbench.evaluation.pages import environment, resource
+from aigenbench.evaluation.published import BASELINES, NOTE
+from aigenbench.evaluation.table import SHOWN_PERIODS, mean, percent
+from aigenbench.evaluation.uncertainty import interval_text
+from aigenbench.evaluation.verify import PER_GENERATOR, Verification, verify_submission
+from aigenbench.protocol.periods import PERIOD_TITLES
+from aigenbench.protocol.timeline import PUBLISHED, Timeline
+
+LARGEST_P = 0.05
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One accepted submission.
+
+    Attributes:
+        file: name of its zip file.
+        checked: what verification found.
+        images: replicates over images, the same draws for all entries.
+        generators: replicates over generators.
+    """
+
+    file: str
+    checked: Verification
+    images: Replicates
+    generators: Replicates
+
+    @property
+    def title(self) -> str:
+        """The name on its card, or that of the experiment."""
+        return str(self.checked.manifest["card"].get("name") or self.checked.manifest["experiment"])
+
+    @property
+    def headline(self) -> float:
+        """Mean Next-period AUROC, recomputed; -1 where there is none."""
+        value = self.checked.scores["headline"]["mean"]
+        return -1.0 if value is None else float(value)
+
+
+def build_leaderboard(
+    folder: Path | str,
+    site: Path | str,
+    per_generator: int | None = PER_GENERATOR,
+    columns: Sequence[str] | None = None,
+    timeline: Timeline = PUBLISHED,
+    replicates: int = REPLICATES,
+) -> tuple[list[Entry], dict[str, str]]:
+    """Verify every ``*.zip`` of a folder and write ``index.html`` and ``leaderboard.json``.
+
+    Returns:
+        The accepted entries, best first, and for every rejected file the first rule it broke.
+
+    Raises:
+        InputError: no such folder, or two entries evaluated on different images.
+    """
+    folder, site = Path(folder), Path(site)
+    if not folder.is_dir():
+        raise InputError(f"no folder {folder}")
+    entries, rejected = [], {}
+    for path in sorted(folder.glob("*.zip")):
+        checked = verify_submission(path, per_generator, columns, timeline)
+        failed = next((check for check in checked.checks if check.status == "failed"), None)
+        if failed or checked.experiment is None:
+            rejected[path.name] = f"{failed.name}: {failed.found}" if failed else "unreadable"
+            logger.warning("%s is rejected: %s", path.name, rejected[path.name])
+            continue
+        images = bootstrap_auroc(checked.experiment, replicates, SEED, True, SHOWN_PERIODS)
+        generators = resample_generators(checked.experiment, replicates)
+        entries.append(Entry(path.name, checked, images, generators))
+    entries.sort(key=lambda entry: -entry.headline)
+    _check_same_images(entries)
+    groups = significance_groups(entries)
+    page = (
+        environment()
+        .get_template("leaderboard.html")
+        .render(
+            table=leaderboard_table(entries, groups),
+            details=[(e.title, e.file, [c for c in e.checked.checks if c.status != "ok"]) for e in entries],
+            rejected=rejected,
+            replicates=f"{replicates:,}",
+            style=resource("style.css"),
+            script=resource("script.js"),
+            version=__version__,
+        )
+    )
+    files.write_text(site / "index.html", page)
+    files.write_json(site / "leaderboard.json", [_record(e, g) for e, g in zip(entries, groups, strict=True)])
+    return entries, rejected
+
+
+def significance_groups(entries: Sequence[Entry]) -> list[int]:
+    """The group of every entry, 1 the best.
+
+    A group is its best entry and those below it whose paired difference from it is not significant at 5 %,
+    Holm-corrected for how many are compared with it; the next group begins at the first that is.
+    """
+    groups: list[int] = []
+    start, group = 0, 0
+    while start < len(entries):
+        group += 1
+        lead = entries[start].images.headline
+        rest = entries[start + 1 :]
+        adjusted = holm([two_sided_p(lead - other.images.headline) for other in rest])
+        members = next((i for i, p in enumerate(adjusted) if p <= LARGEST_P), len(rest))
+        groups += [group] * (members + 1)
+        start += members + 1
+    return groups
+
+
+def leaderboard_table(entries: Sequence[Entry], groups: Sequence[int]) -> Table:
+    """The entries with the published baselines as reference rows, best first."""
+    rows: list[tuple[float, tuple[Cell, ...]]] = []
+    for entry, group in zip(entries, groups, strict=True):
+        card = entry.checked.manifest["card"]
+        n = entry.checked.experiment.n_windows if entry.checked.experiment else 0
+        cells = [_mean_cell(entry, period, slice(0, max(n - 1, 1))) for period in SHOWN_PERIODS]
+        generators = interval_text(_pair(percentiles(entry.generators.headline)), 1)
+        card_cells = [_card_cell(card.get(name)) for name in ("parameters", "training_hours", "licence")]
+        names = (Cell(entry.title, strong=True), Cell(str(group), group))
+        rows.append((entry.headline, (*names, *cells, Cell(generators or "-"), *card_cells, Cell("verified"))))
+    for b in BASELINES:
+        values = [Cell(percent(v), v) for v in (b.past, b.coming, b.whole)]
+        blank = [Cell("-")] * 4
+        rows.append((b.coming, (Cell(b.name), Cell("-"), *values, *blank, Cell(NOTE))))
+    rows.sort(key=lambda row: -row[0])
+    header = (
+        "Detector",
+        "Group",
+        *(PERIOD_TITLES[p] for p in SHOWN_PERIODS),
+        "Next, other generators",
+        "Parameters",
+        "Hours",
+        "Licence",
+        "Status",
+    )
+    return Table("leaderboard", "Mean AUROC (%) over the windows", header, tuple(cells for _, cells in rows))
+
+
+def _mean_cell(entry: Entry, period: str, counted: slice) -> Cell:
+    value = mean(entry.checked.scores["periods"][period]["auroc"][counted])
+    interval = _pair(percentiles(row_means(entry.images.periods[period][:, counted])))
+    return Cell(percent(value), value, interval_text(interval, 1), strong=period == "immediate_future")
+
+
+def _card_cell(value: Any) -> Cell:
+    if isinstance(value, bool) or value is None:
+        return Cell("-")
+    if isinstance(value, int | float):
+        return Cell(f"{value:,}", float(value))
+    return Cell(str(value))
+
+
+def _check_same_images(entries: Sequence[Entry]) -> None:
+    for entry in entries[1:]:
+        a, b = entries[0].checked.experiment, entry.checked.experiment
+        if a and b and a.first.identifier.tolist() != b.first.identifier.tolist():
+            raise InputError(f"{entries[0].file} and {entry.file} were evaluated on different images")
+
+
+def _record(entry: Entry, group: int) -> dict[str, Any]:
+    manifest = entry.checked.manifest
+    return {
+        "file": entry.file,
+        "name": entry.title,
+        "group": group,
+        "headline": entry.checked.scores["headline"],
+        "interval": _pair(percentiles(entry.images.headline)),
+        "interval_generators": _pair(percentiles(entry.generators.headline)),
+        "protocol_fingerprint": entry.checked.scores["protocol_fingerprint"],
+        "code_revision": manifest.get("code_revision", ""),
+        "card": manifest["card"],
+    }
+
+
+def _pair(interval: tuple[float, float]) -> list[float] | None:
+    return None if interval[0] != interval[0] else list(interval)
