@@ -218,7 +218,7 @@ def _copies(s: _Submission) -> Found:
         raise InputError(f"{CONFIG} is not YAML: {' '.join(str(error).split())}") from error
     found = sorted(_values(config, "augmentation_factor"))
     if any(copies > MOST_COPIES for copies in found):
-        raise InputError(f"augmentation_factor {found[-1]}; at most {MOST_COPIES} is allowed")
+        raise InputError(f"augmentation_factor {found[-1]:g}; at most {MOST_COPIES} is allowed")
     return DECLARED, f"augmentation_factor {found[-1]:g}" if found else "augmentation_factor is not in the config"
 
 
