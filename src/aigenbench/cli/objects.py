@@ -60,7 +60,7 @@ def make(section: str, values: dict[str, Any]) -> Any:
     parsed = parser.parse_object({section: copy.deepcopy(values)})
     try:
         return parser.instantiate(parsed, instantiators=[(construct, object, True)])[section]
-    except REFUSALS as error:
+    except (*REFUSALS, ImportError) as error:
         # jsonargparse folds a constructor's error into the text of one of its own
         cause = failures[0] if failures else error
         raise _missing_package(section, cause) or cause from None
