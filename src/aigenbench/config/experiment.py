@@ -45,6 +45,8 @@ class ExperimentInfo:
         window_name_prefix: stands before the window's number in folder names.
         experiments_data_folder: holds the folders of all experiments.
         logging_initial_step: the number of the first step in logs.
+        checkpoint_every_n_minutes: a checkpoint within an epoch after so many minutes; None for none by time.
+        checkpoint_every_n_steps: and after every so many optimizer steps; None for none by steps.
         sliding_windows_definition: the windows; None for one training on the whole data set.
     """
 
@@ -53,10 +55,15 @@ class ExperimentInfo:
     window_name_prefix: str = "window_"
     experiments_data_folder: str = "experiments_data"
     logging_initial_step: int = 0
+    checkpoint_every_n_minutes: int | None = 10
+    checkpoint_every_n_steps: int | None = None
     sliding_windows_definition: SlidingWindows | None = None
 
     def __post_init__(self) -> None:
         _at_least(self.logging_initial_step, 0, "logging_initial_step")
+        for key in ("checkpoint_every_n_minutes", "checkpoint_every_n_steps"):
+            if getattr(self, key) is not None:
+                _at_least(getattr(self, key), 1, key)
         if self.experiment_id is not None and (not self.experiment_id or "/" in self.experiment_id):
             raise InputError(
                 f"experiment_info.experiment_id names a folder: expected text without '/', found {self.experiment_id!r}"

@@ -19,6 +19,8 @@ FREE_TO_CHANGE = (
     "data.init_args.eval_batch_size",
     "data.init_args.num_workers",
     "data.init_args.predict_path",
+    "experiment_info.checkpoint_every_n_minutes",
+    "experiment_info.checkpoint_every_n_steps",
     "experiment_info.experiment_id",
     "experiment_info.experiments_data_folder",
     "experiment_info.sliding_windows_definition.current_window",

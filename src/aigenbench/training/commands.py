@@ -47,8 +47,9 @@ def fit(inputs: RunInputs) -> Path:
         len(setup.plan.evaluation.ids),
         setup.fingerprint,
     )
+    rule = CheckpointRule(setup.info.checkpoint_every_n_minutes, setup.info.checkpoint_every_n_steps)
     with StopRequest().installed() as stop:
-        WindowsLoop(setup, experiment, CheckpointRule(), stop).run(windows)
+        WindowsLoop(setup, experiment, rule, stop).run(windows)
     return experiment.folder
 
 

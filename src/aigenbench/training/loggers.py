@@ -12,9 +12,11 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from aigenbench.files import whole_file
 from aigenbench.training.experiment import Experiment
 
 METRICS_FILE = "metrics.csv"
+EVALUATION = "validate/"
 _COLUMNS = ("step", "name", "value")
 
 
@@ -64,13 +66,22 @@ class LongCSVLogger(Logger):
             writer.writerows((step, name, repr(float(v))) for name, v in metrics.items() if math.isfinite(v))
 
     @rank_zero_only
-    def drop_after(self, step: int) -> None:
-        """Drop the lines of steps after ``step``: they are going to be logged again."""
+    def drop_from(self, step: int, keep_evaluation: bool) -> None:
+        """Drop the lines of ``step`` and later: they are going to be logged again.
+
+        Args:
+            step: the first step to be logged.
+            keep_evaluation: keep the evaluation at exactly ``step``, which stands before that step's training.
+        """
         if not self._path.is_file():
             return
         with self._path.open(newline="", encoding="utf-8") as lines:
-            rows = [row for row in csv.reader(lines) if len(row) == len(_COLUMNS)]
-        kept = [row for row in rows if row[0] == "step" or int(row[0]) <= step]
-        # not by rename: a logger's file need not survive a crash within this line
-        with self._path.open("w", newline="", encoding="utf-8") as lines:
-            csv.writer(lines).writerows(kept)
+            # a line that a crash cut short goes too
+            rows = [row for row in csv.reader(lines) if len(row) == len(_COLUMNS)][1:]
+        kept = [
+            row
+            for row in rows
+            if int(row[0]) < step or (keep_evaluation and int(row[0]) == step and row[1].startswith(EVALUATION))
+        ]
+        with whole_file(self._path) as temporary, temporary.open("w", newline="", encoding="utf-8") as lines:
+            csv.writer(lines).writerows([_COLUMNS, *kept])

@@ -91,7 +91,7 @@ class WindowsLoop:
             epochs_before=window * self.setup.epochs,
             seed=self.setup.seed,
         )
-        csv.drop_after(plan.logged_before + step)
+        csv.drop_from(plan.logged_before + step, keep_evaluation=step == 0)
         keeper = EpochKeeper(plan, checkpoints, self.rule, self.stop, resumed)
         trainer.callbacks.insert(0, keeper)  # type: ignore[attr-defined]
         folder.mkdir(parents=True, exist_ok=True)
@@ -188,6 +188,7 @@ class WindowsLoop:
         trainer, arguments = self._trainer(window, action.epochs - 1, csv)
         steps_of = [self._steps(k, trainer, arguments) for k in range(self.n_windows)]
         step = self._logged_before(steps_of, window, action.epochs)
+        csv.drop_from(step, keep_evaluation=False)
         predictions = evaluate_detector(self.setup, trainer, window, "validate")
         if trainer.is_global_zero:
             save_predictions(folder / f"predictions_validate_step_{step:08d}.npz", predictions)

@@ -1,0 +1,155 @@
+"""Killed anywhere, a run goes on and ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training_harness import Events, arguments, outcome, run
+
+
+@pytest.fixture(scope="module")
+def nine(made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine generators, a window each."""
+    return made.default(tmp_path_factory.mktemp("data") / "nine", generators=9, fakes_each=4)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(nine: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, int]:
+    """What a run leaves that nothing disturbed, and how many events it had."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    code, events = run(folder, arguments(nine, folder))
+    assert code == 0, (folder / "log.txt").read_text()[-3000:]
+    return outcome(folder), events
+
+
+def killed_until_done(folder: Path, nine: Path, rng: np.random.Generator, longest: int, *more: str) -> int:
+    """Start again and again, each time killed after a random number of events; returns the number of kills."""
+    for kills in range(1000):
+        code, _ = run(folder, arguments(nine, folder, *more), Events(kill_at=int(rng.integers(1, longest))))
+        if code == 0:
+            return kills
+        assert code == -signal.SIGKILL, (folder / "log.txt").read_text()[-3000:]
+    raise AssertionError("the run does not come to its end")
+
+
+def test_an_undisturbed_run_is_sound(undisturbed: tuple[dict, int]) -> None:
+    files, events = undisturbed
+    assert sum(name.endswith("final.ckpt") for name in files) == 9
+    assert sum(name.endswith("predictions_validate_all.npz") for name in files) == 9
+    assert events > 200
+
+
+@pytest.mark.slow
+def test_killed_runs_end_alike(nine: Path, undisturbed: tuple[dict, int], tmp_path: Path) -> None:
+    files, events = undisturbed
+    kills = killed_until_done(tmp_path, nine, np.random.default_rng(0), events // 5)
+    assert kills >= 5
+    assert outcome(tmp_path) == files
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", range(12))
+def test_campaign_of_kills(
+    nine: Path, undisturbed: tuple[dict, int], tmp_path: Path, seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    files, events = undisturbed
+    workers = seed % 2 * 2
+    kills = killed_until_done(
+        tmp_path, nine, np.random.default_rng(100 + seed), events // 6, f"--data.num_workers={workers}"
+    )
+    record_property("kills", kills)
+    assert outcome(tmp_path) == files
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_signals_stop_at_a_step_and_the_run_goes_on(
+    nine: Path, undisturbed: tuple[dict, int], tmp_path: Path, number: int
+) -> None:
+    files, _ = undisturbed
+
+    def act(count: int) -> None:
+        if count == 60:
+            os.kill(os.getpid(), number)
+
+    code, _ = run(tmp_path, arguments(nine, tmp_path), Events(act=act))
+    assert code == 128 + number, (tmp_path / "log.txt").read_text()[-3000:]
+    assert "the same command" in (tmp_path / "log.txt").read_text()
+    assert run(tmp_path, arguments(nine, tmp_path))[0] == 0
+    assert outcome(tmp_path) == files
+
+
+@pytest.mark.slow
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    nine: Path, undisturbed: tuple[dict, int], tmp_path: Path
+) -> None:
+    files, events = undisturbed
+    run(tmp_path, arguments(nine, tmp_path), Events(kill_at=events - 40))
+    window = max((tmp_path / "experiments_data/experiment_x").glob("window_*"))
+    saved = sorted(window.glob("epoch_*.ckpt"))
+    assert len(saved) == 2
+    content = bytearray(saved[-1].read_bytes())
+    content[len(content) // 2] ^= 1
+    saved[-1].write_bytes(content)
+    assert run(tmp_path, arguments(nine, tmp_path))[0] == 0
+    assert "falling back to the checkpoint before it" in (tmp_path / "log.txt").read_text()
+    assert outcome(tmp_path) == files
+
+
+def test_another_config_is_refused_with_the_difference(nine: Path, tmp_path: Path) -> None:
+    run(tmp_path, arguments(nine, tmp_path), Events(kill_at=30))
+    code, _ = run(tmp_path, arguments(nine, tmp_path, "--model.optimizer.init_args.lr=0.1"))
+    assert code == 2
+    assert "lr: 0.05 -> 0.1" in (tmp_path / "log.txt").read_text()
+
+
+@pytest.mark.slow
+def test_validate_reproduces_and_keeps_the_fit_file(nine: Path, tmp_path: Path) -> None:
+    argv = arguments(nine, tmp_path)
+    assert run(tmp_path, argv)[0] == 0
+    before = outcome(tmp_path)
+    assert run(tmp_path, argv, command="validate")[0] == 0
+    assert outcome(tmp_path) == before
+    assert (tmp_path / "log.txt").read_text().count("reproduced, logits differ by at most 0") == 9
+    assert run(tmp_path, argv, command="test")[0] == 0
+    window = tmp_path / "experiments_data/experiment_x/window_3"
+    validated, tested = (np.load(window / f"predictions_{s}_all.npz") for s in ("validate", "test"))
+    assert np.array_equal(validated["fused_logits"], tested["fused_logits"])
+    # other weights, or another protocol, go elsewhere
+    other = [*argv, f"--ckpt_path={window.parent / 'window_0' / 'final.ckpt'}"]
+    other.append("--experiment_info.sliding_windows_definition.current_window=3")
+    assert run(tmp_path, other, command="validate")[0] == 0
+    assert run(tmp_path, [*argv, "--data.augmentations_base_seed=1"], command="validate")[0] == 0
+    after = outcome(tmp_path)
+    assert before.items() <= after.items()
+    assert (window.parent / "evaluations/final/window_3/predictions_validate_all.npz").is_file()
+    assert len(list((window.parent / "evaluations").glob("protocol_*/window_*/*.npz"))) == 9
+
+
+@pytest.mark.slow
+def test_predict_scores_without_labels(nine: Path, tmp_path: Path) -> None:
+    argv = arguments(nine, tmp_path)
+    assert run(tmp_path, argv)[0] == 0
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "one.png").write_bytes(_picture())
+    assert run(tmp_path, [*argv, "--data.predict_path=pictures"], command="predict")[0] == 0
+    lines = (tmp_path / "experiments_data/experiment_x/window_8/predictions_predict.csv").read_text().splitlines()
+    assert lines[0] == "image,logit,score"
+    name, logit, score = lines[1].split(",")
+    assert name == "one.png"
+    assert float(score) == pytest.approx(1 / (1 + np.exp(-float(logit))), abs=1e-6)
+
+
+def _picture() -> bytes:
+    import io
+
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (50, 60), (200, 10, 30)).save(buffer, "PNG")
+    return buffer.getvalue()
