@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from aigenbench.cli.command_line import CommandLine, take_apart
 from aigenbench.cli.training_help import training_help
+from aigenbench.config.experiment import ExperimentInfo, SlidingWindows
 from aigenbench.config.layer import SECTIONS
 from aigenbench.errors import InputError
 
@@ -66,4 +69,6 @@ def test_the_help_page_speaks_of_every_section(subcommand):
     assert page.startswith(f"usage: aigenbench {subcommand} ")
     for section in SECTIONS:
         assert f"--{section}" in page
+    for key in [field.name for record in (ExperimentInfo, SlidingWindows) for field in fields(record)]:
+        assert key in page
     assert max(map(len, page.splitlines())) <= 120

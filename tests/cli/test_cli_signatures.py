@@ -7,6 +7,7 @@ import pytest
 
 from aigenbench.cli import signatures
 from aigenbench.cli.signatures import check_keys, find_class, parameters, parameters_of
+from aigenbench.config.names import OURS
 from aigenbench.errors import InputError
 
 
@@ -53,6 +54,13 @@ def test_bare_names_are_found_in_their_usual_places(name):
     found = find_class(name)
     assert found is not None
     assert found.__name__ == name
+
+
+@pytest.mark.parametrize("path", OURS.values())
+def test_what_stands_for_a_name_of_the_original_exists(path):
+    found = find_class(path)
+    assert found is not None
+    assert found.__name__ == path.rpartition(".")[2]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,9 @@ class Parser(argparse.ArgumentParser):
         """Raise `InputError` with the message and where help is found."""
         raise InputError(f"{message} (see {self.prog} --help)")
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> Any:
         """As argparse, but an unknown option is told with the nearest known one."""
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
