@@ -48,6 +48,13 @@ def test_a_missing_file_is_told_with_the_nearest(name, told, tmp_path, monkeypat
         find_config(name)
 
 
+def test_a_shared_ending_makes_no_name_near(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "abc.yaml").write_text("")
+    with pytest.raises(InputError, match=r"training_configurations/$"):
+        find_config("xyz.yaml")
+
+
 def test_every_model_has_its_four_configs():
     shipped = packaged_configs()
     for name in ("RN50_clip", "ViTL14_openclip", "dinov2"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import sys
 import traceback
@@ -29,6 +28,8 @@ def run_imports(items: Iterable[str]) -> None:
     Raises:
         InputError: a file is missing, a module is not found, or the code in it fails; with the place in the code.
     """
+    import importlib.metadata  # half as long as all else that a mistyped command imports
+
     aliases.install()
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:

@@ -52,4 +52,5 @@ def find_config(name: str) -> Path:
 def _nearest_file(path: Path) -> str:
     if not path.parent.is_dir():
         return ""
-    return nearest(path.name, [other.name for other in path.parent.iterdir() if other.suffix in (".yaml", ".yml")])
+    files = [other for other in path.parent.iterdir() if other.suffix in (".yaml", ".yml")]
+    return nearest(path.name, [other.name for other in files if nearest(path.stem, [other.stem])])
