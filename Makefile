@@ -4,8 +4,14 @@ BIN := .venv/bin
 
 .PHONY: quickstart test test-slow check bench campaign clean
 
+QUICKSTART := experiments_data/experiment_quickstart
+
 quickstart: .venv
-	$(BIN)/python -m aigenbench.cli.quickstart
+	test -d demo_data || $(BIN)/aigenbench demo-data demo_data --train 24 --validation 12
+	$(BIN)/aigenbench fit --config benchmark_pipelines/base_benchmark_sliding_windows.yaml \
+	    --config small_cnn/small_cnn_tune_resize.yaml --dataset_path demo_data \
+	    --trainer.accelerator cpu --experiment_info.experiment_id quickstart
+	$(BIN)/aigenbench score $(QUICKSTART) --plot $(QUICKSTART)/curves.png
 
 test: .venv
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not campaign"

@@ -56,3 +56,9 @@ def write_json(path: Path | str, value: Any) -> None:
 def canonical_json(value: Any) -> str:
     """The one JSON text of ``value``: sorted keys, no blanks, UTF-8; what fingerprints are taken of."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what writers that were killed left in ``folder``; nobody else may be writing there."""
+    for path in folder.glob(".*.tmp*"):
+        path.unlink(missing_ok=True)

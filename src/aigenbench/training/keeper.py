@@ -93,12 +93,10 @@ class EpochKeeper(pl.Callback):
         self._ids: list[torch.Tensor] = []
         self._finite: torch.Tensor | None = None
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Take the signals back: Lightning's own handlers end a run in ways that lose work."""
-        self.stop.install()
-
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore the states, and let what is logged run on from earlier windows and epochs."""
+        # Lightning's own handlers, set by now, end a run in ways that lose work
+        self.stop.install()
         trainer.fit_loop.epoch_loop._batches_that_stepped = self.plan.logged_before + self.plan.start
         # what ``current_epoch`` reads
         trainer.fit_loop.epoch_progress.current.processed = self.plan.epoch  # type: ignore[attr-defined]
@@ -114,8 +112,15 @@ class EpochKeeper(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Seed what is random on the device (dropout), by seed, window, step, part and rank."""
+        """Write a checkpoint where one is due; seed what is random on the device (dropout).
+
+        Checkpoints are written here and not at a batch's end, since Lightning logs a step only after that.
+        """
         part = batch_idx % trainer.accumulate_grad_batches
+        if part == 0 and self.done > self.plan.start:
+            due = self.rule.due(self.done)
+            if trainer.strategy.reduce_boolean_decision(due, all=False):
+                self._write(trainer, self.plan.epoch, self.done)
         key = (self.plan.seed, self.plan.window, self.plan.epoch, self.done, part, trainer.global_rank)
         seed_everything(key)
         self._ids = [*self._ids, batch.image_ids] if part else [batch.image_ids]
@@ -123,7 +128,7 @@ class EpochKeeper(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count optimizer steps; write a checkpoint, or stop, where it is time to."""
+        """Count optimizer steps; end the epoch early where the run is asked to stop."""
         finite = torch.isfinite(outputs["loss"])
         self._finite = finite if self._finite is None else self._finite & finite
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
@@ -133,19 +138,14 @@ class EpochKeeper(pl.Callback):
         if not bool(self._finite):
             raise InputError(self._not_finite())
         self._finite = None
-        if self.done == self.plan.steps:
-            return
-        stopping = trainer.strategy.reduce_boolean_decision(bool(self.stop), all=False)
-        if stopping or trainer.strategy.reduce_boolean_decision(self.rule.due(self.done), all=False):
-            self._write(trainer, self.plan.epoch, self.done)
-        if stopping:
+        if trainer.strategy.reduce_boolean_decision(bool(self.stop), all=False):
             trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write a checkpoint at the epoch's end; after the last epoch, the window's weights."""
+        """Write a checkpoint where the epoch ends or stops; after the last epoch, the window's weights."""
         if self.done < self.plan.steps:
-            return
-        if self.plan.epoch + 1 < self.plan.epochs:
+            self._write(trainer, self.plan.epoch, self.done)
+        elif self.plan.epoch + 1 < self.plan.epochs:
             self._write(trainer, self.plan.epoch + 1, 0)
         elif trainer.is_global_zero:
             self.checkpoints.save_final(self.plan.epochs, detector_record(trainer.lightning_module))  # type: ignore[arg-type]

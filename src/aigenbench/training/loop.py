@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 
 from aigenbench.data.batches import TrainingBatches
 from aigenbench.evaluation.predictions import save_predictions
+from aigenbench.files import remove_temporaries
 from aigenbench.training.checkpoints import WindowCheckpoints, load_detector, load_record
 from aigenbench.training.evaluating import evaluate_detector, log_evaluation, stage_of
 from aigenbench.training.experiment import Experiment
@@ -49,6 +50,8 @@ class WindowsLoop:
             StoppedError: a signal asked for it; everything done is on disk.
             InputError: see ``next_action``; the loss became infinite; an image cannot be read.
         """
+        for folder in (self.experiment.folder, *map(self._folder, range(self.n_windows))):
+            remove_temporaries(folder)
         evaluate_every = int(self.setup.trainer_value("check_val_every_n_epoch", 1))
         schedule = Schedule(windows, self.setup.epochs, evaluate_every)
         while True:
