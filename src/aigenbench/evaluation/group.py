@@ -172,17 +172,21 @@ class Group:
 
     def count(self, mask: NDArray[np.bool_]) -> int:
         """How many images ``mask`` (n,) holds."""
-        if self.weights is None:
+        if self._shares is None:
             return int(np.count_nonzero(mask))
-        return int(np.dot(self.weights.astype(np.float64), mask.astype(np.float64)))
+        return int(np.dot(self._shares, mask.astype(np.float64)))
 
     def mean(self, values: NDArray[np.float64]) -> float:
         """Mean of one value an image, (n,); NaN for an empty group."""
         if not self.n:
             return float("nan")
-        if self.weights is None:
+        if self._shares is None:
             return float(np.mean(values))
-        return float(np.dot(values, self.weights.astype(np.float64))) / self.n
+        return float(np.dot(values, self._shares)) / self.n
+
+    @cached_property
+    def _shares(self) -> NDArray[np.float64] | None:
+        return None if self.weights is None else self.weights.astype(np.float64)
 
     def _curve(self, values: NDArray[np.floating], ties: NDArray[np.intp], order: NDArray[np.intp] | None) -> Curve:
         fakes, weights = self.fakes, self.weights

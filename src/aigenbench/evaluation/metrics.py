@@ -6,6 +6,7 @@ score as fake where it is strictly greater than the threshold (protocol section 
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -52,7 +53,8 @@ def auroc(group: Group) -> float:
     if not group.both_classes:
         return NAN
     tps, fps = group.curve.tps, group.curve.fps
-    doubled_area = int(np.dot(np.diff(fps, prepend=0), tps + np.append(0, tps[:-1])))
+    before = np.append(0, tps[:-1])
+    doubled_area = int(np.dot(np.diff(fps, prepend=0), tps + before))
     return doubled_area / (2 * group.n_fakes * group.n_reals)
 
 
@@ -62,8 +64,10 @@ def average_precision(group: Group) -> float:
     if not group.both_classes:
         return NAN
     tps, fps = group.curve.tps, group.curve.fps
-    precisions = tps / np.maximum(tps + fps, 1)
-    return float(np.dot(np.diff(tps, prepend=0), precisions)) / group.n_fakes
+    # images of weight zero may lead the ranking
+    first = int(np.searchsorted(tps, 0, side="right"))
+    tps, fps = tps[first:], fps[first:]
+    return float(np.dot(np.diff(tps, prepend=0), tps / (tps + fps))) / group.n_fakes
 
 
 @metric("accuracy")
@@ -124,20 +128,24 @@ def eer(group: Group) -> float:
     """Equal error rate: where the ROC polyline meets false positive rate = false negative rate."""
     if not group.both_classes:
         return NAN
-    fpr = np.append(0, group.curve.fps) / group.n_reals
-    fnr = 1 - np.append(0, group.curve.tps) / group.n_fakes
-    after = int(np.argmax(fpr >= fnr))
-    rise, fall = fpr[after] - fpr[after - 1], fnr[after - 1] - fnr[after]
-    step = (fnr[after - 1] - fpr[after - 1]) / (rise + fall)
-    return float(fpr[after - 1] + step * rise)
+    tps, fps, fakes, reals = group.curve.tps, group.curve.fps, group.n_fakes, group.n_reals
+
+    def excess(i: int) -> int:
+        # false positive rate less false negative rate at threshold i, times both counts: exact, and rising with i
+        return int(fps[i]) * fakes - (fakes - int(tps[i])) * reals
+
+    after = bisect.bisect_left(range(len(tps)), 0, key=excess)
+    fpr, above = int(fps[after]) / reals, excess(after)
+    before_fpr, below = (int(fps[after - 1]) / reals, excess(after - 1)) if after else (0.0, -fakes * reals)
+    return before_fpr + (fpr - before_fpr) * -below / (above - below)
 
 
 def tpr_at_fpr(group: Group, limit: float) -> float:
     """The highest recall of a threshold whose false positive rate is at most ``limit``."""
     if not group.both_classes:
         return NAN
-    allowed = group.curve.fps <= limit * group.n_reals
-    return float(np.max(group.curve.tps, where=allowed, initial=0)) / group.n_fakes
+    allowed = int(np.searchsorted(group.curve.fps, limit * group.n_reals, side="right"))
+    return int(group.curve.tps[allowed - 1]) / group.n_fakes if allowed else 0.0
 
 
 @metric("tpr_at_fpr_1")

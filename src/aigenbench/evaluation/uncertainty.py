@@ -129,6 +129,10 @@ def _add_closed_forms(
         for period, columns in periods.items():
             group = groups.period(period, k)
             columns["auroc_delong"][k] = _pair(intervals.delong(group))
+            resampled = columns["auroc"][k]
+            if resampled and resampled[0] == resampled[1]:
+                # a perfect ranking is perfect in every replicate, which is no certainty
+                columns["auroc"][k] = columns["auroc_delong"][k]
             for name, counts in RATES.items():
                 columns[name][k] = _pair(intervals.wilson(*counts(group.confusion)))
 
