@@ -54,6 +54,11 @@ def test_what_is_written_reads_back_equal(value):
     assert read_yaml(write_yaml(value), "here") == value
 
 
+@given(st.text(alphabet="a \n\t'\":#\x85\u2028\u2029\ufeff\r\x7f\\", max_size=8))
+def test_text_with_any_breaks_and_quotes_reads_back_equal(text):
+    assert read_yaml(write_yaml({text: [text, {"k": text}]}), "here") == {text: [text, {"k": text}]}
+
+
 @given(st.text(alphabet="0123456789eE.+-_:xnoyesffu~<=TA", max_size=8))
 def test_text_that_looks_like_something_else_stays_text_for_any_reader(text):
     written = write_yaml({"key": text})

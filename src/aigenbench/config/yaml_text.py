@@ -66,7 +66,14 @@ def _write_list(dumper: _Dumper, items: list[Any]) -> yaml.Node:
     return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=plain)
 
 
+def _write_text(dumper: _Dumper, text: str) -> yaml.Node:
+    # Unicode's own line breaks come back as blanks unless they are escaped, which only double quotes allow
+    style = '"' if re.search("[\x85\u2028\u2029]", text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
 _Dumper.add_representer(list, _write_list)
+_Dumper.add_representer(str, _write_text)
 
 
 def _read_integer(loader: _Loader, node: yaml.ScalarNode) -> int:
