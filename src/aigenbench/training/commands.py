@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import logging
+import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,10 @@ from aigenbench.evaluation.predictions import Predictions, load_predictions, sav
 from aigenbench.files import whole_file
 from aigenbench.training.checkpoints import WindowCheckpoints, load_detector, load_record
 from aigenbench.training.evaluating import evaluate_detector, log_evaluation, stage_of
-from aigenbench.training.experiment import Experiment, find_experiment, open_experiment
+from aigenbench.training.experiment import Experiment, find_experiment, open_experiment, slurm_job_id
 from aigenbench.training.inputs import RunInputs, Setup, set_up
 from aigenbench.training.keeper import CheckpointRule
+from aigenbench.training.lock import locked
 from aigenbench.training.loop import WindowsLoop
 from aigenbench.training.signals import StopRequest
 from aigenbench.training.state import read_state
@@ -48,7 +51,9 @@ def fit(inputs: RunInputs) -> Path:
         setup.fingerprint,
     )
     rule = CheckpointRule(setup.info.checkpoint_every_n_minutes, setup.info.checkpoint_every_n_steps)
-    with StopRequest().installed() as stop:
+    first = int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("SLURM_PROCID", "0")) == 0
+    lock = locked(experiment.folder, slurm_job_id()) if first else nullcontext()
+    with lock, StopRequest().installed() as stop:
         WindowsLoop(setup, experiment, rule, stop).run(windows)
     return experiment.folder
 
