@@ -20,7 +20,6 @@ PAIRS = 250
 WINDOWS = (("A", "B", "C", "D"), ("E", "F", "G", "H"))
 
 
-@pytest.mark.slow
 @pytest.mark.campaign
 def test_intervals_cover_at_their_nominal_rate(capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(7)
