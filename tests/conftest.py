@@ -10,9 +10,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from aigenbench.protocol.timeline import PUBLISHED
+
+# examples are never timed: a loaded machine proves nothing
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 SHARED = Path(os.environ.get("AIGENBENCH_SHARED", Path(__file__).parents[2] / "shared"))
 

@@ -61,11 +61,14 @@ def run(argv: list[str], subcommand: str) -> int:
     inputs = Inputs(resolved.subcommand, resolved.config)
     # torch and Lightning take seconds to import: only once the arguments are right
     from aigenbench.training import commands
+    from aigenbench.training.processes import is_first_process
     from aigenbench.training.signals import StoppedError
 
     try:
         if subcommand == "fit":
-            _show(commands.fit(inputs))
+            folder = commands.fit(inputs)
+            if is_first_process():
+                _show(folder)
         elif subcommand == "predict":
             print(commands.predict(inputs))
         else:

@@ -85,7 +85,7 @@ def make_plan(
             source.path,
             len(used.names),
             len(timeline.names),
-            ", ".join(absent),
+            ", ".join(absent[:4]) + (f" and {len(absent) - 4} more" if len(absent) > 4 else ""),
         )
     windows = (used.names,) if benchmark_type == "none" else generator_windows(used, n_generators_per_window)
     training = select_training_rows(train.generator_ids(used), used, windows, benchmark_type, train_subset_size)

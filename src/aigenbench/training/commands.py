@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ from aigenbench.training.inputs import RunInputs, Setup, set_up
 from aigenbench.training.keeper import CheckpointRule
 from aigenbench.training.lock import locked
 from aigenbench.training.loop import WindowsLoop
+from aigenbench.training.processes import is_first_process
+from aigenbench.training.runtime import recorded_fingerprint
 from aigenbench.training.signals import StopRequest
 from aigenbench.training.state import read_state
 from aigenbench.training.trainers import make_trainer
@@ -43,6 +44,7 @@ def fit(inputs: RunInputs) -> Path:
     setup = set_up(inputs)
     windows = _asked_windows(setup)
     experiment = open_experiment(setup.info, inputs.config)
+    _check_protocol(setup, experiment)
     logger.info(
         "%s: %d windows, %d evaluation images, protocol fingerprint %s",
         experiment.folder,
@@ -51,8 +53,7 @@ def fit(inputs: RunInputs) -> Path:
         setup.fingerprint,
     )
     rule = CheckpointRule(setup.info.checkpoint_every_n_minutes, setup.info.checkpoint_every_n_steps)
-    first = int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("SLURM_PROCID", "0")) == 0
-    lock = locked(experiment.folder, slurm_job_id()) if first else nullcontext()
+    lock = locked(experiment.folder, slurm_job_id()) if is_first_process() else nullcontext()
     with lock, StopRequest().installed() as stop:
         WindowsLoop(setup, experiment, rule, stop).run(windows)
     return experiment.folder
@@ -113,6 +114,18 @@ def predict(inputs: RunInputs) -> Path:
             for position, logit, score in zip(positions, logits, sigmoid(logits), strict=True):
                 writer.writerow((chosen.name(position), f"{logit:.7g}", f"{score:.7g}"))
     return path
+
+
+def _check_protocol(setup: Setup, experiment: Experiment) -> None:
+    """Refuse to go on where the data set or the protocol is another one than the experiment was begun with."""
+    for window in range(len(setup.plan.windows)):
+        begun_with = recorded_fingerprint(experiment.window_folder(window))
+        if begun_with is not None and begun_with != setup.fingerprint:
+            raise InputError(
+                f"window {window} of {experiment.folder} was begun with protocol fingerprint {begun_with}, now it is "
+                f"{setup.fingerprint}: the data set at dataset_path is another one; use the same, or another "
+                "experiment_info.experiment_id"
+            )
 
 
 def _asked_windows(setup: Setup) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError
 from aigenbench.files import write_text
+from aigenbench.training.processes import is_first_process
 
 CONFIG_FILE = "config.yaml"
 ID_VARIABLE = "AIGENBENCH_EXPERIMENT_ID"
@@ -101,7 +102,7 @@ def _make(root: Path, prefix: str, experiment_id: str | None) -> Path:
 def _record_config(experiment: Experiment, config: ResolvedConfig) -> None:
     path = experiment.folder / CONFIG_FILE
     if not path.is_file():
-        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        if is_first_process():
             write_text(path, config.to_yaml())
         return
     differences = ResolvedConfig.from_file(path).differences(config)

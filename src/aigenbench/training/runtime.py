@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import lightning.pytorch as pl
 import torch
 
 from aigenbench import __version__
+from aigenbench.errors import InputError
 from aigenbench.files import write_json
 from aigenbench.training.inputs import Setup
 from aigenbench.training.keeper import EpochPlan
@@ -51,6 +53,17 @@ def record_run(folder: Path, setup: Setup, plan: EpochPlan, trainer: pl.Trainer)
     }
     write_json(folder / RUN_FILE, record)
     (folder / "config.yaml").write_text(setup.inputs.config.to_yaml(), encoding="utf-8")
+
+
+def recorded_fingerprint(folder: Path) -> str | None:
+    """The protocol fingerprint a window was begun with; None where it was not begun."""
+    path = folder / RUN_FILE
+    if not path.is_file():
+        return None
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["protocol_fingerprint"])
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError) as error:
+        raise InputError(f"{path} is damaged ({error}); remove the window's folder to train it again") from error
 
 
 def _device_name(trainer: pl.Trainer) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from aigenbench.errors import InputError
+from aigenbench.training.processes import is_first_process
 
 _REFUSED = {
     "fast_dev_run": "use data.train_subset_size and data.validation_subset_size for a short run",
@@ -35,6 +35,7 @@ _QUIET = (
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
     r".*Trying to infer the `batch_size`.*",
     r".*lr_scheduler\.step\(\).*before.*optimizer\.step\(\).*",
+    r".*`srun` command is available on your system but is not used.*",
     r".*It is recommended to use .*sync_dist=True.*",
 )
 
@@ -134,5 +135,5 @@ def quiet_lightning() -> None:
     for pattern in _QUIET:
         warnings.filterwarnings("ignore", pattern)
     # a launcher's children say everything a second time
-    if int(os.environ.get("LOCAL_RANK", "0")) > 0:
+    if not is_first_process():
         logging.getLogger("aigenbench").setLevel(logging.ERROR)
