@@ -137,6 +137,20 @@ def test_the_gallery_holds_the_most_confident_mistakes() -> None:
     assert confident_mistakes(e, 1)[0][0].picture == ""
 
 
+def test_classes_and_breakdowns_are_shown_where_known() -> None:
+    windows = {}
+    for k in range(3):
+        p = made_up(window=k)
+        windows[k] = replace(p, fused_multiclass_predictions=np.eye(6, dtype=np.float32)[p.fused_generator_ids])
+    made = make_run(assemble("e", "validate", windows, "e"), {}, "", EFFORT)
+    assert made.scores["multiclass"]["class_accuracy"] == [1.0, 1.0, 1.0]
+    columns = {"origin_dataset": np.full(1000, EVIL), "width": np.full(1000, 512), "height": np.full(1000, 512)}
+    page = render([make_view(made, 0, None, columns)])
+    for text in ("Naming the generator", "False positives by origin", "Error rates by image size"):
+        assert text in page
+    assert "<script>alert" not in page
+
+
 def test_thumbnails_are_small_jpeg_files() -> None:
     small = shrink(np.zeros((1000, 500, 3), np.uint8), 100)
     assert small.startswith(b"\xff\xd8")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aigenbench.cli.compare import positive
 from aigenbench.errors import InputError
@@ -24,7 +25,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("-o", "--output", default="report.html", metavar="FILE", help="default: report.html")
     parser.add_argument("--stage", default="validate", metavar="validate|test", help="default: validate")
     parser.add_argument(
-        "--dataset", metavar="SOURCE", help="the data set, to show pictures of the most confident mistakes"
+        "--dataset", metavar="SOURCE", help="the data set, to show mistakes, and errors by origin and image size"
     )
     parser.add_argument(
         "--export", metavar="DIR", help="also write every table as CSV, every chart as PNG and PDF, and LaTeX"
@@ -43,10 +44,10 @@ def run(args: argparse.Namespace) -> int:
     from aigenbench.evaluation.run import load_run
     from aigenbench.evaluation.uncertainty import Effort
 
-    thumbnail = _thumbnails(args.dataset, args.stage) if args.dataset else None
+    thumbnail, columns = _dataset(args.dataset, args.stage) if args.dataset else (None, {})
     effort = Effort(replicates, min(OTHER_REPLICATES, replicates))
     runs = [load_run(folder, args.stage, effort) for folder in args.experiments]
-    views = [make_view(run, i, thumbnail) for i, run in enumerate(runs)]
+    views = [make_view(run, i, thumbnail, columns) for i, run in enumerate(runs)]
     write_report(args.output, views)
     print(f"report: {args.output}")
     if args.export:
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _thumbnails(path: str, stage: str) -> Thumbnail:
+def _dataset(path: str, stage: str) -> tuple[Thumbnail, Mapping[str, Any]]:
     from aigenbench.data.decode import UnreadableImageError, decode
     from aigenbench.data.sources import open_source
     from aigenbench.evaluation.mistakes import shrink
@@ -71,4 +72,4 @@ def _thumbnails(path: str, stage: str) -> Thumbnail:
         except (UnreadableImageError, OSError) as error:
             raise InputError(f"--dataset {path}: image {image_id} cannot be shown: {error}") from error
 
-    return thumbnail
+    return thumbnail, table.columns

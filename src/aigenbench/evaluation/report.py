@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from aigenbench import __version__, files
 from aigenbench.errors import InputError
 from aigenbench.evaluation import report_charts, report_tables
+from aigenbench.evaluation.breakdown import breakdowns
 from aigenbench.evaluation.chart import Cell, Chart, Table
 from aigenbench.evaluation.compare import HEADLINE, check_comparable, compare
 from aigenbench.evaluation.mistakes import Mistake, Thumbnail, confident_mistakes, gallery_window
@@ -48,6 +51,8 @@ class View:
     transfer: Table
     carried: Table
     calibration: Table
+    multiclass: Table
+    breakdowns: tuple[Table, ...]
     records: Table
     gallery_window: int
     missed_reals: list[Mistake]
@@ -56,8 +61,9 @@ class View:
     @property
     def tables(self) -> tuple[Table, ...]:
         """Every table of the run."""
-        own = (self.results, self.heat, self.transfer, self.carried, self.calibration)
-        return (*own, *(w.metrics for w in self.windows))
+        own = (self.results, self.heat, self.transfer, self.carried, self.calibration, *self.breakdowns)
+        classes = (self.multiclass,) if self.multiclass.rows else ()
+        return (*own, *classes, *(w.metrics for w in self.windows))
 
     @property
     def charts(self) -> tuple[Chart, ...]:
@@ -65,13 +71,19 @@ class View:
         return (self.curves, *(chart for w in self.windows for chart in w.charts))
 
 
-def make_view(run: Run, index: int = 0, thumbnail: Thumbnail | None = None) -> View:
+def make_view(
+    run: Run,
+    index: int = 0,
+    thumbnail: Thumbnail | None = None,
+    columns: Mapping[str, NDArray[Any]] | None = None,
+) -> View:
     """Arrange a run for the page.
 
     Args:
         run: what is known.
         index: position of the run among those of the page.
         thumbnail: where the data set is at hand, gives small copies of images.
+        columns: likewise, columns of the evaluation split, see `breakdowns`.
     """
     headline, chosen = run.bounds["headline"], gallery_window(run.experiment)
     missed_reals, missed_fakes = confident_mistakes(run.experiment, chosen, thumbnail)
@@ -92,6 +104,8 @@ def make_view(run: Run, index: int = 0, thumbnail: Thumbnail | None = None) -> V
         transfer=report_tables.transfer_table(run),
         carried=report_tables.carried_table(run),
         calibration=report_tables.calibration_table(run),
+        multiclass=report_tables.multiclass_table(run),
+        breakdowns=breakdowns(run.experiment, chosen, columns or {}),
         records=records_table(run),
         gallery_window=chosen,
         missed_reals=missed_reals,

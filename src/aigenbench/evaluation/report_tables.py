@@ -152,6 +152,17 @@ def calibration_table(run: Run) -> Table:
     return Table("calibration", "Expected calibration error (%)", header, tuple(rows))
 
 
+def multiclass_table(run: Run) -> Table:
+    """Which generator it was, as far as a multiclass detector tells; no rows for a binary one."""
+    found = run.scores["multiclass"] or {}
+    rows = tuple(
+        (Cell(str(k), k), *(Cell(percent(values[k]), values[k]) for values in found.values()))
+        for k in (range(run.experiment.n_windows) if found else ())
+    )
+    header = ("Window", *(metric_title(name) for name in found))
+    return Table("multiclass", "Naming the generator, Past period (%)", header, rows)
+
+
 def metrics_table(run: Run, window: int) -> Table:
     """Every metric of one window."""
     rows = []

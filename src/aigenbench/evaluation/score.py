@@ -8,6 +8,7 @@ from typing import Any
 
 from aigenbench.evaluation.experiment import Experiment, load_experiment
 from aigenbench.evaluation.metrics import METRICS
+from aigenbench.evaluation.multiclass import multiclass
 from aigenbench.evaluation.periods import ALL_PERIODS, GENERATORS, evaluate
 
 HEADLINE_PERIOD = "immediate_future"
@@ -28,8 +29,9 @@ def score_experiment(
     Returns:
         A JSON-able mapping: ``experiment``, ``stage``, ``pairing``, ``threshold``, ``protocol_fingerprint``,
         ``pairing_fingerprint``, ``headline``, ``periods`` (period -> metric -> one value a window),
-        ``generators`` (name -> metric -> one value a window), ``windows`` (the generators of each) and
-        ``notes``. None where a period is empty, a value undefined or a window missing.
+        ``generators`` (name -> metric -> one value a window), ``multiclass`` (metric -> one value a window, or
+        None for a binary detector), ``windows`` (the generators of each) and ``notes``. None where a period is
+        empty, a value undefined or a window missing.
 
     Raises:
         InputError: see `load_experiment`.
@@ -47,6 +49,7 @@ def score(experiment: Experiment, pairing: bool = True, threshold: float = 0.5) 
 
     periods = {period: {name: column(period, name) for name in METRICS} for period in ALL_PERIODS}
     names = [name for window in first.windows_timeline for name in window]
+    classes = {k: multiclass(p, k) for k, p in experiment.windows.items()}
     return {
         "experiment": experiment.name,
         "stage": experiment.stage,
@@ -57,6 +60,12 @@ def score(experiment: Experiment, pairing: bool = True, threshold: float = 0.5) 
         "headline": headline(periods[HEADLINE_PERIOD][HEADLINE_METRIC]),
         "periods": periods,
         "generators": {name: {HEADLINE_METRIC: column(GENERATORS, name)} for name in names},
+        "multiclass": {
+            name: [classes[k][name] if k in classes else None for k in range(experiment.n_windows)]
+            for name in classes[min(classes)]
+        }
+        if first.fused_multiclass_predictions is not None
+        else None,
         "windows": [list(window) for window in first.windows_timeline],
         "notes": list(experiment.notes),
     }
