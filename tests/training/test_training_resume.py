@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from training_harness import Events, arguments, outcome, run
 
 
@@ -106,6 +107,29 @@ def test_another_config_is_refused_with_the_difference(nine: Path, tmp_path: Pat
     code, _ = run(tmp_path, arguments(nine, tmp_path, "--model.optimizer.init_args.lr=0.1"))
     assert code == 2
     assert "lr: 0.05 -> 0.1" in (tmp_path / "log.txt").read_text()
+    other = ["--model.optimizer.init_args.lr=0.1", "--allow_config_change"]
+    assert run(tmp_path, arguments(nine, tmp_path, *other), Events(kill_at=30))[0] == -signal.SIGKILL
+    assert "goes on with another config" in (tmp_path / "log.txt").read_text()
+
+
+@pytest.mark.slow
+def test_event_files_of_all_windows_in_one_folder_show_one_curve(nine: Path, tmp_path: Path) -> None:
+    more = ["--trainer.logger=TensorBoardLogger", "--trainer.logger.save_dir=logs", "--trainer.max_epochs=2"]
+    rng = np.random.default_rng(5)
+    for kill_at in (*rng.integers(100, 400, 3).tolist(), None):
+        code, _ = run(tmp_path, arguments(nine, tmp_path, *more), Events(kill_at=kill_at))
+        assert code == (0 if kill_at is None else -signal.SIGKILL), (tmp_path / "log.txt").read_text()[-3000:]
+    points: dict[str, list[int]] = {}
+    files = list((tmp_path / "logs" / "experiment_x").glob("window_*/events.out.tfevents.*"))
+    assert len({path.parent for path in files}) == 9
+    for path in files:
+        for event in EventFileLoader(str(path)).Load():
+            for value in event.summary.value:
+                points.setdefault(value.tag, []).append(event.step)
+    for tag, steps in points.items():
+        assert len(set(steps)) == len(steps), f"{tag} has doubled points"
+    assert sorted(points["train/loss"]) == list(range(max(points["train/loss"]) + 1))
+    assert len(points["validate/growing/auroc"]) == 18
 
 
 @pytest.mark.slow

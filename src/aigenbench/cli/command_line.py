@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from aigenbench.config.layer import SECTIONS
 from aigenbench.errors import InputError, nearest
 
-OPTIONS = ("config", "import", "print_config", "help")
+OPTIONS = ("config", "import", "print_config", "allow_config_change", "help")
+SWITCHES = ("print_config", "allow_config_change")
 
 
 @dataclass
@@ -20,6 +21,7 @@ class CommandLine:
         imports: Python files and modules to import.
         arguments: the other `--key=text` in their order, without the dashes.
         print_config: print the merged configuration instead of running.
+        allow_config_change: let an experiment go on with another configuration than it was begun with.
         help: what to explain: None for nothing, "" for the command, or the `KEY.help` arguments as typed.
     """
 
@@ -27,6 +29,7 @@ class CommandLine:
     imports: list[str] = field(default_factory=list)
     arguments: list[tuple[str, str]] = field(default_factory=list)
     print_config: bool = False
+    allow_config_change: bool = False
     help: str | None = None
 
 
@@ -52,8 +55,8 @@ def take_apart(argv: Sequence[str]) -> CommandLine:
                 f"unexpected {token!r}: arguments look like --model.model_name NAME, config files like --config FILE"
             )
         key, equals, value = token[2:].partition("=")
-        if key == "print_config":
-            line.print_config = True
+        if key in SWITCHES:
+            setattr(line, key, True)
             continue
         _check(key)
         if not equals and waiting and not waiting[0].startswith("--"):

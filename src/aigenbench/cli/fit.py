@@ -58,7 +58,7 @@ def _as_list(value: Any) -> list[Any]:
 def run(argv: list[str], subcommand: str) -> int:
     """Run a training command; returns the exit code."""
     resolved = resolve(argv, cast('Literal["fit", "validate", "test", "predict"]', subcommand))
-    inputs = Inputs(resolved.subcommand, resolved.config)
+    inputs = Inputs(resolved.subcommand, resolved.config, resolved.allow_config_change)
     # torch and Lightning take seconds to import: only once the arguments are right
     from aigenbench.training import commands
     from aigenbench.training.processes import is_first_process

@@ -11,6 +11,7 @@ answer at once. Modules come in two kinds:
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
@@ -25,6 +26,8 @@ from aigenbench.errors import InputError, nearest
 BAD_INPUT = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+# no space, a quota, a device error, a read-only or forbidden place, too many open files
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
 
 
 @dataclass(frozen=True)
@@ -85,13 +88,22 @@ def main(argv: Sequence[str] | None = None, commands: Sequence[Command] = COMMAN
     except InputError as error:
         print(f"aigenbench: error: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            # what is still buffered cannot be written: without this, Python complains once more at its exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return BROKEN_PIPE
+        if error.errno not in DISK_ERRORS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(
+            f"aigenbench: error: {where}{error.strerror}; set that right, then the same command goes on",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("aigenbench: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # what is still buffered cannot be written: without this, Python complains once more at its exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
 
 
 def dispatch(argv: list[str], commands: Sequence[Command]) -> int:

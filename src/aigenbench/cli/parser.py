@@ -32,10 +32,12 @@ class Resolved:
     Attributes:
         subcommand: `fit`, `validate`, `test` or `predict`.
         config: the frozen values.
+        allow_config_change: let an experiment go on with another configuration than it was begun with.
     """
 
     subcommand: Subcommand
     config: ResolvedConfig
+    allow_config_change: bool = False
 
     def instantiate_model(self) -> BaseDeepfakeDetectionModel:
         """A new detector."""
@@ -93,7 +95,7 @@ def resolve(argv: Sequence[str], subcommand: Subcommand) -> Resolved:
     if line.print_config:
         print(config.to_yaml(), end="")
         raise SystemExit(0)
-    return Resolved(subcommand, config)
+    return Resolved(subcommand, config, line.allow_config_change)
 
 
 def print_section_help(topic: str) -> None:

@@ -17,6 +17,7 @@ options:
   --config FILE          a config file, also one of the packaged training_configurations/ by its path in there; repeats
   --import FILE.py       Python to run first: your models and classes; a module's name will do; repeats
   --print_config         print the merged configuration, which runs again as a config, and stop
+  --allow_config_change  let an experiment go on with another configuration than it was begun with
   --help                 this page
   --SECTION.help         all keys of trainer, model, data or checkpoint_callback
   --KEY.help=CLASS       the arguments of a class, such as --model.optimizer.help=torch.optim.AdamW

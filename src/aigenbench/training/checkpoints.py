@@ -46,7 +46,14 @@ def backbone_reference(detector: BaseDeepfakeDetectionModel) -> dict[str, str] |
 def save(path: Path, record: Mapping[str, Any]) -> SavedCheckpoint:
     """Write a checkpoint, whole or not at all."""
     with whole_file(path) as temporary:
-        torch.save(dict(record), temporary)
+        try:
+            with temporary.open("wb") as target:
+                torch.save(dict(record), target)
+        except RuntimeError as error:
+            # torch's writer covers up what went wrong with the file (a full disk) by an error of its own
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from error
+            raise
         digest = sha256(temporary)
     return SavedCheckpoint(path.name, digest)
 

@@ -43,7 +43,7 @@ def fit(inputs: RunInputs) -> Path:
     """
     setup = set_up(inputs)
     windows = _asked_windows(setup)
-    experiment = open_experiment(setup.info, inputs.config)
+    experiment = open_experiment(setup.info, inputs.config, inputs.allow_config_change)
     _check_protocol(setup, experiment)
     logger.info(
         "%s: %d windows, %d evaluation images, protocol fingerprint %s",

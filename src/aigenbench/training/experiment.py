@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError
 from aigenbench.files import write_text
 from aigenbench.training.processes import is_first_process
+
+logger = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.yaml"
 ID_VARIABLE = "AIGENBENCH_EXPERIMENT_ID"
@@ -40,7 +43,7 @@ class Experiment:
         return self.folder / self.window_name(window)
 
 
-def open_experiment(info: ExperimentInfo, config: ResolvedConfig) -> Experiment:
+def open_experiment(info: ExperimentInfo, config: ResolvedConfig, allow_change: bool = False) -> Experiment:
     """Choose the id where none is given, make the folder, and record the config.
 
     Raises:
@@ -54,7 +57,7 @@ def open_experiment(info: ExperimentInfo, config: ResolvedConfig) -> Experiment:
         raise InputError(f"cannot make a folder in {root.absolute()}: {error.strerror}") from error
     experiment = Experiment(folder.name, folder, info.window_name_prefix)
     os.environ[ID_VARIABLE] = folder.name.removeprefix(info.experiment_name_prefix)
-    _record_config(experiment, config)
+    _record_config(experiment, config, allow_change)
     return experiment
 
 
@@ -99,16 +102,21 @@ def _make(root: Path, prefix: str, experiment_id: str | None) -> Path:
             return folder
 
 
-def _record_config(experiment: Experiment, config: ResolvedConfig) -> None:
+def _record_config(experiment: Experiment, config: ResolvedConfig, allow_change: bool) -> None:
     path = experiment.folder / CONFIG_FILE
     if not path.is_file():
         if is_first_process():
             write_text(path, config.to_yaml())
         return
     differences = ResolvedConfig.from_file(path).differences(config)
-    if differences:
-        shown = "; ".join(differences[:8]) + (f"; and {len(differences) - 8} more" if len(differences) > 8 else "")
+    if not differences:
+        return
+    shown = "; ".join(differences[:8]) + (f"; and {len(differences) - 8} more" if len(differences) > 8 else "")
+    if not allow_change:
         raise InputError(
-            f"{experiment.name} exists with another config ({shown}); give another experiment_info.experiment_id, or "
-            "go on with the config it was begun with"
+            f"{experiment.name} exists with another config ({shown}); give another experiment_info.experiment_id, go "
+            "on with the config it was begun with, or say --allow_config_change"
         )
+    logger.warning("%s goes on with another config than it was begun with (%s)", experiment.name, shown)
+    if is_first_process():
+        write_text(path, config.to_yaml())

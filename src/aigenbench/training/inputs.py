@@ -24,6 +24,11 @@ class RunInputs(Protocol):
         """The resolved config."""
         ...
 
+    @property
+    def allow_config_change(self) -> bool:
+        """Whether an experiment may go on with another config than it was begun with."""
+        ...
+
     def instantiate_model(self) -> Any:
         """A new detector."""
         ...

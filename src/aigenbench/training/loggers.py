@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import math
+import struct
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from aigenbench.files import whole_file
@@ -67,21 +68,55 @@ class LongCSVLogger(Logger):
 
     @rank_zero_only
     def drop_from(self, step: int, keep_evaluation: bool) -> None:
-        """Drop the lines of ``step`` and later: they are going to be logged again.
-
-        Args:
-            step: the first step to be logged.
-            keep_evaluation: keep the evaluation at exactly ``step``, which stands before that step's training.
-        """
+        """Drop the lines of ``step`` and later; arguments as of ``drop_logged``."""
         if not self._path.is_file():
             return
         with self._path.open(newline="", encoding="utf-8") as lines:
             # a line that a crash cut short goes too
             rows = [row for row in csv.reader(lines) if len(row) == len(_COLUMNS)][1:]
-        kept = [
-            row
-            for row in rows
-            if int(row[0]) < step or (keep_evaluation and int(row[0]) == step and row[1].startswith(EVALUATION))
-        ]
+        kept = [row for row in rows if _is_kept(int(row[0]), row[1], step, keep_evaluation)]
         with whole_file(self._path) as temporary, temporary.open("w", newline="", encoding="utf-8") as lines:
             csv.writer(lines).writerows([_COLUMNS, *kept])
+
+
+def drop_logged(loggers: Sequence[Any], step: int, keep_evaluation: bool) -> None:
+    """Drop what is going to be logged again, so that curves run on over restarts without doubled points.
+
+    Args:
+        loggers: the CSV's and TensorBoard's are cut; others cannot be.
+        step: the first step to be logged.
+        keep_evaluation: keep the evaluation at exactly ``step``, which stands before that step's training.
+    """
+    for logger in loggers:
+        if isinstance(logger, LongCSVLogger):
+            logger.drop_from(step, keep_evaluation)
+        elif isinstance(logger, TensorBoardLogger):
+            for path in sorted(Path(logger.log_dir).glob("events.out.tfevents.*")):
+                _drop_events(path, step, keep_evaluation)
+
+
+def _is_kept(at: int, name: str, step: int, keep_evaluation: bool) -> bool:
+    return at < step or (keep_evaluation and at == step and name.startswith(EVALUATION))
+
+
+@rank_zero_only
+def _drop_events(path: Path, step: int, keep_evaluation: bool) -> None:
+    """Rewrite an event file without the scalars of ``step`` and later, and without a record cut short."""
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    data = path.read_bytes()
+    kept, position = [], 0
+    while position + 12 <= len(data):
+        # a record: length, its checksum, the event, its checksum
+        (length,) = struct.unpack_from("<Q", data, position)
+        end = position + 16 + length
+        if end > len(data):
+            break
+        event = Event.FromString(data[position + 12 : end - 4])
+        tags = [value.tag for value in event.summary.value]
+        if not tags or all(_is_kept(event.step, tag, step, keep_evaluation) for tag in tags):
+            kept.append(data[position:end])
+        position = end
+    if len(remaining := b"".join(kept)) < len(data):
+        with whole_file(path) as temporary:
+            temporary.write_bytes(remaining)

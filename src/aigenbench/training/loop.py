@@ -17,7 +17,7 @@ from aigenbench.training.evaluating import evaluate_detector, log_evaluation, st
 from aigenbench.training.experiment import Experiment
 from aigenbench.training.inputs import Setup
 from aigenbench.training.keeper import CheckpointRule, EpochKeeper, EpochPlan
-from aigenbench.training.loggers import LongCSVLogger, logger_defaults
+from aigenbench.training.loggers import LongCSVLogger, drop_logged, logger_defaults
 from aigenbench.training.runtime import record_run
 from aigenbench.training.signals import StoppedError, StopRequest
 from aigenbench.training.state import Done, Evaluate, Schedule, Train, WindowState, next_action, read_state
@@ -94,7 +94,7 @@ class WindowsLoop:
             epochs_before=window * self.setup.epochs,
             seed=self.setup.seed,
         )
-        csv.drop_from(plan.logged_before + step, keep_evaluation=step == 0)
+        drop_logged(trainer.loggers, plan.logged_before + step, keep_evaluation=step == 0)
         keeper = EpochKeeper(plan, checkpoints, self.rule, self.stop, resumed)
         trainer.callbacks.insert(0, keeper)  # type: ignore[attr-defined]
         folder.mkdir(parents=True, exist_ok=True)
@@ -191,7 +191,7 @@ class WindowsLoop:
         trainer, arguments = self._trainer(window, action.epochs - 1, csv)
         steps_of = [self._steps(k, trainer, arguments) for k in range(self.n_windows)]
         step = self._logged_before(steps_of, window, action.epochs)
-        csv.drop_from(step, keep_evaluation=False)
+        drop_logged(trainer.loggers, step, keep_evaluation=False)
         predictions = evaluate_detector(self.setup, trainer, window, "validate")
         if trainer.is_global_zero:
             save_predictions(folder / f"predictions_validate_step_{step:08d}.npz", predictions)
