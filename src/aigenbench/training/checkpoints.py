@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from aigenbench.errors import InputError
-from aigenbench.files import whole_file
+from aigenbench.files import remove_temporaries, whole_file
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.state import SavedCheckpoint, WindowState, write_state
 
@@ -164,7 +164,7 @@ class WindowCheckpoints:
         older = tuple(s for s in self.state.checkpoints if s.file != name)
         kept = (saved, *older)[:KEPT]
         self._record(replace(self.state, epochs=epochs, steps=steps, checkpoints=kept))
-        self._remove([s for s in older if s not in kept])
+        self.tidy()
 
     def save_final(self, epochs: int, record: Mapping[str, Any]) -> None:
         """Write the window's weights after its last epoch, then name them in the record."""
@@ -173,10 +173,17 @@ class WindowCheckpoints:
 
     def evaluated(self, epochs: int, finished: bool) -> None:
         """Record an evaluation; a finished window keeps its final weights alone."""
-        dropped = self.state.checkpoints if finished else ()
         kept = () if finished else self.state.checkpoints
         self._record(replace(self.state, evaluated=epochs, checkpoints=kept))
-        self._remove(dropped)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove resumable checkpoints the record does not name, and what killed writers left."""
+        named = {saved.file for saved in self.state.checkpoints}
+        for path in self.folder.glob("epoch_*_step_*.ckpt"):
+            if path.name not in named:
+                path.unlink(missing_ok=True)
+        remove_temporaries(self.folder)
 
     def resume(self) -> dict[str, Any] | None:
         """The newest checkpoint that is whole; the record is set back to it where it is not the newest.
@@ -228,7 +235,3 @@ class WindowCheckpoints:
     def _record(self, state: WindowState) -> None:
         write_state(self.folder, state)
         self.state = state
-
-    def _remove(self, saved: list[SavedCheckpoint] | tuple[SavedCheckpoint, ...]) -> None:
-        for checkpoint in saved:
-            (self.folder / checkpoint.file).unlink(missing_ok=True)

@@ -50,8 +50,10 @@ class WindowsLoop:
             StoppedError: a signal asked for it; everything done is on disk.
             InputError: see ``next_action``; the loss became infinite; an image cannot be read.
         """
-        for folder in (self.experiment.folder, *map(self._folder, range(self.n_windows))):
-            remove_temporaries(folder)
+        remove_temporaries(self.experiment.folder)
+        for folder in map(self._folder, range(self.n_windows)):
+            if (state := read_state(folder)) is not None:
+                WindowCheckpoints(folder, state).tidy()
         evaluate_every = int(self.setup.trainer_value("check_val_every_n_epoch", 1))
         schedule = Schedule(windows, self.setup.epochs, evaluate_every)
         while True:
