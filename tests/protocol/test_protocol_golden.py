@@ -47,14 +47,16 @@ def test_training_rows(shared: Path, golden: dict, case: str, benchmark_type: st
         assert selection.rows(k).tolist() == expected[k]
 
 
-@pytest.mark.parametrize(
-    ("case", "subset"), [("A_more_real", 0), ("A_more_real", 120), ("A_more_real", 0.4), ("D_val_equal", 0)]
-)
+@pytest.mark.parametrize(("case", "subset"), [("A_more_real", 0), ("A_more_real", 120), ("A_more_real", 0.4)])
 def test_evaluation_set(shared: Path, golden: dict, case: str, subset: float) -> None:
-    expected = golden[case].get(f"val_subset_{subset}")
-    if expected is None:
-        pytest.skip("no such golden case")
+    expected = golden[case][f"val_subset_{subset}"]
     chosen = evaluation_set(columns(shared, case, "validation"), subset or None)
     assert chosen.ids.tolist() == expected["ordered_ids"]
     pairs = {str(i): g for i, g in zip(chosen.ids.tolist(), chosen.pairing.tolist(), strict=True) if g >= 0}
     assert pairs == expected["real_id_to_generator_id"]
+
+
+def test_an_exactly_balanced_split_is_taken_whole(shared: Path) -> None:
+    ids = columns(shared, "D_val_equal", "validation")
+    chosen = evaluation_set(ids)
+    assert sorted(chosen.ids.tolist()) == list(range(len(ids)))

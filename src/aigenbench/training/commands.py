@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from aigenbench.errors import InputError
 from aigenbench.evaluation.fuse import fuse_logits, sigmoid
 from aigenbench.evaluation.predictions import Predictions, load_predictions, save_predictions
 from aigenbench.files import whole_file
-from aigenbench.training.checkpoints import WindowCheckpoints, load_detector, load_record
+from aigenbench.training.checkpoints import KEPT, WindowCheckpoints, load_detector, load_record
 from aigenbench.training.evaluating import evaluate_detector, log_evaluation, stage_of
 from aigenbench.training.experiment import Experiment, find_experiment, open_experiment, slurm_job_id
 from aigenbench.training.inputs import RunInputs, Setup, set_up
@@ -52,6 +53,7 @@ def fit(inputs: RunInputs) -> Path:
         len(setup.plan.evaluation.ids),
         setup.fingerprint,
     )
+    _tell_disk_need(setup, experiment)
     rule = CheckpointRule(setup.info.checkpoint_every_n_minutes, setup.info.checkpoint_every_n_steps)
     lock = locked(experiment.folder, slurm_job_id()) if is_first_process() else nullcontext()
     with lock, StopRequest().installed() as stop:
@@ -114,6 +116,18 @@ def predict(inputs: RunInputs) -> Path:
             for position, logit, score in zip(positions, logits, sigmoid(logits), strict=True):
                 writer.writerow((chosen.name(position), f"{logit:.7g}", f"{score:.7g}"))
     return path
+
+
+def _tell_disk_need(setup: Setup, experiment: Experiment) -> None:
+    """Say how much disk the run takes, and warn where there is less."""
+    kept = sum(t.numel() * t.element_size() for t in setup.detector.state_dict().values())
+    trained = sum(p.numel() * p.element_size() for p in setup.detector.parameters() if p.requires_grad)
+    # final weights a window; resumable checkpoints, one being written, with up to two optimizer states a weight
+    need = len(setup.plan.windows) * kept + (KEPT + 1) * (kept + 2 * trained)
+    free = shutil.disk_usage(experiment.folder).free
+    logger.info("checkpoints take up to %.1f GB; %.1f GB are free", need / 1e9, free / 1e9)
+    if free < need:
+        logger.warning("the disk may fill up before the run ends; free space in time, the run can then be resumed")
 
 
 def _check_protocol(setup: Setup, experiment: Experiment) -> None:
