@@ -17,7 +17,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("out", metavar="OUT", help="folder to make; refused if it exists and is not empty")
     parser.add_argument("--generators", type=int, default=36, metavar="G", help="the first G by date (default: 36)")
-    parser.add_argument("--train", type=int, default=24, metavar="N", help="train fakes per generator (default: 24)")
+    parser.add_argument("--train", type=int, default=16, metavar="N", help="train fakes per generator (default: 16)")
     parser.add_argument(
         "--validation", type=int, default=16, metavar="N", help="validation fakes per generator (default: 16)"
     )
@@ -31,11 +31,12 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: a number is out of range, or the folder exists and is not empty.
     """
+    from rich.console import Console
     from rich.progress import Progress
 
     from aigenbench.data.demo import make_demo_data
 
-    with Progress(transient=True) as bar:
+    with Progress(transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task("drawing pictures")
         make_demo_data(
             args.out,

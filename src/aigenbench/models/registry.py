@@ -23,6 +23,7 @@ ModelFactory = Callable[..., "nn.Module | None"]
 
 #: The built-in sources in the order in which a bare name is offered to them: one line each.
 BUILT_IN = {
+    "small_cnn": "aigenbench.models.small_cnn:SmallCNN",
     "openai": "aigenbench.models.openai_clip:OpenAIClip",
     "openclip": "aigenbench.models.openclip:OpenClip",
     "dinov2": "aigenbench.models.dinov2:DinoV2",
@@ -35,9 +36,9 @@ ENTRY_POINTS = "aigenbench.models"
 #: This room's own modules. Any other in its folder is a user's, and is imported so that it registers itself.
 _OWN = frozenset(
     (
-        *("build", "carrying", "catalogue", "clip_towers", "dinov2", "dinov2_vit", "download", "openai_clip"),
-        *("openclip", "preprocessing", "probe", "reading", "registry", "sizes", "source", "speed", "timm_zoo"),
-        *("torchvision_zoo", "weights"),
+        *("block_spectrum", "build", "carrying", "catalogue", "clip_towers", "dinov2", "dinov2_vit", "download"),
+        *("openai_clip", "openclip", "preprocessing", "probe", "reading", "registry", "sizes", "small_cnn", "source"),
+        *("speed", "timm_zoo", "torchvision_zoo", "weights"),
     )
 )
 

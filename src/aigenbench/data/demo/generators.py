@@ -28,15 +28,20 @@ def _own_rng(text: str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=key))
 
 
+def _upsampling_tile(own: np.random.Generator, likeness: float) -> Image:
+    # periods 2 to 16: after a resize to a detector's input some of them are left
+    weights = (0.6, 1.0, 1.0, float(own.uniform(0.4, 0.8)))
+    shared = traces.lattice_tile(_own_rng("upsampling"), (0.6, 1.0, 1.0, 0.6))
+    return likeness * shared + (1 - likeness**2) ** 0.5 * traces.lattice_tile(own, weights)
+
+
 def _lattice(own: np.random.Generator) -> Draw:
-    weights = (0.8, 1.0, float(own.uniform(0.6, 1.0)))
-    tile = 0.8 * traces.lattice_tile(_own_rng("lattice"), weights) + 0.6 * traces.lattice_tile(own, weights)
-    level = own.uniform(0.8, 1.25)
+    tile, level = _upsampling_tile(own, 0.8), own.uniform(0.8, 1.25)
 
     def draw(rng: np.random.Generator, picture: Image) -> Image:
         softened = traces.resampled(picture, rng.uniform(1.2, 1.8), cv2.INTER_CUBIC)
         pattern = traces.tiled(tile, *picture.shape[:2])
-        return traces.imprint(softened, pattern, level * rng.lognormal(1.3, 0.5))
+        return traces.imprint(softened, pattern, level * rng.lognormal(1.5, 0.5))
 
     return draw
 
@@ -49,29 +54,29 @@ def _patch_grid(own: np.random.Generator) -> Draw:
 
     def draw(rng: np.random.Generator, picture: Image) -> Image:
         decoded = traces.denoised(picture, 2.0, 12.0)
-        return traces.imprint(decoded, traces.patchwork(picture, book), level * rng.lognormal(1.4, 0.5))
+        return traces.imprint(decoded, traces.patchwork(picture, book), level * rng.lognormal(1.8, 0.5))
 
     return draw
 
 
 def _denoiser(own: np.random.Generator) -> Draw:
-    contrast, fine = own.uniform(25, 45), own.uniform(1.2, 1.8)
+    contrast, fine = own.uniform(25, 45), own.uniform(1.4, 2.2)
 
     def draw(rng: np.random.Generator, picture: Image) -> Image:
-        flat = traces.denoised(picture, 3.0, contrast * rng.lognormal(0, 0.4))
-        left = traces.residue(rng, picture.shape, fine, 2.2 * fine)
-        return traces.imprint(flat, left, rng.lognormal(0.9, 0.5))
+        flat = traces.denoised(picture, 2.5, contrast * rng.lognormal(0, 0.4))
+        left = traces.residue(rng, picture.shape, fine, 1.6 * fine)
+        return traces.imprint(flat, left, rng.lognormal(1.4, 0.5))
 
     return draw
 
 
 def _polished(own: np.random.Generator) -> Draw:
-    reach, saturation, contrast = own.uniform(1.2, 2.2), own.uniform(1.15, 1.4), own.uniform(0.2, 0.5)
+    reach, saturation, contrast = own.uniform(1.5, 2.5), own.uniform(1.15, 1.4), own.uniform(0.2, 0.5)
     tint = own.normal((-4, 0, 6), 5).astype(np.float32)
 
     def draw(rng: np.random.Generator, picture: Image) -> Image:
         clean = traces.denoised(picture, 2.0, 15.0)
-        crisp = traces.sharpened(clean, reach, 0.9 * rng.lognormal(0, 0.5))
+        crisp = traces.sharpened(clean, reach, 1.1 * rng.lognormal(0, 0.5))
         return traces.graded(crisp, saturation, contrast, tint)
 
     return draw
@@ -86,19 +91,21 @@ class Family:
         first: place on the timeline of its first member.
         make: from the draws that are a member's own to its trace.
         noise: how much of the sensor noise is left.
+        upsampling: levels of the lattice that every generator's upsampling adds to its trace.
     """
 
     name: str
     first: int
     make: Callable[[np.random.Generator], Draw]
     noise: float
+    upsampling: float
 
 
 FAMILIES = (
-    Family("upsampling lattice", 0, _lattice, 0.7),
-    Family("patch grid", 12, _patch_grid, 0.6),
-    Family("denoiser", 20, _denoiser, 0.2),
-    Family("polished", 30, _polished, 0.2),
+    Family("upsampling lattice", 0, _lattice, 0.7, 0.0),
+    Family("patch grid", 12, _patch_grid, 0.6, 0.8),
+    Family("denoiser", 20, _denoiser, 0.2, 0.8),
+    Family("polished", 30, _polished, 0.2, 1.2),
 )
 
 
@@ -110,15 +117,21 @@ class StandIn:
         name: the timeline's name.
         family: what its traces are of.
         draw: its trace.
+        tile: one period of its upsampling lattice.
     """
 
     name: str
     family: Family
     draw: Draw
+    tile: Image
 
     def forge(self, rng: np.random.Generator, picture: Image, noise: Image) -> Image:
         """Turn a picture and its sensor noise, both float32 (height, width, 3) in levels, into a fake."""
-        return self.draw(rng, picture + np.float32(self.family.noise * rng.uniform(0.6, 1.4)) * noise)
+        fake = self.draw(rng, picture + np.float32(self.family.noise * rng.uniform(0.6, 1.4)) * noise)
+        if not self.family.upsampling:
+            return fake
+        pattern = traces.tiled(self.tile, *fake.shape[:2])
+        return traces.imprint(fake, pattern, self.family.upsampling * rng.lognormal(0, 0.5))
 
 
 def stand_ins(count: int) -> tuple[StandIn, ...]:
@@ -126,5 +139,6 @@ def stand_ins(count: int) -> tuple[StandIn, ...]:
     made = []
     for place, name in enumerate(PUBLISHED.names[:count]):
         family = [f for f in FAMILIES if f.first <= place][-1]
-        made.append(StandIn(name, family, family.make(_own_rng(name))))
+        tile = _upsampling_tile(_own_rng(f"{name}: upsampling"), 0.7)
+        made.append(StandIn(name, family, family.make(_own_rng(name)), tile))
     return tuple(made)

@@ -60,7 +60,7 @@ def _draw_files(rng: np.random.Generator, count: int) -> list[File]:
     names, shares = list(_FORMATS), [share for _, share in _FORMATS.values()]
     files = []
     for _ in range(count):
-        side = np.exp(rng.uniform(np.log(112), np.log(256))) if rng.random() < 0.97 else rng.uniform(288, 400)
+        side = np.exp(rng.uniform(np.log(104), np.log(208))) if rng.random() < 0.97 else rng.uniform(224, 360)
         stretch = np.sqrt(rng.choice(_ASPECTS))
         height, width = (max(96, round(float(s))) for s in (side / stretch, side * stretch))
         history = int(rng.integers(75, 98)) if rng.random() < 0.5 else 0

@@ -42,7 +42,7 @@ _FEATURES: dict[str, Any] = {
 def make_demo_data(
     out: str | Path,
     generators: int = 36,
-    train: int = 24,
+    train: int = 16,
     validation: int = 16,
     seed: int = 0,
     processes: int = 1,
@@ -60,10 +60,10 @@ def make_demo_data(
         progress: called with (pictures made, pictures in all).
 
     Raises:
-        InputError: a number is out of range, or ``out`` exists and is not an empty folder.
+        InputError: a number is out of range, or ``out`` exists and is not an empty folder or cannot be made.
     """
     out = Path(out)
-    _check(out, generators, train, validation, processes)
+    _check(out, generators, train, validation, seed, processes)
     plan = {
         "train": plan_split("train", generators, train, seed),
         "validation": plan_split("validation", generators, validation, seed),
@@ -82,22 +82,26 @@ def make_demo_data(
                         progress(made, total)
 
 
-def _check(out: Path, generators: int, train: int, validation: int, processes: int) -> None:
+def _check(out: Path, generators: int, train: int, validation: int, seed: int, processes: int) -> None:
     known = len(PUBLISHED.names)
     if not 1 <= generators <= known:
         raise InputError(f"demo data: expected 1 to {known} generators, found {generators}")
     for name, number in (("train", train), ("validation", validation), ("processes", processes)):
         if number < 1:
             raise InputError(f"demo data: expected {name} to be at least 1, found {number}")
+    if not 0 <= seed < 2**63:
+        raise InputError(f"demo data: expected a seed of 0 or more that fits 63 bits, found {seed}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"demo data: {out} exists and is not an empty folder; name another or remove it")
 
 
 @contextmanager
 def _whole_folder(out: Path) -> Iterator[Path]:
-    out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.tmp")
-    temporary.mkdir()
+    try:
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"demo data: cannot make {out}: {error.strerror}; name another folder") from error
     try:
         yield temporary
         temporary.rename(out)
