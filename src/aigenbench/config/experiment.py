@@ -113,7 +113,8 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
     if typing.get_origin(hint) is Literal:
         choices = typing.get_args(hint)
         if value in choices:
-            return value
+            # the choice itself: what was typed is a text of a class of its own
+            return choices[choices.index(value)]
         raise InputError(
             f"{where}: expected one of {', '.join(choices)}, found {value!r}{nearest(str(value), choices)}"
         )
