@@ -15,16 +15,23 @@ from aigenbench.evaluation.predictions import Predictions
 from aigenbench.protocol.fingerprints import pairing_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet
 from aigenbench.training.detector import BaseDeepfakeDetectionModel, EvaluationOutput, fusion_is_overridden
+from aigenbench.training.signals import StoppedError, StopRequest
 from aigenbench.training.tasks import MulticlassTask
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 
 class OutputCollector(pl.Callback):
-    """Keeps what ``evaluation_step`` returns, as NumPy arrays, a row for every crop."""
+    """Keeps what ``evaluation_step`` returns, as NumPy arrays, a row for every crop.
 
-    def __init__(self) -> None:
+    Args:
+        stop: a request to stop ends an evaluation at once, which is then run again. With several processes, which may
+            not hear of it at the same batch, it takes effect after the evaluation.
+    """
+
+    def __init__(self, stop: StopRequest | None = None) -> None:
         self._batches: list[Arrays] = []
+        self._stop = stop
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any, **__: Any
@@ -32,6 +39,8 @@ class OutputCollector(pl.Callback):
         """Take a validation batch's output."""
         assert isinstance(pl_module, BaseDeepfakeDetectionModel)
         self._batches.append(_to_arrays(pl_module, EvaluationOutput(*outputs)))
+        if self._stop is not None and self._stop.signal is not None and trainer.world_size == 1:
+            raise StoppedError(self._stop.signal)
 
     def on_test_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any, **__: Any

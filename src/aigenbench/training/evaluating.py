@@ -16,6 +16,7 @@ from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.training.collect import OutputCollector, make_predictions
 from aigenbench.training.detector import MetricFunction, Stage
 from aigenbench.training.inputs import Setup
+from aigenbench.training.signals import StopRequest
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,9 @@ def stage_of(setup: Setup, window: int, epoch: int = 0, total_steps: int = 1) ->
     return Stage(window, epoch, total_steps, len(timeline.id_to_name), tuple(sorted(seen)))
 
 
-def evaluate_detector(setup: Setup, trainer: pl.Trainer, window: int, stage: str) -> Predictions:
+def evaluate_detector(
+    setup: Setup, trainer: pl.Trainer, window: int, stage: str, stop: StopRequest | None = None
+) -> Predictions:
     """Score the evaluation images with the detector as it is.
 
     Args:
@@ -37,9 +40,10 @@ def evaluate_detector(setup: Setup, trainer: pl.Trainer, window: int, stage: str
         trainer: a fresh one.
         window: index of the window the detector was trained up to.
         stage: ``validate`` or ``test``.
+        stop: the request to stop, if any.
     """
     setup.detector.begin(stage_of(setup, window))
-    collector = OutputCollector()
+    collector = OutputCollector(stop)
     trainer.callbacks.append(collector)  # type: ignore[attr-defined]
     loader = setup.pipeline.evaluation_loader(
         setup.plan, setup.detector, stage, trainer.global_rank, trainer.world_size

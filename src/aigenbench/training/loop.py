@@ -18,7 +18,7 @@ from aigenbench.training.experiment import Experiment
 from aigenbench.training.inputs import Setup
 from aigenbench.training.keeper import CheckpointRule, EpochKeeper, EpochPlan
 from aigenbench.training.loggers import LongCSVLogger, drop_logged, logger_defaults
-from aigenbench.training.runtime import record_run
+from aigenbench.training.runtime import add_seconds, record_run
 from aigenbench.training.signals import StoppedError, StopRequest
 from aigenbench.training.state import Done, Evaluate, Schedule, Train, WindowState, next_action, read_state
 from aigenbench.training.trainers import make_trainer
@@ -105,6 +105,9 @@ class WindowsLoop:
         self.setup.detector.begin(stage_of(self.setup, window, epoch, steps_of[window] * self.setup.epochs))
         started = time.monotonic()
         trainer.fit(self.setup.detector, train_dataloaders=self._loader(plan, trainer, arguments))
+        seconds = time.monotonic() - started
+        if trainer.is_global_zero:
+            add_seconds(folder, seconds)
         self._in_memory, self._carried = None, None
         if keeper.done == plan.steps:
             self._in_memory, self._carried = (window, epoch + 1), keeper.record or None
@@ -112,7 +115,7 @@ class WindowsLoop:
                 "%s: %d optimizer steps in %.1f s",
                 self._title(window, epoch),
                 plan.steps - step,
-                time.monotonic() - started,
+                seconds,
             )
 
     def _load_position(self, action: Train, checkpoints: WindowCheckpoints) -> tuple[int, int, dict[str, Any] | None]:
@@ -194,7 +197,7 @@ class WindowsLoop:
         steps_of = [self._steps(k, trainer, arguments) for k in range(self.n_windows)]
         step = self._logged_before(steps_of, window, action.epochs)
         drop_logged(trainer.loggers, step, keep_evaluation=False)
-        predictions = evaluate_detector(self.setup, trainer, window, "validate")
+        predictions = evaluate_detector(self.setup, trainer, window, "validate", self.stop)
         if trainer.is_global_zero:
             save_predictions(folder / f"predictions_validate_step_{step:08d}.npz", predictions)
             save_predictions(folder / "predictions_validate_all.npz", predictions)

@@ -55,6 +55,13 @@ def record_run(folder: Path, setup: Setup, plan: EpochPlan, trainer: pl.Trainer)
     (folder / "config.yaml").write_text(setup.inputs.config.to_yaml(), encoding="utf-8")
 
 
+def add_seconds(folder: Path, seconds: float) -> None:
+    """Add to the time a window's training has taken; restarts add up."""
+    record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    record["seconds"] = round(record.get("seconds", 0.0) + seconds, 3)
+    write_json(folder / RUN_FILE, record)
+
+
 def recorded_fingerprint(folder: Path) -> str | None:
     """The protocol fingerprint a window was begun with; None where it was not begun."""
     path = folder / RUN_FILE
