@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from aigenbench.cli.parser import Resolved, resolve
 from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.training.slurm import after_stop, stops_before_the_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,9 +60,16 @@ def _as_list(value: Any) -> list[Any]:
 
 def run(argv: list[str], subcommand: str) -> int:
     """Run a training command; returns the exit code."""
+    with stops_before_the_run() if subcommand == "fit" else nullcontext():
+        return _run(argv, subcommand)
+
+
+def _run(argv: list[str], subcommand: str) -> int:
     resolved = resolve(argv, cast('Literal["fit", "validate", "test", "predict"]', subcommand))
     inputs = Inputs(resolved.subcommand, resolved.config, resolved.allow_config_change)
     # torch and Lightning take seconds to import: only once the arguments are right
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
+
     from aigenbench.training import commands
     from aigenbench.training.processes import is_first_process
     from aigenbench.training.signals import StoppedError
@@ -74,8 +84,12 @@ def run(argv: list[str], subcommand: str) -> int:
         else:
             for path in commands.evaluate(inputs, subcommand):
                 print(path)
-    except StoppedError as stopped:
+    except (StoppedError, SIGTERMException) as error:
+        # Lightning ends an evaluation by an exception of its own, which would be exit code 0
+        stopped = error if isinstance(error, StoppedError) else StoppedError(signal.SIGTERM)
         logger.warning("%s; everything done so far is kept, the same command with its id goes on", stopped)
+        if subcommand == "fit":
+            after_stop(stopped.number)
         return 128 + stopped.number
     return 0
 

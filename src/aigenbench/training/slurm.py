@@ -18,11 +18,12 @@ from types import FrameType
 
 from aigenbench.errors import InputError
 from aigenbench.training.experiment import slurm_job_id
+from aigenbench.training.processes import is_first_process
 
 logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
-"""What a job is asked to stop by: ``--signal=USR1@lead`` and ``send_user_signal``, or a preemption's or time limit's end."""
+"""What asks a job to stop: ``--signal=USR1@lead``; SIGTERM at a preemption or at the time limit itself."""
 
 REQUEUES = ("RUNNING", "PREEMPTED", "TIMEOUT")
 SCONTROL_SECONDS = 30.0
@@ -76,11 +77,6 @@ def stops_before_the_run() -> Iterator[None]:
             # after a stop they are ignored for good
             if signal.getsignal(number) is _stop_at_once:
                 signal.signal(number, handler)
-
-
-def is_first_process() -> bool:
-    """Whether this is rank 0 of everything that ``srun``, ``torchrun`` or Lightning started for the run."""
-    return all(os.environ.get(variable, "0") == "0" for variable in ("SLURM_PROCID", "RANK", "LOCAL_RANK"))
 
 
 def _stop_at_once(number: int, frame: FrameType | None) -> None:
