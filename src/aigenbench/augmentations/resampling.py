@@ -1,13 +1,15 @@
 """Resizing with antialiasing: the filter is widened by the factor of shrinking, each axis by itself, as Pillow does it.
 
-Bilinear shrinking, which nearly every sample ends with, is done here, in a third less time than Pillow takes: a pass
-over one axis is a few small matrix products, as a block of output rows needs a band of input rows only. The weights are
-whole multiples of a power of two, few enough bits that every sum is exact in float32. So the result does not depend on
-the order of summation: it is the same on every processor, with every matrix library and any number of threads.
+A pass over one axis is a few small matrix products, as a block of output rows needs a band of input rows only. That
+takes half of Pillow's time. The weights are whole multiples of a power of two, few enough bits that every sum is exact
+in float32: so the result does not depend on the order of summation, and is the same on every processor, with every
+matrix library and any number of threads. Unlike Pillow's, it is clipped once, not between the passes too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -18,22 +20,54 @@ from PIL import Image as PillowImage
 from aigenbench.augmentations.images import Image, Size
 
 Floats = NDArray[np.float32]
+Curve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
-_PILLOW = {
-    "bilinear": PillowImage.Resampling.BILINEAR,
-    "bicubic": PillowImage.Resampling.BICUBIC,
-    "lanczos": PillowImage.Resampling.LANCZOS,
+
+def _triangle(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.maximum(1 - np.abs(x), 0)
+
+
+def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    x = np.minimum(np.abs(x), 2)
+    return np.where(x < 1, (1.5 * x - 2.5) * x * x + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2)
+
+
+def _lanczos(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0)
+
+
+@dataclass(frozen=True)
+class _Filter:
+    """A filter, and how many bits of fraction its weights have.
+
+    With the 7 of a level's distance from 128, the `_FRACTION_BITS` between the passes, and what the overshooting of
+    the filter needs, they are at most the 24 of a float32.
+    """
+
+    curve: Curve
+    reach: int
+    rows_bits: int
+    columns_bits: int
+    pillow: PillowImage.Resampling
+
+
+_FILTERS = {
+    "bilinear": _Filter(_triangle, 1, 17, 15, PillowImage.Resampling.BILINEAR),
+    "bicubic": _Filter(_cubic, 2, 16, 14, PillowImage.Resampling.BICUBIC),
+    "lanczos": _Filter(_lanczos, 3, 16, 13, PillowImage.Resampling.LANCZOS),
 }
-INTERPOLATIONS = tuple(_PILLOW)
+INTERPOLATIONS = tuple(_FILTERS)
+
+_FRACTION_BITS = 2
 
 _BLOCK = 8
 """Output rows (or columns) of a matrix product: fewer cost calls, more cost multiplications by zero."""
 
-_FRACTION_BITS = 2
-"""Between the passes, levels are rounded to quarters."""
+_LARGEST_PRODUCT = 2**18
+"""Multiplications in a matrix product: OpenBLAS does so many on the calling thread, more on all it may take.
 
-_ROWS_BITS, _COLUMNS_BITS = 16, 14
-"""Weights are multiples of 2**-bits. With the 8 bits of a level and those of its fraction, that is 24: float32's."""
+The threads of several workers would wait for each other far longer than they compute.
+"""
 
 _STRONGEST_SHRINKING = 16
 """Beyond, weights get too small for their bits; Pillow then does the work."""
@@ -43,59 +77,75 @@ _MOST_VALUES = 3 * 4096 * 4096
 
 
 def resize(image: Image, size: Size, interpolation: str = "bilinear") -> Image:
-    """Return ``image`` resampled to exactly ``size``, whatever its aspect; within one level of Pillow's result.
+    """Return ``image`` resampled to exactly ``size``, whatever its aspect.
+
+    Bilinear is within one level of Pillow's result; so are the others but where they overshoot 0..255 on the way.
 
     Args:
         image: C-contiguous uint8 RGB array (height, width, 3).
         size: (height, width) to give.
-        interpolation: one of `INTERPOLATIONS`.
+        interpolation: one of `INTERPOLATIONS`: triangle filter, Keys' cubic with a = -1/2, Lanczos with 3 lobes.
     """
     height, width = image.shape[:2]
     if (height, width) == size:
         return image
-    if interpolation == "bilinear":
-        if height <= size[0] and width <= size[1]:
-            enlarged: Image = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
-            return enlarged
-        if max(height / size[0], width / size[1]) <= _STRONGEST_SHRINKING and image.size <= _MOST_VALUES:
-            rows = _resample_rows(image.reshape(height, -1), size[0])
-            return _resample_columns(rows, size[1]).reshape(*size, 3)
-    resized = PillowImage.fromarray(image).resize((size[1], size[0]), _PILLOW[interpolation])
-    return np.asarray(resized)
+    if interpolation == "bilinear" and height <= size[0] and width <= size[1]:
+        enlarged: Image = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+        return enlarged
+    if max(height / size[0], width / size[1]) > _STRONGEST_SHRINKING or image.size > _MOST_VALUES:
+        resized = PillowImage.fromarray(image).resize((size[1], size[0]), _FILTERS[interpolation].pillow)
+        return np.asarray(resized)
+    from_128 = (image ^ np.uint8(128)).view(np.int8).reshape(height, -1)
+    rows = _resample_rows(from_128, size[0], interpolation)
+    return _resample_columns(rows, size[1], interpolation).reshape(*size, 3)
 
 
-def _resample_rows(image: NDArray[np.uint8], count: int) -> Floats:
-    """From levels (rows, values) to (``count``, values) in units of 2**-_FRACTION_BITS levels, whole."""
-    starts, weights = _row_bands(image.shape[0], count)
-    band = np.empty((weights.shape[2], image.shape[1]), np.float32)
-    resampled = np.empty((len(starts) * _BLOCK, image.shape[1]), np.float32)
-    for block, start in enumerate(starts):
-        np.copyto(band, image[start : start + len(band)])
-        np.matmul(weights[block], band, out=resampled[block * _BLOCK : (block + 1) * _BLOCK])
+def _resample_rows(image: NDArray[np.int8], count: int, interpolation: str) -> Floats:
+    """From distances to level 128 (rows, values) to (``count``, values), in whole units of 2**-_FRACTION_BITS."""
+    starts, weights = _row_bands(image.shape[0], count, interpolation)
+    _, height, length = weights.shape
+    resampled = np.empty((len(starts) * height, image.shape[1]), np.float32)
+    step = max(1, _LARGEST_PRODUCT // (height * length))
+    for left in range(0, image.shape[1], step):
+        columns = slice(left, left + step)
+        band = np.empty((length, image[:, columns].shape[1]), np.float32)
+        for block, start in enumerate(starts):
+            np.copyto(band, image[start : start + length, columns])
+            np.matmul(weights[block], band, out=resampled[block * height : (block + 1) * height, columns])
     return np.rint(resampled, out=resampled)[:count]
 
 
-def _resample_columns(rows: Floats, count: int) -> NDArray[np.uint8]:
+def _resample_columns(rows: Floats, count: int, interpolation: str) -> NDArray[np.uint8]:
     """From what `_resample_rows` gives, (rows, 3 x columns), to levels (rows, 3 x ``count``)."""
-    starts, weights = _column_bands(rows.shape[1] // 3, count)
-    resampled = np.empty((len(rows), len(starts) * 3 * _BLOCK), np.float32)
-    for block, start in enumerate(starts):
-        band = rows[:, 3 * start : 3 * start + weights.shape[1]]
-        np.matmul(band, weights[block], out=resampled[:, block * 3 * _BLOCK : (block + 1) * 3 * _BLOCK])
-    return np.rint(resampled[:, : 3 * count]).astype(np.uint8)
+    starts, weights = _column_bands(rows.shape[1] // 3, count, interpolation)
+    _, length, width = weights.shape
+    resampled = np.empty((len(rows), len(starts) * width), np.float32)
+    step = max(1, _LARGEST_PRODUCT // (length * width))
+    for top in range(0, len(rows), step):
+        part = slice(top, top + step)
+        for block, start in enumerate(starts):
+            band = rows[part, 3 * start : 3 * start + length]
+            np.matmul(band, weights[block], out=resampled[part, block * width : (block + 1) * width])
+    resampled += 128
+    resampled = np.rint(resampled[:, : 3 * count])
+    if interpolation != "bilinear":
+        np.clip(resampled, 0, 255, out=resampled)
+    return resampled.astype(np.uint8)
 
 
-@lru_cache(maxsize=64)
-def _row_bands(inputs: int, outputs: int) -> tuple[list[int], Floats]:
+@lru_cache(maxsize=128)
+def _row_bands(inputs: int, outputs: int, interpolation: str) -> tuple[list[int], Floats]:
     """The first input of each block of outputs, and the weights (blocks, `_BLOCK`, inputs in a band)."""
-    starts, weights = _bands(inputs, outputs, _ROWS_BITS)
+    kind = _FILTERS[interpolation]
+    starts, weights = _bands(inputs, outputs, kind, kind.rows_bits)
     return starts, (weights * 2**_FRACTION_BITS).astype(np.float32)
 
 
-@lru_cache(maxsize=64)
-def _column_bands(inputs: int, outputs: int) -> tuple[list[int], Floats]:
+@lru_cache(maxsize=32)
+def _column_bands(inputs: int, outputs: int, interpolation: str) -> tuple[list[int], Floats]:
     """Likewise for rows of RGB pixels: the weights are (blocks, 3 x inputs in a band, 3 x `_BLOCK`)."""
-    starts, weights = _bands(inputs, outputs, _COLUMNS_BITS)
+    kind = _FILTERS[interpolation]
+    starts, weights = _bands(inputs, outputs, kind, kind.columns_bits)
     blocks, _, length = weights.shape
     pixels = np.zeros((blocks, length, 3, _BLOCK, 3), np.float32)
     for channel in range(3):
@@ -103,21 +153,21 @@ def _column_bands(inputs: int, outputs: int) -> tuple[list[int], Floats]:
     return starts, pixels.reshape(blocks, 3 * length, 3 * _BLOCK)
 
 
-def _bands(inputs: int, outputs: int, bits: int) -> tuple[list[int], NDArray[np.float64]]:
-    """Where each block's band of inputs starts, and the weights (blocks, `_BLOCK`, length) of a triangle filter.
+def _bands(inputs: int, outputs: int, kind: _Filter, bits: int) -> tuple[list[int], NDArray[np.float64]]:
+    """Where each block's band of inputs starts, and the weights (blocks, `_BLOCK`, length), multiples of 2**-bits.
 
     The last block may reach beyond ``outputs``; it then repeats the last output.
     """
     scale = inputs / outputs
-    reach = max(scale, 1.0)
+    widening = max(scale, 1.0)
     blocks = -(-outputs // _BLOCK)
     centres = (np.minimum(np.arange(blocks * _BLOCK), outputs - 1).reshape(blocks, _BLOCK) + 0.5) * scale
-    first = np.maximum(np.floor(centres[:, 0] - reach), 0).astype(int)
-    last = np.minimum(np.ceil(centres[:, -1] + reach), inputs).astype(int)
+    first = np.maximum(np.floor(centres[:, 0] - kind.reach * widening), 0).astype(int)
+    last = np.minimum(np.ceil(centres[:, -1] + kind.reach * widening), inputs).astype(int)
     length = int((last - first).max())
     first = np.minimum(first, inputs - length)
     places = first[:, None, None] + np.arange(length) + 0.5
-    weights = np.maximum(1 - np.abs(places - centres[:, :, None]) / reach, 0)
+    weights = kind.curve((places - centres[:, :, None]) / widening)
     units = np.rint(weights * (2**bits / weights.sum(axis=2, keepdims=True)))
     # what rounding lost goes to the largest weight, so that flat areas keep their level
     largest = units.argmax(axis=2)[:, :, None]
