@@ -143,14 +143,16 @@ def split_suffix(model_name: str) -> tuple[str, bool]:
     return model_name.removesuffix("_tune"), False
 
 
+class UnfitWeightsError(RuntimeError):
+    """A state dict is not the model's; the message says in what."""
+
+
 @contextmanager
 def load_errors(model: str, path: Path) -> Iterator[None]:
     """Turn PyTorch's page about a state dict that does not fit into one line."""
     try:
         yield
     except RuntimeError as error:
-        if "loading state_dict" not in str(error):
-            raise
         raise InputError(f"weights {path} are not those of {model}: {fit_problem(str(error))}") from error
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
@@ -10,7 +11,7 @@ from torch import nn
 from aigenbench.errors import InputError
 from aigenbench.models.preprocessing import INTERPOLATIONS, Preprocessing
 from aigenbench.models.reading import StateDict
-from aigenbench.models.source import Card, Example, Source
+from aigenbench.models.source import Card, Example, Source, UnfitWeightsError
 from aigenbench.models.weights import RemoteFile
 
 #: Short names of our own for the backbones whose frozen features are strongest today.
@@ -93,23 +94,45 @@ class Timm(Source):
         overlay = {"state_dict": state, "custom_load": False} if state is not None else None
         try:
             # with the published number of classes, so that the weights load strictly
-            network = timm.create_model(
-                card.name, pretrained=state is not None, pretrained_cfg_overlay=overlay, **model_args
-            )
+            with _loads_recorded() as loads:
+                network = timm.create_model(
+                    card.name, pretrained=state is not None, pretrained_cfg_overlay=overlay, **model_args
+                )
         except (TypeError, ValueError, LookupError, AttributeError, AssertionError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
             if state is None or "unexpected keyword" in reason:
                 raise InputError(f"model_args of timm/{card.name}: {reason}") from error
             # timm converts the names of older files first, which is where a stranger's fail
-            first = ", ".join(list(state)[:3])
-            raise InputError(
-                f"weights are not those of timm/{card.name}: unexpected {first} ..., and timm's conversion found "
-                f"names missing ({reason})"
-            ) from error
+            raise UnfitWeightsError(f"timm's conversion of the names {_first(state)} failed ({reason})") from error
+        missing = [name for load in loads for name in load.missing_keys]
+        if state is not None and missing:
+            raise UnfitWeightsError(f"missing {_first(missing)}; the file has {_first(state)}")
         for record in (network.pretrained_cfg, network.default_cfg):
             record.pop("state_dict", None)  # a second copy of the weights
         network.reset_classifier(0)
         return _Pooled(network, model_args.get("img_size"))
+
+
+@contextmanager
+def _loads_recorded() -> Iterator[list[Any]]:
+    """What ``load_state_dict`` returned inside the context: a few of timm's families load leniently and only log."""
+    loads: list[Any] = []
+    original = nn.Module.load_state_dict
+
+    def recording(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        loads.append(original(self, *args, **kwargs))
+        return loads[-1]
+
+    nn.Module.load_state_dict = recording  # type: ignore[method-assign]
+    try:
+        yield loads
+    finally:
+        nn.Module.load_state_dict = original  # type: ignore[method-assign]
+
+
+def _first(names: Iterable[str]) -> str:
+    shown = list(names)
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
 
 
 class _Pooled(nn.Module):

@@ -63,14 +63,18 @@ class Torchvision(Source):
 
         if card.name in _WITH_AUXILIARY:
             model_args = {"transform_input": state is not None, "init_weights": state is None, **model_args}
+        if card.name.startswith("vit_"):
+            model_args = {"image_size": card.preprocessing.input_size[0], **model_args}
         try:
             network = _quietly(lambda: models.get_model(card.name, weights=None, **model_args))
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise InputError(f"model_args of torchvision/{card.name}: {error}") from error
         if state is not None:
-            load_into(network, _renamed(card.name, state))
+            load_into(network, _resized(network, _renamed(card.name, state)))
         if card.name in _WITH_AUXILIARY:
             _drop_auxiliary(network)
+        if hasattr(network, "image_size"):
+            network.input_size = (network.image_size, network.image_size)  # type: ignore[assignment]
         network.num_features = _remove_last_layer(network)  # type: ignore[assignment]
         return network
 
@@ -86,6 +90,15 @@ def _renamed(name: str, state: StateDict) -> StateDict:
     if not name.startswith("densenet"):
         return state
     return {re.sub(r"\b(norm|relu|conv)\.([12])\b", r"\1\2", key): value for key, value in state.items()}
+
+
+def _resized(network: Any, state: StateDict) -> StateDict:
+    """The position embeddings of a vision transformer interpolated to its size, as torchvision does."""
+    if "encoder.pos_embedding" not in state or not hasattr(network, "image_size"):
+        return state
+    from torchvision.models.vision_transformer import interpolate_embeddings
+
+    return interpolate_embeddings(network.image_size, network.patch_size, state)
 
 
 def _drop_auxiliary(network: Any) -> None:
