@@ -48,6 +48,7 @@ COMMANDS = (
     Command("submit", "aigenbench.cli.submit", "run fit as a SLURM batch job that requeues itself until it is done"),
     Command("score", "aigenbench.cli.score", "Past, Next and Whole results of an experiment's predictions"),
     Command("compare", "aigenbench.cli.compare", "whether experiments differ by more than chance"),
+    Command("robustness", "aigenbench.cli.robustness", "evaluate an experiment's windows under perturbations"),
     Command("report", "aigenbench.cli.report", "one self-contained page of an experiment, or several side by side"),
     Command("submission", "aigenbench.cli.submission", "bundle an experiment's predictions, or verify such a bundle"),
     Command("leaderboard", "aigenbench.cli.leaderboard", "a static page from verified bundles"),

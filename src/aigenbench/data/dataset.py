@@ -70,12 +70,13 @@ class TrainingTransforms:
 
 @dataclass(frozen=True)
 class EvaluationTransforms:
-    """The steps of an evaluated image: mandatory, first, crops, and second on each crop."""
+    """The steps of an evaluated image: mandatory, a perturbation if any, first, crops, and second on each crop."""
 
     mandatory: Transform
     first: Transform
     crops: Callable[[Any], Sequence[Any]]
     second: Transform
+    perturbation: Transform | None = None
 
 
 class TrainingSamples:
@@ -137,6 +138,8 @@ class EvaluationSamples:
         key = (self._base_seed, "validation", row, 0)
         steps = self._transforms
         image = steps.mandatory(read_image(self._table, row), sample_rng(*key, "mandatory"))
+        if steps.perturbation is not None:
+            image = steps.perturbation(image, sample_rng(*key, "perturbation"))
         image = steps.first(image, sample_rng(*key, "first"))
         crops = [steps.second(crop, sample_rng(*key, f"second {i}")) for i, crop in enumerate(steps.crops(image))]
         return Sample(crops, int(self._table.labels[row]), int(self._generator_ids[row]), row)

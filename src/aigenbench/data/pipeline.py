@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aigenbench.augmentations import EvaluationCrops, MandatoryEvaluation, MandatoryTraining
+from aigenbench.augmentations import EvaluationCrops, MandatoryEvaluation, MandatoryTraining, Recipe
 from aigenbench.data.batches import BatchArithmetic, EvaluationBatches, TrainingBatches
 from aigenbench.data.dataset import (
     EvaluationSamples,
@@ -144,11 +145,12 @@ class AIGenBenchPipeline:
         """What a user's picture goes through: nothing, it is judged as it is."""
         return None
 
-    def describe_mandatory_evaluation(self) -> dict[str, Any]:
-        """The mandatory evaluation recipe as the protocol fingerprint takes it."""
+    def describe_mandatory_evaluation(self, perturbation: Recipe | None = None) -> dict[str, Any]:
+        """The mandatory evaluation recipe, and a perturbation after it, as the protocol fingerprint takes them."""
         recipe = self.mandatory_val_preprocessing()
         describe = getattr(recipe, "describe", None)
-        return describe() if describe is not None else {"custom": type(recipe).__qualname__}
+        described = describe() if describe is not None else {"custom": type(recipe).__qualname__}
+        return described if perturbation is None else {**described, "perturbation": perturbation.describe()}
 
     # rows
 
@@ -209,15 +211,24 @@ class AIGenBenchPipeline:
         return self._loader(samples, batches(len(rows), self.augmentation_factor), collate)
 
     def evaluation_loader(
-        self, plan: Plan, hooks: AugmentationHooks, stage: str, rank: int = 0, world: int = 1
+        self,
+        plan: Plan,
+        hooks: AugmentationHooks,
+        stage: str,
+        rank: int = 0,
+        world: int = 1,
+        perturbation: Recipe | None = None,
     ) -> DataLoader[Any]:
-        """Batches of ``validate`` or ``test``: this rank's share of the evaluation order."""
+        """Batches of ``validate`` or ``test``: this rank's share of the evaluation order.
+
+        A ``perturbation`` stands between the mandatory steps and the detector's own.
+        """
         table, chosen = self.source.table(_split_of(stage)), self.evaluation_set(plan, stage)
         samples = EvaluationSamples(
             table,
             table.generator_ids(plan.timeline),
             chosen.ids,
-            self._evaluation_transforms(hooks, stage),
+            replace(self._evaluation_transforms(hooks, stage), perturbation=perturbation),
             self.augmentations_base_seed,
         )
         return self._loader(samples, EvaluationBatches(len(chosen.ids), self.eval_batch_size, rank, world), collate)

@@ -75,12 +75,14 @@ def delong(group: Group, level: float = LEVEL) -> Interval:
     At an AUROC of exactly 0 or 1 the variance is zero and the logit infinite: there Wilson's interval of a rate
     with as many trials as the smaller class stands in, which never has zero width.
     """
-    area = auroc(group)
-    variance = delong_variance(group)
+    return on_logit_scale(auroc(group), delong_variance(group), min(group.n_fakes, group.n_reals), level)
+
+
+def on_logit_scale(area: float, variance: float, trials: int, level: float = LEVEL) -> Interval:
+    """The interval of an AUROC of given variance, as `delong` describes it; NaN where the variance is NaN."""
     if np.isnan(variance):
         return UNDEFINED
     if not 0 < area < 1 or variance == 0:
-        trials = min(group.n_fakes, group.n_reals)
         return wilson(area * trials, trials, level)
     z = NormalDist().inv_cdf((1 + level) / 2)
     centre, spread = log(area / (1 - area)), z * sqrt(variance) / (area * (1 - area))

@@ -17,6 +17,7 @@ from aigenbench.evaluation.chart import Cell, Chart, Table
 from aigenbench.evaluation.compare import HEADLINE, check_comparable, compare
 from aigenbench.evaluation.mistakes import Mistake, Thumbnail, confident_mistakes, gallery_window
 from aigenbench.evaluation.pages import environment, resource
+from aigenbench.evaluation.report_robustness import RobustnessView, robustness_view
 from aigenbench.evaluation.run import Run
 from aigenbench.evaluation.table import percent
 from aigenbench.evaluation.uncertainty import interval_text
@@ -53,6 +54,7 @@ class View:
     calibration: Table
     multiclass: Table
     breakdowns: tuple[Table, ...]
+    robustness: RobustnessView
     records: Table
     gallery_window: int
     missed_reals: list[Mistake]
@@ -63,12 +65,12 @@ class View:
         """Every table of the run."""
         own = (self.results, self.heat, self.transfer, self.carried, self.calibration, *self.breakdowns)
         classes = (self.multiclass,) if self.multiclass.rows else ()
-        return (*own, *classes, *(w.metrics for w in self.windows))
+        return (*own, *classes, *self.robustness.tables, *(w.metrics for w in self.windows))
 
     @property
     def charts(self) -> tuple[Chart, ...]:
         """Every chart of the run."""
-        return (self.curves, *(chart for w in self.windows for chart in w.charts))
+        return (self.curves, *(chart for w in self.windows for chart in w.charts), *self.robustness.charts)
 
 
 def make_view(
@@ -106,6 +108,7 @@ def make_view(
         calibration=report_tables.calibration_table(run),
         multiclass=report_tables.multiclass_table(run),
         breakdowns=breakdowns(run.experiment, chosen, columns or {}),
+        robustness=robustness_view(run.robustness),
         records=records_table(run),
         gallery_window=chosen,
         missed_reals=missed_reals,

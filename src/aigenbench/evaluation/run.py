@@ -12,6 +12,7 @@ from aigenbench.errors import InputError
 from aigenbench.evaluation.calibration import calibration
 from aigenbench.evaluation.experiment import Experiment, load_experiment
 from aigenbench.evaluation.overtime import carried_forward, over_time
+from aigenbench.evaluation.robustness import Family, load_robustness
 from aigenbench.evaluation.score import score
 from aigenbench.evaluation.uncertainty import Effort, uncertainty
 
@@ -34,6 +35,7 @@ class Run:
         calibration: see `calibration`.
         records: what each window's run recorded of itself (versions, hardware, times), by window.
         config: the resolved configuration as text, or "".
+        robustness: see `load_robustness`.
     """
 
     experiment: Experiment
@@ -44,6 +46,7 @@ class Run:
     calibration: list[dict[str, Any]]
     records: dict[int, dict[str, Any]]
     config: str
+    robustness: tuple[Family, ...] = ()
 
     @property
     def name(self) -> str:
@@ -55,18 +58,23 @@ def load_run(folder: Path | str, stage: str = "validate", effort: Effort | None 
     """Read an experiment's folder and compute everything.
 
     Raises:
-        InputError: see `load_experiment` and `pair_up`.
+        InputError: see `load_experiment`, `load_robustness` and `pair_up`.
     """
     experiment = load_experiment(folder, stage)
     records = {k: read_record(Path(folder) / f"window_{k}" / RUN_FILE) for k in experiment.windows}
     config = next(
         (text for k in sorted(records) if (text := read_text(Path(folder) / f"window_{k}" / CONFIG_FILE))), ""
     )
-    return make_run(experiment, {k: r for k, r in records.items() if r}, config, effort)
+    robustness = load_robustness(folder, experiment)
+    return make_run(experiment, {k: r for k, r in records.items() if r}, config, effort, robustness)
 
 
 def make_run(
-    experiment: Experiment, records: dict[int, dict[str, Any]], config: str, effort: Effort | None = None
+    experiment: Experiment,
+    records: dict[int, dict[str, Any]],
+    config: str,
+    effort: Effort | None = None,
+    robustness: tuple[Family, ...] = (),
 ) -> Run:
     """Compute everything about predictions that are already loaded."""
     scores = score(experiment)
@@ -79,6 +87,7 @@ def make_run(
         calibration(experiment),
         records,
         config,
+        robustness,
     )
 
 

@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
+from aigenbench.augmentations import Recipe
 from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups, evaluate
 from aigenbench.evaluation.predictions import Predictions
 from aigenbench.protocol.periods import PERIOD_TITLES
@@ -31,7 +32,12 @@ def stage_of(setup: Setup, window: int, epoch: int = 0, total_steps: int = 1) ->
 
 
 def evaluate_detector(
-    setup: Setup, trainer: pl.Trainer, window: int, stage: str, stop: StopRequest | None = None
+    setup: Setup,
+    trainer: pl.Trainer,
+    window: int,
+    stage: str,
+    stop: StopRequest | None = None,
+    perturbation: Recipe | None = None,
 ) -> Predictions:
     """Score the evaluation images with the detector as it is.
 
@@ -41,17 +47,19 @@ def evaluate_detector(
         window: index of the window the detector was trained up to.
         stage: ``validate`` or ``test``.
         stop: the request to stop, if any.
+        perturbation: applied after the mandatory steps; it enters the protocol fingerprint.
     """
     setup.detector.begin(stage_of(setup, window))
     collector = OutputCollector(stop)
     trainer.callbacks.append(collector)  # type: ignore[attr-defined]
     loader = setup.pipeline.evaluation_loader(
-        setup.plan, setup.detector, stage, trainer.global_rank, trainer.world_size
+        setup.plan, setup.detector, stage, trainer.global_rank, trainer.world_size, perturbation
     )
     run = trainer.validate if stage == "validate" else trainer.test
     run(setup.detector, dataloaders=loader, verbose=False)
     chosen = setup.pipeline.evaluation_set(setup.plan, stage)
-    return make_predictions(setup.detector, collector.gathered(), chosen, setup.plan, window, setup.fingerprint)
+    fingerprint = setup.fingerprint if perturbation is None else setup.fingerprint_under(perturbation)
+    return make_predictions(setup.detector, collector.gathered(), chosen, setup.plan, window, fingerprint)
 
 
 def log_evaluation(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from aigenbench.augmentations import Recipe
 from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.data.pipeline import AIGenBenchPipeline
@@ -72,6 +73,11 @@ class Setup:
         """Epochs a window."""
         value = (self.inputs.config.get("trainer") or {}).get("max_epochs")
         return 1 if value is None else int(value)
+
+    def fingerprint_under(self, perturbation: Recipe) -> str:
+        """The protocol fingerprint of an evaluation under a perturbation, which is another than the clean one's."""
+        described = self.pipeline.describe_mandatory_evaluation(perturbation)
+        return self.plan.fingerprint(described, self.pipeline.augmentations_base_seed)
 
     def trainer_value(self, key: str, default: Any) -> Any:
         """A Trainer argument as configured."""

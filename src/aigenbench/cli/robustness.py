@@ -1,0 +1,83 @@
+"""`aigenbench robustness`: a finished experiment under a grid of perturbations."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aigenbench.cli.compare import positive
+from aigenbench.errors import InputError
+
+if TYPE_CHECKING:
+    from aigenbench.cli.fit import Inputs
+
+logger = logging.getLogger(__name__)
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command's parser."""
+    parser = subparsers.add_parser(
+        "robustness",
+        help="evaluate an experiment's windows under perturbations",
+        description="Evaluate the finished windows of an experiment on perturbed images, beside the clean result. "
+        "What is done is kept, and left out by the next call. Families: jpeg, webp, resize, blur, noise, crop, "
+        "double_jpeg, social_network.",
+    )
+    parser.add_argument("experiment", metavar="EXPERIMENT_DIR", help="such as experiments_data/experiment_NAME")
+    parser.add_argument("--windows", nargs="+", metavar="K", help="only these windows (default: all finished)")
+    parser.add_argument("--families", nargs="+", metavar="NAME", help="only these families (default: all)")
+    parser.add_argument("--num-workers", metavar="N", help="loader processes (default: as the experiment had)")
+    parser.add_argument("--dataset-path", metavar="DIR", help="where the data set is now, if it was moved")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate what is left, and print the table."""
+    windows = None if args.windows is None else [positive(k, "--windows", 0) for k in args.windows]
+    from aigenbench.augmentations.perturbations import perturbations
+
+    chosen = perturbations(args.families)
+    inputs = _inputs(args)
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+    from aigenbench.training.processes import is_first_process
+    from aigenbench.training.robustness import evaluate_robustness
+    from aigenbench.training.signals import StoppedError
+
+    try:
+        evaluate_robustness(inputs, Path(args.experiment), chosen, windows)
+    except (StoppedError, SIGTERMException) as error:
+        stopped = error if isinstance(error, StoppedError) else StoppedError(signal.SIGTERM)
+        logger.warning("%s; everything done so far is kept, the same command goes on", stopped)
+        return 128 + stopped.number
+    if is_first_process():
+        _show(Path(args.experiment))
+    return 0
+
+
+def _inputs(args: argparse.Namespace) -> Inputs:
+    config = Path(args.experiment) / "config.yaml"
+    if not config.is_file():
+        raise InputError(f"no {config}: expected an experiment's folder, as fit makes it")
+    line = [f"--config={config}"]
+    if args.num_workers is not None:
+        line.append(f"--data.num_workers={positive(args.num_workers, '--num-workers', 0)}")
+    if args.dataset_path is not None:
+        line.append(f"--dataset_path={args.dataset_path}")
+    from aigenbench.cli import fit
+    from aigenbench.cli.parser import resolve
+
+    resolved = resolve(line, "validate")
+    return fit.Inputs(resolved.subcommand, resolved.config)
+
+
+def _show(folder: Path) -> None:
+    from aigenbench.evaluation.experiment import load_experiment
+    from aigenbench.evaluation.report_robustness import robustness_text
+    from aigenbench.evaluation.robustness import load_robustness
+
+    experiment = load_experiment(folder)
+    print(robustness_text(experiment.name, load_robustness(folder, experiment)))

@@ -1,0 +1,127 @@
+"""Evaluating finished windows of an experiment under perturbations."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aigenbench.augmentations.perturbations import Perturbation
+from aigenbench.errors import InputError
+from aigenbench.evaluation.perturbed import PREDICTIONS_FILE, digest, is_current, predictions_path, save_perturbed
+from aigenbench.evaluation.predictions import load_predictions
+from aigenbench.files import remove_temporaries
+from aigenbench.training.checkpoints import WindowCheckpoints, load_record
+from aigenbench.training.evaluating import evaluate_detector
+from aigenbench.training.experiment import Experiment
+from aigenbench.training.inputs import RunInputs, Setup, set_up
+from aigenbench.training.signals import StopRequest
+from aigenbench.training.state import read_state
+from aigenbench.training.trainers import make_trainer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Task:
+    window: int
+    perturbation: Perturbation
+    path: Path
+    clean_digest: str
+
+
+def evaluate_robustness(
+    inputs: RunInputs, folder: Path, perturbations: Sequence[Perturbation], windows: Sequence[int] | None = None
+) -> int:
+    """Evaluate finished windows under perturbations, leaving out what is there already.
+
+    Args:
+        inputs: the experiment's own configuration.
+        folder: the experiment's folder.
+        perturbations: applied one at a time, between the mandatory evaluation steps and the detector's own.
+        windows: which windows; None takes all that are finished.
+
+    Returns:
+        How many evaluations were run.
+
+    Raises:
+        InputError: bad input, a window is not finished, or the data set is another than the experiment's.
+        StoppedError: a signal asked to stop; the same command goes on.
+    """
+    setup = set_up(inputs)
+    experiment = Experiment(folder.name, folder, setup.info.window_name_prefix)
+    chosen = _chosen_windows(setup, experiment, windows)
+    # listed before anything is run: processes that a launcher starts later must find the same list
+    tasks = [task for k in chosen for task in _tasks(setup, experiment, k, perturbations)]
+    logger.info("%d of %d evaluations are left to run", len(tasks), len(chosen) * len(perturbations))
+    with StopRequest().installed() as stop:
+        loaded = None
+        for done, task in enumerate(tasks):
+            if loaded != task.window:
+                _load(setup, experiment, task.window)
+                loaded = task.window
+            _run(setup, task, stop)
+            logger.info("window %d, %s: %d of %d done", task.window, task.perturbation.name, done + 1, len(tasks))
+    return len(tasks)
+
+
+def _chosen_windows(setup: Setup, experiment: Experiment, windows: Sequence[int] | None) -> list[int]:
+    n = len(setup.plan.windows)
+    finished = [k for k in range(n) if _is_finished(experiment, k)]
+    for k in windows or ():
+        if not 0 <= k < n:
+            raise InputError(f"--windows: there is no window {k}; windows are 0..{n - 1}")
+        if k not in finished:
+            raise InputError(f"window {k} of {experiment.folder} is not finished; finished: {finished or 'none'}")
+    if not finished:
+        raise InputError(f"{experiment.folder} has no finished window; run fit first")
+    return finished if windows is None else sorted(set(windows))
+
+
+def _is_finished(experiment: Experiment, window: int) -> bool:
+    folder = experiment.window_folder(window)
+    state = read_state(folder)
+    return state is not None and state.final is not None and (folder / PREDICTIONS_FILE).is_file()
+
+
+def _tasks(setup: Setup, experiment: Experiment, window: int, perturbations: Sequence[Perturbation]) -> list[_Task]:
+    """What is left to run at a window."""
+    clean = experiment.window_folder(window) / PREDICTIONS_FILE
+    begun_with = load_predictions(clean).protocol_fingerprint
+    if begun_with != setup.fingerprint:
+        raise InputError(
+            f"{clean} has protocol fingerprint {begun_with}, now it is {setup.fingerprint}: the data set at "
+            "dataset_path is another one than the experiment's; give its own with --dataset-path"
+        )
+    clean_digest = digest(clean)
+    tasks = [_Task(window, p, predictions_path(experiment.folder, p, window), clean_digest) for p in perturbations]
+    return [task for task in tasks if not _is_done(setup, task)]
+
+
+def _is_done(setup: Setup, task: _Task) -> bool:
+    if not is_current(task.path, task.perturbation, task.clean_digest):
+        return False
+    try:
+        found = load_predictions(task.path).protocol_fingerprint
+    except InputError as error:
+        logger.warning("%s; evaluated again", error)
+        return False
+    return found == setup.fingerprint_under(task.perturbation)
+
+
+def _load(setup: Setup, experiment: Experiment, window: int) -> None:
+    folder = experiment.window_folder(window)
+    load_record(setup.detector, WindowCheckpoints(folder, read_state(folder)).load_final(), folder)
+
+
+def _run(setup: Setup, task: _Task, stop: StopRequest) -> None:
+    arguments = setup.inputs.trainer_arguments({})
+    title = f"window {task.window + 1}/{len(setup.plan.windows)}, {task.perturbation.name}"
+    trainer = make_trainer(arguments, task.path.parent, 1, [], title, [])
+    predictions = evaluate_detector(setup, trainer, task.window, "validate", stop, task.perturbation)
+    if trainer.is_global_zero:
+        if task.path.parent.is_dir():
+            remove_temporaries(task.path.parent)
+        save_perturbed(task.path, predictions, task.perturbation, task.clean_digest)
+    trainer.strategy.barrier()

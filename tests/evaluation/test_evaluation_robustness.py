@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_made_up import made_up, write_experiment
+
+from aigenbench.augmentations.perturbations import GRID
+from aigenbench.errors import InputError
+from aigenbench.evaluation.experiment import load_experiment
+from aigenbench.evaluation.export import export
+from aigenbench.evaluation.group import Group
+from aigenbench.evaluation.intervals import delong
+from aigenbench.evaluation.metrics import auroc
+from aigenbench.evaluation.perturbed import PREDICTIONS_FILE, digest, predictions_path, save_perturbed
+from aigenbench.evaluation.predictions import Predictions
+from aigenbench.evaluation.report import make_view, render
+from aigenbench.evaluation.report_robustness import robustness_table, robustness_text, robustness_view
+from aigenbench.evaluation.robustness import Family, load_robustness
+from aigenbench.evaluation.run import load_run
+from aigenbench.evaluation.uncertainty import Effort
+
+EFFORT = Effort(20, 5)
+BLUR = [cell for cell in GRID if cell.family == "blur"]
+CROP = [cell for cell in GRID if cell.family == "crop"]
+
+
+def perturbed(window: int, strength: int, n: int = 20) -> Predictions:
+    p = made_up(n, window=window)
+    noise = np.random.default_rng(strength).normal(size=len(p)) * strength
+    logits = (p.fused_logits + noise).astype(np.float32)
+    scores = (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
+    return replace(
+        p,
+        fused_logits=logits,
+        crop_logits=logits,
+        fused_scores=scores,
+        crop_scores=scores,
+        protocol_fingerprint=f"{strength:016x}",
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three windows, of which 0 and 2 were evaluated under two families."""
+    folder = write_experiment(tmp_path / "experiment_x")
+    for k in (0, 2):
+        clean = digest(folder / f"window_{k}" / PREDICTIONS_FILE)
+        for i, cell in enumerate((*BLUR, *CROP)):
+            save_perturbed(predictions_path(folder, cell, k), perturbed(k, 1 + i), cell, clean)
+    return folder
+
+
+def families(folder: Path) -> tuple[Family, ...]:
+    return load_robustness(folder, load_experiment(folder))
+
+
+def group_of(p: Predictions, generators: set[str]) -> Group:
+    counted = np.where(p.fused_labels == 1, p.fused_generator_ids, p.pairing)
+    rows = np.array([p.generator_id_to_name[g] in generators for g in counted])
+    return Group.of(p.fused_scores[rows], p.fused_labels[rows], p.fused_logits[rows])
+
+
+def test_values_and_intervals_are_those_of_the_predictions(folder: Path) -> None:
+    blur, crop = families(folder)
+    assert (blur.name, blur.windows, blur.counted) == ("blur", (0, 2), (0,))
+    assert [level.label for level in crop.levels] == ["0.9", "0.75", "0.5"]
+    expected = group_of(perturbed(0, 2), {"C", "D"})
+    found = blur.levels[1].mean["immediate_future"]
+    assert found.value == pytest.approx(auroc(expected))
+    assert found.interval == pytest.approx(list(delong(expected)))
+    assert blur.levels[1].windows[2]["immediate_future"] is None
+    assert blur.levels[1].last["growing"].value == pytest.approx(auroc(group_of(perturbed(2, 2), set("ABCDE"))))
+    assert blur.levels[1].generators["D"] == pytest.approx(auroc(group_of(perturbed(2, 2), {"D"})))
+    assert blur.clean.mean["immediate_future"].value == pytest.approx(auroc(group_of(made_up(window=0), {"C", "D"})))
+
+
+def test_the_interval_of_a_change_is_that_of_paired_images(folder: Path) -> None:
+    blur = families(folder)[0]
+    clean, found = blur.clean.mean["immediate_future"], blur.levels[0].mean["immediate_future"]
+    difference, interval = found.change_from(clean)
+    assert difference == pytest.approx(found.value - clean.value)
+    # against a bootstrap of the same images in both, by class
+    rng, a, b = np.random.default_rng(0), made_up(window=0), perturbed(0, 1)
+    counted = np.where(a.fused_labels == 1, a.fused_generator_ids, a.pairing)
+    inside = np.isin(np.array(a.generator_id_to_name)[counted], ["C", "D"])
+    reals, fakes = (np.flatnonzero(inside & (a.fused_labels == label)) for label in (0, 1))
+    drawn = []
+    for _ in range(600):
+        rows = np.concatenate([rng.choice(reals, len(reals)), rng.choice(fakes, len(fakes))])
+        both = [auroc(Group.of(p.fused_scores[rows], p.fused_labels[rows], p.fused_logits[rows])) for p in (b, a)]
+        drawn.append(both[0] - both[1])
+    assert interval[1] - interval[0] == pytest.approx(2 * 1.96 * np.std(drawn), rel=0.15)
+    assert clean.change_from(clean) == (0.0, None)
+
+
+def test_only_results_beside_the_clean_predictions_they_were_made_for_count(folder: Path) -> None:
+    predictions_path(folder, BLUR[0], 0).with_name("perturbation.json").unlink()
+    blur, _ = families(folder)
+    assert blur.windows == (2,)
+    assert blur.counted == (2,)
+    assert blur.levels[0].mean["immediate_future"] is None
+    write_experiment(folder, windows=3, seed=1)
+    assert families(folder) == ()
+    assert robustness_view(()).tables == ()
+
+
+def test_results_on_other_images_are_refused(folder: Path) -> None:
+    clean = digest(folder / "window_0" / PREDICTIONS_FILE)
+    save_perturbed(predictions_path(folder, BLUR[0], 0), perturbed(0, 1, n=10), BLUR[0], clean)
+    with pytest.raises(InputError, match="is of other images than the experiment's own predictions"):
+        families(folder)
+
+
+def test_the_table_has_the_clean_row_first_and_dashes_where_there_is_no_next(folder: Path) -> None:
+    table = robustness_table(families(folder))
+    assert len(table.rows) == len(BLUR) + len(CROP) + 2
+    assert [cell.text for cell in table.rows[0][:3]] == ["blur", "clean", "2"]
+    next_column = table.header.index("Next")
+    assert {row[next_column].text for row in table.rows} == {"-"}
+    assert all(row[table.header.index("Mean Next")].value for row in table.rows)
+    text = robustness_text("x", families(folder))
+    assert text.startswith("x · validate · AUROC (%) under perturbations")
+    assert len({len(line) for line in text.splitlines() if line.startswith(("blur", "crop"))}) == 1
+
+
+def test_the_report_shows_a_curve_a_family_and_exports_it(folder: Path, tmp_path: Path) -> None:
+    view = make_view(load_run(folder, effort=EFFORT))
+    page = render([view])
+    assert "Under perturbations" in page
+    for text in ('id="robustness_blur"', 'id="robustness_crop"', "Past period, clean:", "Next period, 0.75:"):
+        assert text in page
+    written = {path.name for path in export(tmp_path / "out", [replace(view, windows=())], ("png",))}
+    assert {"robustness_blur.png", "robustness_crop.png", "robustness.csv", "robustness_generators.csv"} <= written
+    rows = list(csv.DictReader((tmp_path / "out" / "robustness.csv").open()))
+    assert [row["Level"] for row in rows[:3]] == ["clean", "0.5", "1"]
+    assert float(rows[1]["Change"]) == pytest.approx(float(rows[1]["Mean Next"]) - float(rows[0]["Mean Next"]))
+
+
+def test_without_perturbations_the_report_has_no_such_section(tmp_path: Path) -> None:
+    folder = write_experiment(tmp_path / "experiment_x")
+    assert "Under perturbations" not in render([make_view(load_run(folder, effort=EFFORT))])
