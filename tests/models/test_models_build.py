@@ -1,4 +1,4 @@
-"""Building with options: speed, preprocessing, input sizes, checkpoints of probes and tuned models."""
+"""Building with options: speed, preprocessing, input sizes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from aigenbench.models import (
     Preprocessing,
     build_model,
     check_input_size,
-    load_checkpoint_weights,
     preprocessing_of,
 )
 
@@ -145,9 +144,6 @@ def test_module_that_cannot_run_on_shapes_is_tried_on_an_image() -> None:
 def test_preprocessing_of_users_modules() -> None:
     model = build_model("plain", 1)
     assert preprocessing_of(model) is None
-    assert preprocessing_of(build_model("plain", 1, preprocessing={"input_size": 96})) == Preprocessing(
-        input_size=(96, 96)
-    )
     model.preprocessing = {"mean": [0.5, 0.5, 0.5]}
     assert preprocessing_of(model) == Preprocessing(mean=(0.5, 0.5, 0.5))
     del model.preprocessing
@@ -175,6 +171,12 @@ def test_preprocessing_that_cannot_be(record: Any, told: str) -> None:
         Preprocessing.from_dict(record)
 
 
+def test_single_fields_are_overridden() -> None:
+    own = Preprocessing((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), (96, 64), "bicubic")
+    changed = own.overridden({"mean": [0.5, 0.5, 0.5], "input_size": 32})
+    assert changed == Preprocessing((0.5, 0.5, 0.5), (0.4, 0.5, 0.6), (32, 32), "bicubic")
+
+
 number = st.floats(-3, 3, allow_nan=False)
 
 
@@ -189,47 +191,3 @@ def test_preprocessing_survives_its_dictionary(mean: Any, std: Any, size: Any, i
 
     record = Preprocessing(mean, std, size, interpolation)
     assert Preprocessing.from_dict(json.loads(json.dumps(record.to_dict()))) == record
-
-
-def checkpoint(model: Any) -> tuple[dict[str, torch.Tensor], dict[str, str] | None]:
-    return copy.deepcopy(model.state_dict()), model.backbone_reference
-
-
-def test_probe_resumes_from_its_small_checkpoint() -> None:
-    state, reference = checkpoint(tiny("timm/test_vit3_probe"))
-    other = tiny("timm/test_vit3_probe")
-    nn.init.zeros_(other.head.weight)
-    load_checkpoint_weights(other, state, reference)
-    assert torch.equal(other.head.weight, state["head.weight"])
-
-
-def test_tuning_starts_from_a_probe() -> None:
-    probe = tiny("timm/test_vit3_probe")
-    state, reference = checkpoint(probe)
-    tune = tiny("timm/test_vit3_tune")
-    nn.init.zeros_(tune.head.weight)
-    load_checkpoint_weights(tune, state, reference)
-    images = torch.randn(1, 3, *preprocessing_of(tune).input_size)  # type: ignore[union-attr]
-    assert torch.equal(tune.eval()(images), probe.eval()(images))
-
-
-@pytest.mark.parametrize("name", ["timm/test_vit3_probe", "timm/test_vit3_tune"])
-def test_head_of_another_backbone_is_refused(name: str) -> None:
-    state, reference = checkpoint(tiny("timm/test_vit3_probe"))
-    with pytest.raises(InputError, match=r"belongs to the backbone timm/test_vit3 with hash [0-9a-f]{12}"):
-        load_checkpoint_weights(tiny(name, seed=1), state, reference)
-
-
-def test_probe_does_not_take_a_trained_backbone() -> None:
-    state, reference = checkpoint(tiny("timm/test_vit3_tune"))
-    with pytest.raises(InputError, match="load it into timm/test_vit3_tune"):
-        load_checkpoint_weights(tiny("timm/test_vit3_probe"), state, reference)
-
-
-def test_checkpoint_with_other_classes_or_architecture_is_told() -> None:
-    state, reference = checkpoint(tiny("timm/test_vit3_tune"))
-    load_checkpoint_weights(tiny(seed=1), state, reference)
-    with pytest.raises(InputError, match=r"head\.weight \[1, 96\] for \[3, 96\]"):
-        load_checkpoint_weights(tiny(classes=3), state, reference)
-    with pytest.raises(InputError, match="missing backbone"):
-        load_checkpoint_weights(tiny("timm/test_resnet_tune"), state, reference)

@@ -158,11 +158,10 @@ def test_names_are_unique_and_have_cards(source: Source) -> None:
 
 @pytest.mark.usefixtures("small")
 @every_source
-def test_preprocessing_comes_along_and_can_be_overridden(source: Source) -> None:
+def test_preprocessing_comes_along(source: Source) -> None:
     own = preprocessing_of(example(source, "_tune"))
     assert own is not None
-    changed = preprocessing_of(example(source, "_probe", preprocessing={"mean": [0.1, 0.2, 0.3]}))
-    assert changed == own.overridden({"mean": (0.1, 0.2, 0.3)})
+    assert own == preprocessing_of(example(source, "_probe"))
 
 
 @pytest.mark.usefixtures("small")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from aigenbench.models.build import build_model, preprocessing_of
-from aigenbench.models.carrying import load_checkpoint_weights
 from aigenbench.models.catalogue import ensure_weights
 from aigenbench.models.preprocessing import Preprocessing
 from aigenbench.models.registry import ModelFactoryRegistry
@@ -15,6 +14,5 @@ __all__ = [
     "build_model",
     "check_input_size",
     "ensure_weights",
-    "load_checkpoint_weights",
     "preprocessing_of",
 ]

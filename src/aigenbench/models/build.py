@@ -30,7 +30,6 @@ def build_model(
     num_classes: int,
     pretrained: bool = True,
     *,
-    preprocessing: Mapping[str, Any] | None = None,
     channels_last: bool = False,
     compile: bool = False,  # noqa: A002 - the key that users write
     gradient_checkpointing: bool = False,
@@ -46,8 +45,6 @@ def build_model(
         model_name: Such as ``RN50_tune``, ``timm/vit_tiny_patch16_224_probe``; without suffix it is tuned.
         num_classes: 1 for a binary detector.
         pretrained: Load published weights (or ``weights``).
-        preprocessing: Fields that override the backbone's own (``mean``, ``std``, ``input_size``,
-            ``interpolation``).
         channels_last: Keep convolutions' weights in channels-last order; faster on tensor cores.
         compile: Compile the forward pass with ``torch.compile`` at its first call.
         gradient_checkpointing: Keep less for the backward pass and compute it again; for large transformers.
@@ -60,9 +57,6 @@ def build_model(
         raise InputError(f"num_classes must be a whole number of at least 1, found {num_classes!r}")
     model = _resolve(model_name, {"pretrained": pretrained, "num_classes": num_classes, **model_args})
     apply_speed_options(model, model_name, channels_last, compile, gradient_checkpointing)
-    if preprocessing:
-        own = preprocessing_of(model) or Preprocessing()
-        model.preprocessing = own.overridden(preprocessing)  # type: ignore[assignment]
     return model
 
 

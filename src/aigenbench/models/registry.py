@@ -36,7 +36,7 @@ ENTRY_POINTS = "aigenbench.models"
 #: This room's own modules. Any other in its folder is a user's, and is imported so that it registers itself.
 _OWN = frozenset(
     (
-        *("block_spectrum", "build", "carrying", "catalogue", "clip_towers", "dinov2", "dinov2_vit", "download"),
+        *("block_spectrum", "build", "catalogue", "clip_towers", "dinov2", "dinov2_vit", "download"),
         *("openai_clip", "openclip", "preprocessing", "probe", "reading", "registry", "sizes", "small_cnn", "source"),
         *("speed", "timm_zoo", "torchvision_zoo", "weights"),
     )

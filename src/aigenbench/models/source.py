@@ -153,11 +153,10 @@ def load_errors(model: str, path: Path) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise InputError(f"weights {path} are not those of {model}: {fit_problem(str(error))}") from error
+        raise InputError(f"weights {path} are not those of {model}: {_fit_problem(str(error))}") from error
 
 
-def fit_problem(text: str) -> str:
-    """The first missing and unexpected names and unequal shapes in PyTorch's message about a state dict."""
+def _fit_problem(text: str) -> str:
     parts = []
     for label, pattern in (
         ("missing", r"Missing key\(s\) in state_dict: (.*?)\. *\n?$"),
