@@ -54,7 +54,7 @@ def test_the_script_asks_for_what_was_typed_and_runs_the_command(here, capsys):
     }
     assert not any(name.startswith(("array", "wckey")) for name in directives)
     command = next(line for line in script.splitlines() if line.startswith("srun"))
-    assert command.endswith(f"-m aigenbench.cli {' '.join(FIT[:3])} '--dataset_path=a b'")
+    assert command.endswith(f"-m aigenbench {' '.join(FIT[:3])} '--dataset_path=a b'")
     assert "--cpus-per-task=5" in command
     assert not (here / "slurm_logs").exists()
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)

@@ -162,7 +162,7 @@ class Job:
         command = [
             sys.executable,
             "-m",
-            "aigenbench.cli",
+            "aigenbench",
             "submit",
             "--time=30",
             "--signal-lead=60",

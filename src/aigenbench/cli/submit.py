@@ -118,7 +118,7 @@ def script_parameters(args: argparse.Namespace, tasks_per_node: int, variants: S
 
 def shell_command(command: Sequence[str], variants: Sequence[str]) -> str:
     """The shell's command for srun: this Python, not what is first on a node's PATH or in the current folder."""
-    line = shlex.join([sys.executable, "-u", "-P", "-m", "aigenbench.cli", *command])
+    line = shlex.join([sys.executable, "-u", "-P", "-m", "aigenbench", *command])
     return line + ' "${variants[$SLURM_ARRAY_TASK_ID]}"' if variants else line
 
 

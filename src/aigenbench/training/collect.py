@@ -33,6 +33,15 @@ class OutputCollector(pl.Callback):
         self._batches: list[Arrays] = []
         self._stop = stop
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals back from Lightning, whose handlers end an evaluation in ways of their own."""
+        if self._stop is not None:
+            self._stop.install()
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Likewise."""
+        self.on_validation_start(trainer, pl_module)
+
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any, **__: Any
     ) -> None:

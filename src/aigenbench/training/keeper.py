@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -140,6 +141,8 @@ class EpochKeeper(pl.Callback):
         self._finite = None
         if trainer.strategy.reduce_boolean_decision(bool(self.stop), all=False):
             trainer.should_stop = True
+            # a process that heard nothing stops with the others
+            self.stop.signal = self.stop.signal or signal.SIGTERM
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write a checkpoint where the epoch ends or stops; after the last epoch, the window's weights."""

@@ -197,10 +197,11 @@ class WindowsLoop:
         steps_of = [self._steps(k, trainer, arguments) for k in range(self.n_windows)]
         step = self._logged_before(steps_of, window, action.epochs)
         drop_logged(trainer.loggers, step, keep_evaluation=False)
+        title = self._title(window, action.epochs - 1)
         predictions = evaluate_detector(self.setup, trainer, window, "validate", self.stop)
         if trainer.is_global_zero:
             save_predictions(folder / f"predictions_validate_step_{step:08d}.npz", predictions)
             save_predictions(folder / "predictions_validate_all.npz", predictions)
-            log_evaluation(self.setup, trainer.loggers, predictions, window, step, self._title(window, 0))
+            log_evaluation(self.setup, trainer.loggers, predictions, window, step, title)
             checkpoints.evaluated(action.epochs, finished=action.epochs == self.setup.epochs)
         trainer.strategy.barrier()
