@@ -4,11 +4,12 @@ BIN := .venv/bin
 
 .PHONY: quickstart test test-slow check bench campaign clean
 
+# on a processor, the samples' workers need the cores more than torch's threads do
 QUICKSTART := experiments_data/experiment_quickstart
 
 quickstart: .venv
-	test -d demo_data || $(BIN)/aigenbench demo-data demo_data --train 24 --validation 12
-	$(BIN)/aigenbench fit --config benchmark_pipelines/base_benchmark_sliding_windows.yaml \
+	test -d demo_data || $(BIN)/aigenbench demo-data demo_data
+	OMP_NUM_THREADS=1 $(BIN)/aigenbench fit --config benchmark_pipelines/base_benchmark_sliding_windows.yaml \
 	    --config small_cnn/small_cnn_tune_resize.yaml --dataset_path demo_data \
 	    --trainer.accelerator cpu --experiment_info.experiment_id quickstart
 	$(BIN)/aigenbench score $(QUICKSTART) --plot $(QUICKSTART)/curves.png
