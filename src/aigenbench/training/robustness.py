@@ -16,7 +16,7 @@ from aigenbench.training.checkpoints import WindowCheckpoints, load_record
 from aigenbench.training.evaluating import evaluate_detector
 from aigenbench.training.experiment import Experiment
 from aigenbench.training.inputs import RunInputs, Setup, set_up
-from aigenbench.training.signals import StopRequest
+from aigenbench.training.signals import StoppedError, StopRequest
 from aigenbench.training.state import read_state
 from aigenbench.training.trainers import make_trainer
 
@@ -119,7 +119,13 @@ def _run(setup: Setup, task: _Task, stop: StopRequest) -> None:
     arguments = setup.inputs.trainer_arguments({})
     title = f"window {task.window + 1}/{len(setup.plan.windows)}, {task.perturbation.name}"
     trainer = make_trainer(arguments, task.path.parent, 1, [], title, [])
-    predictions = evaluate_detector(setup, trainer, task.window, "validate", stop, task.perturbation)
+    try:
+        predictions = evaluate_detector(setup, trainer, task.window, "validate", stop, task.perturbation)
+    except RuntimeError as error:
+        # a signal to the whole process group ends the loader's workers too, which it reports as their failure
+        if stop.signal is None:
+            raise
+        raise StoppedError(stop.signal) from error
     if trainer.is_global_zero:
         if task.path.parent.is_dir():
             remove_temporaries(task.path.parent)
