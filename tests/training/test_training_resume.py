@@ -86,6 +86,26 @@ def test_signals_stop_at_a_step_and_the_run_goes_on(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_spares_the_workers(
+    nine: Path, undisturbed: tuple[dict, int], tmp_path: Path, number: int
+) -> None:
+    files, _ = undisturbed
+
+    def act(count: int) -> None:
+        if count == 1:
+            os.setpgid(0, 0)
+        elif count == 60:
+            os.killpg(0, number)
+
+    code, _ = run(tmp_path, arguments(nine, tmp_path, "--data.num_workers=2"), Events(act=act))
+    assert code == 128 + number, (tmp_path / "log.txt").read_text()[-3000:]
+    assert "Traceback" not in (tmp_path / "log.txt").read_text()
+    assert run(tmp_path, arguments(nine, tmp_path))[0] == 0
+    assert outcome(tmp_path) == files
+
+
+@pytest.mark.slow
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     nine: Path, undisturbed: tuple[dict, int], tmp_path: Path
 ) -> None:

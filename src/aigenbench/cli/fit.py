@@ -67,6 +67,7 @@ def run(argv: list[str], subcommand: str) -> int:
 def _run(argv: list[str], subcommand: str) -> int:
     resolved = resolve(argv, cast('Literal["fit", "validate", "test", "predict"]', subcommand))
     inputs = Inputs(resolved.subcommand, resolved.config, resolved.allow_config_change)
+    _have_weights(resolved.config)
     # torch and Lightning take seconds to import: only once the arguments are right
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -92,6 +93,14 @@ def _run(argv: list[str], subcommand: str) -> int:
             after_stop(stopped.number)
         return 128 + stopped.number
     return 0
+
+
+def _have_weights(config: ResolvedConfig) -> None:
+    """Tell at once where a model's weights are missing and cannot be fetched."""
+    from aigenbench.models import ensure_weights
+
+    arguments = config["model"]["init_args"]
+    ensure_weights(arguments["model_name"], **(arguments.get("model_args") or {}))
 
 
 def _show(folder: Path) -> None:

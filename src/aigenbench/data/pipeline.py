@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -293,6 +294,7 @@ class AIGenBenchPipeline:
             num_workers=workers,
             collate_fn=collate_batch,
             pin_memory=torch.cuda.is_available(),
+            worker_init_fn=_leave_signals,
             # forked workers share the opened tables; named, since Python's default changes with 3.14
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             prefetch_factor=4 if workers else None,
@@ -308,3 +310,9 @@ def usable_processors() -> int:
 
 def _split_of(stage: str) -> str:
     return {"validate": "validation", "test": "test"}[stage]
+
+
+def _leave_signals(worker: int) -> None:
+    """Ignore what asks a run to stop: Ctrl-C and SLURM ask the whole group of processes, and the main one decides."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)

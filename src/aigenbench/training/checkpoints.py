@@ -14,6 +14,7 @@ import torch
 
 from aigenbench.errors import InputError
 from aigenbench.files import remove_temporaries, whole_file
+from aigenbench.models.probe import weights_hash
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.state import SavedCheckpoint, WindowState, write_state
 
@@ -138,11 +139,14 @@ def _check_shapes(own: Mapping[str, torch.Tensor], weights: Mapping[str, torch.T
 
 
 def _check_backbone(detector: BaseDeepfakeDetectionModel, record: Mapping[str, Any], path: Path) -> None:
-    stored, own = record.get("backbone"), backbone_reference(detector)
-    if stored and own and stored["sha256"] != own["sha256"]:
+    stored, backbone = record.get("backbone"), getattr(detector.model, "backbone", None)
+    if not stored or not isinstance(backbone, torch.nn.Module):
+        return
+    own = (backbone_reference(detector) or {}).get("sha256") or weights_hash(backbone)
+    if stored["sha256"] != own:
         raise InputError(
             f"{path} holds the head of a probe on {stored['name']} with weights {stored['sha256'][:12]}; the backbone "
-            f"loaded is {own['name']} with weights {own['sha256'][:12]}: use the backbone's weights it was trained on"
+            f"loaded has weights {own[:12]}: use the backbone's weights it was trained on"
         )
 
 
