@@ -28,6 +28,7 @@ check: .venv
 
 bench: .venv
 	$(BIN)/python benchmarks/sample_pipeline.py
+	$(BIN)/python benchmarks/true_size.py
 
 campaign: .venv
 	$(BIN)/python -m pytest -m campaign
