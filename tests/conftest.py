@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -14,6 +15,9 @@ from hypothesis import settings
 from PIL import Image
 
 from aigenbench.protocol.timeline import PUBLISHED
+
+# some tests fork, which OpenCV's thread pool does not survive
+cv2.setNumThreads(1)
 
 # examples are never timed: a loaded machine proves nothing
 settings.register_profile("untimed", deadline=None)

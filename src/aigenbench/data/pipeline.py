@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -287,6 +289,7 @@ class AIGenBenchPipeline:
         # OpenCV's thread pool does not survive a fork: a worker that touched it would wait forever. Images are
         # spread over workers instead
         cv2.setNumThreads(1)
+        _kill_workers_at_exit()
         workers = min(self.num_workers, len(batches))
         return DataLoader(
             samples,
@@ -313,6 +316,24 @@ def _split_of(stage: str) -> str:
 
 
 def _leave_signals(worker: int) -> None:
-    """Ignore what asks a run to stop: Ctrl-C and SLURM ask the whole group of processes, and the main one decides."""
+    """Ignore what asks a run to stop: Ctrl-C and SLURM ask the whole group of processes, and the main one decides.
+
+    Workers end when their loader does.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
+
+
+@cache
+def _kill_workers_at_exit() -> None:
+    """Let the interpreter's exit not wait for workers of a loader that was left in the middle.
+
+    ``multiprocessing`` ends them with the signal they ignore, and would then wait for ever.
+    """
+
+    def kill() -> None:
+        for child in multiprocessing.active_children():
+            if child.daemon:
+                child.kill()
+
+    multiprocessing.util.Finalize(None, kill, exitpriority=10)
