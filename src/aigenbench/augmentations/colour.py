@@ -25,8 +25,8 @@ ADJUSTMENTS = ("brightness", "contrast", "saturation", "hue")
 TILE_PIXELS = 65536
 """Pixels worked on at a time."""
 
-Adjustment = Callable[[Image], object]
-"""Changes a tile, of shape (1, pixels, 3), in place."""
+Adjustment = Callable[[Image, Image], object]
+"""Writes the new levels of the first tile, of shape (1, pixels, 3), to the second, which may be the same."""
 
 
 def exact_factor(factor: float) -> float:
@@ -75,27 +75,31 @@ def colour_jitter(
     amounts = {"brightness": brightness, "saturation": saturation, "hue": hue}
     names = list(order)
     at = names.index("contrast") if "contrast" in names else len(names)
-    jittered = image.copy()
-    tiles = list(_tiles(jittered))
-    before = [_adjustment(name, amounts[name]) for name in names[:at]]
-    grey_sum = 0.0
-    for tile in tiles:
-        for adjust in before:
-            adjust(tile)
-        if at < len(names):
-            grey_sum += cv2.sumElems(luma(tile))[0]
-    if at < len(names):
-        mean = grey_sum / (image.shape[0] * image.shape[1])
-        levels = _to_levels(np.arange(256) * contrast + (1 - contrast) * mean)
-        after = names[at + 1 :]
-        if after[:1] == ["brightness"]:
-            levels = _to_levels(levels * brightness)
-            after = after[1:]
-        adjustments = [_through_table(levels), *(_adjustment(name, amounts[name]) for name in after)]
-        for tile in tiles:
-            for adjust in adjustments:
-                adjust(tile)
-    return jittered
+    image = _adjust(image, [_adjustment(name, amounts[name]) for name in names[:at]])
+    if at == len(names):
+        return image
+    levels = _to_levels(np.arange(256) * contrast + (1 - contrast) * _mean_luma(image))
+    after = names[at + 1 :]
+    if after[:1] == ["brightness"]:
+        levels = _to_levels(levels * brightness)
+        after = after[1:]
+    return _adjust(image, [_through_table(levels), *(_adjustment(name, amounts[name]) for name in after)])
+
+
+def _adjust(image: Image, adjustments: Sequence[Adjustment]) -> Image:
+    if not adjustments:
+        return image
+    adjusted = np.empty_like(image)
+    for source, target in zip(_tiles(image), _tiles(adjusted), strict=True):
+        for adjust in adjustments:
+            adjust(source, target)
+            source = target
+    return adjusted
+
+
+def _mean_luma(image: Image) -> float:
+    total: float = sum(cv2.sumElems(luma(tile))[0] for tile in _tiles(image))
+    return total / (image.shape[0] * image.shape[1])
 
 
 def _tiles(image: Image) -> Iterator[Image]:
@@ -107,14 +111,14 @@ def _tiles(image: Image) -> Iterator[Image]:
 
 def _adjustment(name: str, amount: float) -> Adjustment:
     if name == "brightness":
-        return lambda tile: cv2.convertScaleAbs(tile, alpha=amount, dst=tile)
+        return lambda source, target: cv2.convertScaleAbs(source, alpha=amount, dst=target)
     if name == "saturation":
-        return lambda tile: cv2.addWeighted(tile, amount, grayscale(tile), 1 - amount, 0, dst=tile)
+        return lambda source, target: cv2.addWeighted(source, amount, grayscale(source), 1 - amount, 0, dst=target)
     return HueShift(amount, TILE_PIXELS)
 
 
 def _through_table(levels: NDArray[np.uint8]) -> Adjustment:
-    return lambda tile: cv2.LUT(tile, levels, dst=tile)
+    return lambda source, target: cv2.LUT(source, levels, dst=target)
 
 
 def _to_levels(values: NDArray[np.floating]) -> NDArray[np.uint8]:

@@ -22,21 +22,22 @@ Planes = NDArray[np.uint8]
 
 
 class HueShift:
-    """Moves the hue of tiles of at most ``pixels`` pixels by ``shift`` of the circle, |shift| at most 1/6, in place."""
+    """Moves the hue of tiles of at most ``pixels`` pixels by ``shift`` of the circle, |shift| at most 1/6."""
 
     def __init__(self, shift: float, pixels: int) -> None:
         assert abs(shift) <= 1 / 6
         self.shift = shift
         self._memory = np.empty((16, pixels), np.uint8)
 
-    def __call__(self, tile: Image) -> None:
-        """Change ``tile``, of shape (1, pixels, 3)."""
+    def __call__(self, source: Image, target: Image) -> None:
+        """Write ``source``, of shape (1, pixels, 3), with its hue moved to ``target``, which may be the same."""
         if self.shift == 0:
+            np.copyto(target, source)
             return
-        memory = self._memory[:, : tile.shape[1]]
+        memory = self._memory[:, : source.shape[1]]
         # R G B R G: of each value, the first three planes hold the own channel, the middle three the next one's
         planes, value, difference = memory[:5], memory[5:8], memory[8:11]
-        cv2.split(tile, [planes[i : i + 1] for i in range(3)])
+        cv2.split(source, [planes[i : i + 1] for i in range(3)])
         planes[3:] = planes[:2]
         own, following, last = planes[:3], planes[1:4], planes[2:]
         if self.shift < 0:
@@ -48,7 +49,7 @@ class HueShift:
         cv2.subtract(value, cv2.subtract(following, own, dst=difference), dst=value)
         np.minimum(value, largest, out=value)
         np.maximum(value, smallest, out=value)
-        cv2.merge([value[i : i + 1] for i in range(3)], dst=tile)
+        cv2.merge([value[i : i + 1] for i in range(3)], dst=target)
 
     def _ends(self, planes: Planes, memory: Planes) -> list[Planes]:
         """M, m, M - q and m + q, each of shape (1, pixels)."""

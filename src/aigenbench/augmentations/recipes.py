@@ -57,12 +57,14 @@ class StepsRecipe(Recipe):
         """Draw the operations for an image of ``size`` (height, width)."""
         uniforms = rng.random(self._uniforms).tolist()
         operations = []
+        at = 0
         for step in self.steps:
-            own, uniforms = uniforms[: 1 + step.parameters], uniforms[1 + step.parameters :]
-            operation = step.decide(own, size)
+            end = at + 1 + step.parameters
+            operation = step.decide(uniforms[at:end], size)
             if operation is not None:
                 operations.append(operation)
                 size = operation.size_after(size)
+            at = end
         return operations
 
     def __call__(self, image: Image, rng: np.random.Generator) -> Image:

@@ -60,9 +60,6 @@ INTERPOLATIONS = tuple(_FILTERS)
 
 _FRACTION_BITS = 2
 
-_BLOCK = 8
-"""Output rows (or columns) of a matrix product: fewer cost calls, more cost multiplications by zero."""
-
 _LARGEST_PRODUCT = 2**18
 """Multiplications in a matrix product: OpenBLAS does so many on the calling thread, more on all it may take.
 
@@ -135,7 +132,7 @@ def _resample_columns(rows: Floats, count: int, interpolation: str) -> NDArray[n
 
 @lru_cache(maxsize=128)
 def _row_bands(inputs: int, outputs: int, interpolation: str) -> tuple[list[int], Floats]:
-    """The first input of each block of outputs, and the weights (blocks, `_BLOCK`, inputs in a band)."""
+    """The first input of each block of outputs, and the weights (blocks, outputs of a block, inputs of its band)."""
     kind = _FILTERS[interpolation]
     starts, weights = _bands(inputs, outputs, kind, kind.rows_bits)
     return starts, (weights * 2**_FRACTION_BITS).astype(np.float32)
@@ -143,25 +140,27 @@ def _row_bands(inputs: int, outputs: int, interpolation: str) -> tuple[list[int]
 
 @lru_cache(maxsize=32)
 def _column_bands(inputs: int, outputs: int, interpolation: str) -> tuple[list[int], Floats]:
-    """Likewise for rows of RGB pixels: the weights are (blocks, 3 x inputs in a band, 3 x `_BLOCK`)."""
+    """Likewise for rows of RGB pixels: the weights are (blocks, 3 x inputs of a band, 3 x outputs of a block)."""
     kind = _FILTERS[interpolation]
     starts, weights = _bands(inputs, outputs, kind, kind.columns_bits)
-    blocks, _, length = weights.shape
-    pixels = np.zeros((blocks, length, 3, _BLOCK, 3), np.float32)
+    blocks, block, length = weights.shape
+    pixels = np.zeros((blocks, length, 3, block, 3), np.float32)
     for channel in range(3):
         pixels[:, :, channel, :, channel] = weights.transpose(0, 2, 1) / 2**_FRACTION_BITS
-    return starts, pixels.reshape(blocks, 3 * length, 3 * _BLOCK)
+    return starts, pixels.reshape(blocks, 3 * length, 3 * block)
 
 
 def _bands(inputs: int, outputs: int, kind: _Filter, bits: int) -> tuple[list[int], NDArray[np.float64]]:
-    """Where each block's band of inputs starts, and the weights (blocks, `_BLOCK`, length), multiples of 2**-bits.
+    """Where each block's band of inputs starts, and the weights (blocks, block, length), multiples of 2**-bits.
 
-    The last block may reach beyond ``outputs``; it then repeats the last output.
+    Fewer outputs a block cost calls, more cost multiplications by zero. The last block may reach beyond ``outputs``;
+    it then repeats the last output.
     """
     scale = inputs / outputs
     widening = max(scale, 1.0)
-    blocks = -(-outputs // _BLOCK)
-    centres = (np.minimum(np.arange(blocks * _BLOCK), outputs - 1).reshape(blocks, _BLOCK) + 0.5) * scale
+    block = 4 if scale > 2 else 8
+    blocks = -(-outputs // block)
+    centres = (np.minimum(np.arange(blocks * block), outputs - 1).reshape(blocks, block) + 0.5) * scale
     first = np.maximum(np.floor(centres[:, 0] - kind.reach * widening), 0).astype(int)
     last = np.minimum(np.ceil(centres[:, -1] + kind.reach * widening), inputs).astype(int)
     length = int((last - first).max())
