@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from aigenbench.models import ModelFactoryRegistry
 from aigenbench.protocol.timeline import PUBLISHED
 
 # some tests fork, which OpenCV's thread pool does not survive
@@ -32,6 +34,13 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"no folder {SHARED}")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def own_registry() -> Iterator[None]:
+    """What a test registers ends with it."""
+    with ModelFactoryRegistry().isolated():
+        yield
 
 
 class MadeData:

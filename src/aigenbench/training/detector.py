@@ -17,6 +17,7 @@ from aigenbench.data.transforms import Augmentation, from_foreign
 from aigenbench.errors import InputError, nearest
 from aigenbench.models import Preprocessing, build_model, check_input_size, preprocessing_of
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD
+from aigenbench.models.probe import Classifier
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.training.tasks import BinaryTask, MulticlassTask, Task, check_task
 
@@ -133,7 +134,9 @@ class BaseDeepfakeDetectionModel(LightningModule):
         self.default_metrics = False
         arguments = {"pretrained": True, **(model_args or {})}
         self.model: nn.Module = build_model(model_name, self.task.n_outputs, **arguments)
-        check_input_size(self.model, self.input_size)
+        if isinstance(self.model, Classifier):
+            # a user's own module is used as it is
+            check_input_size(self.model, self.input_size)
         self.preprocessing = self._preprocessing(preprocessing)
         mean, std = torch.tensor(self.preprocessing.mean), torch.tensor(self.preprocessing.std)
         self.register_buffer("pixel_mean", mean.view(1, 3, 1, 1), persistent=False)
