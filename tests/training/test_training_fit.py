@@ -99,6 +99,18 @@ def test_another_threshold_changes_neither_weights_nor_auroc(plain: Path, two: P
         assert one["validate/all/recall"] <= two_["validate/all/recall"]
 
 
+def test_a_checkpoints_own_preprocessing_is_used(plain: Path, two: Path) -> None:
+    folder = plain.parents[1]
+    before = (plain / "window_1" / "predictions_validate_all.npz").read_bytes()
+    other = "--model.preprocessing={mean: [0.1, 0.1, 0.1], std: [1, 1, 1]}"
+    code, _ = run(folder, [*arguments(two, folder), other], command="validate")
+    log = (folder / "log.txt").read_text()
+    assert code == 0, log[-3000:]
+    assert "trained with another preprocessing" in log
+    assert log.count("reproduced, logits differ by at most 0") == 2
+    assert (plain / "window_1" / "predictions_validate_all.npz").read_bytes() == before
+
+
 def test_multiclass_evaluated_as_binary(two: Path, tmp_path: Path) -> None:
     experiment = fit(tmp_path, two, "--model.training_task=multiclass")
     first, last = (load_predictions(experiment / f"window_{k}" / "predictions_validate_all.npz") for k in (0, 1))

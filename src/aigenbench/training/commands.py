@@ -16,7 +16,8 @@ from aigenbench.errors import InputError
 from aigenbench.evaluation.fuse import fuse_logits, sigmoid
 from aigenbench.evaluation.predictions import Predictions, load_predictions, save_predictions
 from aigenbench.files import whole_file
-from aigenbench.training.checkpoints import KEPT, WindowCheckpoints, load_detector, load_record
+from aigenbench.models import Preprocessing
+from aigenbench.training.checkpoints import KEPT, WindowCheckpoints, load, load_record
 from aigenbench.training.evaluating import evaluate_detector, log_evaluation, stage_of
 from aigenbench.training.experiment import Experiment, find_experiment, open_experiment, slurm_job_id
 from aigenbench.training.inputs import RunInputs, Setup, set_up
@@ -158,12 +159,21 @@ def _final_exists(experiment: Experiment, window: int) -> bool:
 
 
 def _load(setup: Setup, experiment: Experiment | None, window: int, other: str | None) -> None:
+    """Load the weights to evaluate, with the preprocessing they were trained with."""
     if other is not None:
-        load_detector(setup.detector, Path(other))
+        path = Path(other)
+        record = load(path)
+    else:
+        assert experiment is not None, "without weights of its own, a command needs an experiment"
+        path = experiment.window_folder(window)
+        record = WindowCheckpoints(path, read_state(path)).load_final()
+    load_record(setup.detector, record, path)
+    if "preprocessing" not in record:
         return
-    assert experiment is not None, "without weights of its own, a command needs an experiment"
-    folder = experiment.window_folder(window)
-    load_record(setup.detector, WindowCheckpoints(folder, read_state(folder)).load_final(), folder)
+    stored = Preprocessing.from_dict(record["preprocessing"])
+    if stored != setup.detector.preprocessing:
+        logger.warning("%s was trained with another preprocessing than the config's; its own is used", path)
+        setup.detector.use_preprocessing(stored)
 
 
 def _window_to_use(setup: Setup, experiment: Experiment | None) -> int:

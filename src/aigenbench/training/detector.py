@@ -137,10 +137,9 @@ class BaseDeepfakeDetectionModel(LightningModule):
         if isinstance(self.model, Classifier):
             # a user's own module is used as it is
             check_input_size(self.model, self.input_size)
-        self.preprocessing = self._preprocessing(preprocessing)
-        mean, std = torch.tensor(self.preprocessing.mean), torch.tensor(self.preprocessing.std)
-        self.register_buffer("pixel_mean", mean.view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", std.view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("pixel_mean", torch.zeros(1, 3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.ones(1, 3, 1, 1), persistent=False)
+        self.use_preprocessing(self._preprocessing(preprocessing))
         self.register_metrics()
 
     def _preprocessing(self, overrides: Mapping[str, Any] | None) -> Preprocessing:
@@ -149,6 +148,14 @@ class BaseDeepfakeDetectionModel(LightningModule):
         return own.overridden({"input_size": list(self.input_size), **(overrides or {})})
 
     # the model
+
+    def use_preprocessing(self, preprocessing: Preprocessing) -> None:
+        """Normalise and crop by ``preprocessing`` from now on: what the weights in use were trained with."""
+        self.preprocessing, self.input_size = preprocessing, preprocessing.input_size
+        mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
+        mean.copy_(torch.tensor(preprocessing.mean).view(1, 3, 1, 1))
+        std.copy_(torch.tensor(preprocessing.std).view(1, 3, 1, 1))
+        self.evaluation_crop = EvaluationCrops(self.evaluation_crop.strategy, self.input_size)
 
     def begin(self, stage: Stage) -> None:
         """Take note of where the run stands; the windows loop calls it."""
