@@ -25,16 +25,6 @@ def undisturbed(two: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[di
     return outcome(folder), events
 
 
-def failing_at(number: int, code: int) -> Events:
-    """Fail at one event with an operating system's error; in the middle of a write, a flush or a rename."""
-
-    def act(count: int) -> None:
-        if count == number:
-            raise OSError(code, os.strerror(code), "made to fail")
-
-    return Events(act=act)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 def test_every_operation_of_a_windows_life_may_fail(
@@ -44,7 +34,7 @@ def test_every_operation_of_a_windows_life_may_fail(
     told = 0
     for number in range(3 if code == errno.EIO else 1, events, 9):
         folder = tmp_path / str(number)
-        ended, _ = run(folder, arguments(two, folder), failing_at(number, code))
+        ended, _ = run(folder, arguments(two, folder), Events(fail_at=(number, code)))
         log = (folder / "log.txt").read_text()
         assert ended in (0, 2), log[-3000:]
         if ended == 2:

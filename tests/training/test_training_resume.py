@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -73,12 +72,7 @@ def test_signals_stop_at_a_step_and_the_run_goes_on(
     nine: Path, undisturbed: tuple[dict, int], tmp_path: Path, number: int
 ) -> None:
     files, _ = undisturbed
-
-    def act(count: int) -> None:
-        if count == 60:
-            os.kill(os.getpid(), number)
-
-    code, _ = run(tmp_path, arguments(nine, tmp_path), Events(act=act))
+    code, _ = run(tmp_path, arguments(nine, tmp_path), Events(signal_at=(60, number)))
     assert code == 128 + number, (tmp_path / "log.txt").read_text()[-3000:]
     assert "the same command" in (tmp_path / "log.txt").read_text()
     assert run(tmp_path, arguments(nine, tmp_path))[0] == 0
@@ -91,14 +85,8 @@ def test_a_signal_to_the_whole_group_spares_the_workers(
     nine: Path, undisturbed: tuple[dict, int], tmp_path: Path, number: int
 ) -> None:
     files, _ = undisturbed
-
-    def act(count: int) -> None:
-        if count == 1:
-            os.setpgid(0, 0)
-        elif count == 60:
-            os.killpg(0, number)
-
-    code, _ = run(tmp_path, arguments(nine, tmp_path, "--data.num_workers=2"), Events(act=act))
+    events = Events(signal_at=(60, number), whole_group=True)
+    code, _ = run(tmp_path, arguments(nine, tmp_path, "--data.num_workers=2"), events)
     assert code == 128 + number, (tmp_path / "log.txt").read_text()[-3000:]
     assert "Traceback" not in (tmp_path / "log.txt").read_text()
     assert run(tmp_path, arguments(nine, tmp_path))[0] == 0

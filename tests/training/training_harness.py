@@ -1,24 +1,19 @@
-"""Runs small experiments in forked children, and kills them at chosen events."""
+"""Runs small experiments in children, and kills them at chosen events."""
 
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import torch
-
-# everything slow is imported before a child is forked
-import aigenbench.cli.fit
-import aigenbench.training.commands
-import aigenbench.training.loop
-from aigenbench.training.collect import OutputCollector
-from aigenbench.training.keeper import EpochKeeper
 
 FACTORY = '''
 from torch import nn
@@ -67,20 +62,43 @@ def arguments(dataset: Path, folder: Path, *more: str) -> list[str]:
 
 
 class Events:
-    """Counts what happens in a child: optimizer steps, evaluated batches, every stage of every write."""
+    """Counts what happens in a child: optimizer steps, evaluated batches, every stage of every write; and acts.
 
-    def __init__(self, kill_at: int | None = None, act: Callable[[int], None] | None = None) -> None:
-        self.count, self.kill_at, self.act = 0, kill_at, act
+    Args:
+        kill_at: the event at which the child kills itself.
+        signal_at: (event, signal): at which it signals itself.
+        whole_group: signal the workers too.
+        fail_at: (event, error number): at which the operating system fails.
+    """
+
+    def __init__(
+        self,
+        kill_at: int | None = None,
+        signal_at: tuple[int, int] | None = None,
+        whole_group: bool = False,
+        fail_at: tuple[int, int] | None = None,
+    ) -> None:
+        self.count = 0
+        self.kill_at, self.signal_at, self.whole_group, self.fail_at = kill_at, signal_at, whole_group, fail_at
 
     def __call__(self) -> None:
         self.count += 1
-        if self.act is not None:
-            self.act(self.count)
+        if self.whole_group and self.count == 1:
+            os.setpgid(0, 0)
+        if self.signal_at is not None and self.count == self.signal_at[0]:
+            (os.killpg if self.whole_group else os.kill)(
+                os.getpgrp() if self.whole_group else os.getpid(), self.signal_at[1]
+            )
+        if self.fail_at is not None and self.count == self.fail_at[0]:
+            raise OSError(self.fail_at[1], os.strerror(self.fail_at[1]), "made to fail")
         if self.count == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def install(self) -> None:
         """Count from now on; only ever called in a child."""
+        from aigenbench.training.collect import OutputCollector
+        from aigenbench.training.keeper import EpochKeeper
+
         _after(EpochKeeper, "on_train_batch_end", self)
         _after(OutputCollector, "on_validation_batch_end", self)
         _after(os, "fsync", self)
@@ -111,38 +129,48 @@ def _before(owner: Any, name: str, event: Callable[[], None]) -> None:
 
 
 def run(folder: Path, argv: list[str], events: Events | None = None, command: str = "fit") -> tuple[int, int]:
-    """Run a command in a forked child with ``folder`` as its working directory.
+    """Run a command in a child with ``folder`` as its working directory.
 
     Returns:
         Its exit code (negative: the signal that ended it), and how many events it counted.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            os.close(read)
-            os.chdir(folder)
-            with (folder / "log.txt").open("a") as log:
-                os.dup2(log.fileno(), 1)
-                os.dup2(log.fileno(), 2)
-            sys.stdout = os.fdopen(1, "w", buffering=1)
-            sys.stderr = os.fdopen(2, "w", buffering=1)
-            os.environ.pop("AIGENBENCH_EXPERIMENT_ID", None)
-            torch.set_num_threads(1)
-            events = events or Events()
-            events.install()
-            code = aigenbench.cli.main([command, *argv])
-            os.write(write, str(events.count).encode())
-        except BaseException:  # noqa: BLE001 - nothing may leave the child but its exit code
-            traceback.print_exc()
-        os._exit(code)
-    os.close(write)
-    with os.fdopen(read) as pipe:
-        counted = pipe.read()
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), int(counted or 0)
+    # children are forked from a server that has imported what is slow and done nothing: torch, which other tests use
+    # in this process, does not survive a fork
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["aigenbench.cli.fit", "aigenbench.training.commands", "tensorboard"])
+    read, write = context.Pipe(duplex=False)
+    child = context.Process(target=_child, args=(folder, argv, events or Events(), command, write))
+    child.start()
+    write.close()
+    try:
+        counted = read.recv()
+    except EOFError:
+        counted = 0
+    child.join()
+    assert child.exitcode is not None
+    return child.exitcode, counted
+
+
+def _child(folder: Path, argv: list[str], events: Events, command: str, write: Connection) -> None:
+    import aigenbench.cli
+
+    code = 1
+    try:
+        os.chdir(folder)
+        with (folder / "log.txt").open("a") as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+        sys.stdout = os.fdopen(1, "w", buffering=1)
+        sys.stderr = os.fdopen(2, "w", buffering=1)
+        os.environ.pop("AIGENBENCH_EXPERIMENT_ID", None)
+        torch.set_num_threads(1)
+        events.install()
+        code = aigenbench.cli.main([command, *argv])
+        write.send(events.count)
+    except BaseException:  # noqa: BLE001 - nothing may leave the child but its exit code
+        traceback.print_exc()
+    os._exit(code)
 
 
 def outcome(folder: Path) -> dict[str, Any]:
