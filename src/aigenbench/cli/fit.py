@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from aigenbench.cli.parser import Resolved, resolve
+from aigenbench.cli.parser import Resolved, model_asked_for, resolve
 from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.models import ensure_weights
 from aigenbench.training.slurm import after_stop, stops_before_the_run
 
 if TYPE_CHECKING:
@@ -65,6 +66,10 @@ def run(argv: list[str], subcommand: str) -> int:
 
 
 def _run(argv: list[str], subcommand: str) -> int:
+    early = model_asked_for(argv)
+    if early is not None:
+        # before the imports that resolving takes
+        ensure_weights(early[0], **early[1])
     resolved = resolve(argv, cast('Literal["fit", "validate", "test", "predict"]', subcommand))
     inputs = Inputs(resolved.subcommand, resolved.config, resolved.allow_config_change)
     _have_weights(resolved.config)
@@ -97,8 +102,6 @@ def _run(argv: list[str], subcommand: str) -> int:
 
 def _have_weights(config: ResolvedConfig) -> None:
     """Tell at once where a model's weights are missing and cannot be fetched."""
-    from aigenbench.models import ensure_weights
-
     arguments = config["model"]["init_args"]
     ensure_weights(arguments["model_name"], **(arguments.get("model_args") or {}))
 

@@ -5,17 +5,19 @@ Everything that needs no heavy import is checked first: config files, their YAML
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from aigenbench.cli.command_line import take_apart
+from aigenbench.cli.command_line import CommandLine, take_apart
 from aigenbench.cli.training_help import training_help
 from aigenbench.config.imports import run_imports
-from aigenbench.config.layer import argument_layer, file_layer
-from aigenbench.config.layers import merged_imports
+from aigenbench.config.layer import Layer, argument_layer, file_layer
+from aigenbench.config.layers import merge_layers, merged_imports
 from aigenbench.config.names import DETECTOR, PIPELINE
 from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.config.yaml_text import Typed
 from aigenbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -81,9 +83,7 @@ def resolve(argv: Sequence[str], subcommand: Subcommand) -> Resolved:
     if line.help == "":
         print(training_help(subcommand))
         raise SystemExit(0)
-    layers = [file_layer(name) for name in line.configs]
-    layers += [argument_layer("imports+", item) for item in line.imports]
-    layers += [argument_layer(key, text) for key, text in line.arguments]
+    layers = _layers(line)
     run_imports(merged_imports(layers))
     if line.help is not None:
         print_section_help(line.help)
@@ -96,6 +96,44 @@ def resolve(argv: Sequence[str], subcommand: Subcommand) -> Resolved:
         print(config.to_yaml(), end="")
         raise SystemExit(0)
     return Resolved(subcommand, config, line.allow_config_change)
+
+
+def model_asked_for(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
+    """The model's name and ``model_args``, told without importing anything heavy.
+
+    None where that cannot be said so early: files are to be imported that may register models, or the arguments
+    ask for something else than a run.
+    """
+    line = take_apart(argv)
+    if line.help is not None or line.print_config:
+        return None
+    layers = _layers(line)
+    if merged_imports(layers):
+        return None
+    logger = logging.getLogger("aigenbench.config")
+    level = logger.level
+    # what merging has to tell, it tells when the run's config is resolved
+    logger.setLevel(logging.ERROR)
+    try:
+        merged = merge_layers(layers, lambda class_path: None)
+    finally:
+        logger.setLevel(level)
+    arguments = (merged.get("model") or {}).get("init_args") or {}
+    given = _plain(arguments.get("model_args")) or {}
+    name = _plain(arguments.get("model_name"))
+    if not isinstance(name, str) or not isinstance(given, dict):
+        return None
+    return name, {key: _plain(value) for key, value in given.items()}
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, Typed) else value
+
+
+def _layers(line: CommandLine) -> list[Layer]:
+    layers = [file_layer(name) for name in line.configs]
+    layers += [argument_layer("imports+", item) for item in line.imports]
+    return layers + [argument_layer(key, text) for key, text in line.arguments]
 
 
 def print_section_help(topic: str) -> None:
