@@ -212,7 +212,7 @@ if pathlib.Path("hold").exists():
 """
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_preempted_and_requeued_a_run_ends_like_an_undisturbed_one(single_node, made, tmp_path: Path) -> None:
     dataset = made.default(tmp_path / "data", generators=3, fakes_each=8)
     more = ("--trainer.max_epochs=8", "--trainer.check_val_every_n_epoch=4")
@@ -233,9 +233,9 @@ def test_preempted_and_requeued_a_run_ends_like_an_undisturbed_one(single_node, 
     job.wait("its third start", (preempted / "holding").exists)
     (preempted / "hold").unlink()
     job.preempt("USR1", 3)
-    job.wait("its end", lambda: job.field("JobState") not in ("PENDING", "RUNNING", "COMPLETING"))
+    # a job that is being requeued is FAILED for a moment
+    job.wait("its end", lambda: job.field("JobState") == "COMPLETED")
 
-    assert job.field("JobState") == "COMPLETED", job.logged()[-3000:]
     assert job.logged().count("back in the queue") == 3
     assert job.logged().count("stopped by SIG") == 2
     assert outcome(preempted) == outcome(undisturbed)
