@@ -91,10 +91,11 @@ class TrainingSamples:
         base_seed: int,
         window: int,
         deterministic: bool = True,
+        orientation: str = "per_epoch",
     ) -> None:
         self._table, self._generator_ids, self._rows = table, generator_ids, rows
         self._transforms, self._base_seed = transforms, base_seed
-        self._window, self._deterministic = window, deterministic
+        self._window, self._deterministic, self._orientation = window, deterministic, orientation
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -102,14 +103,15 @@ class TrainingSamples:
     def __getitem__(self, key: tuple[int, int, int]) -> Sample:
         """The sample of one (row position, copy, epoch): a function of image id, copy and seed.
 
-        Its second step draws from window and epoch too.
+        Its second step draws from window and epoch too, unless ``orientation`` is ``per_copy``.
         """
         position, copy, epoch = key
         row = int(self._rows[position])
         image: Any = read_image(self._table, row)
         steps = self._transforms
         for stage, step in (("mandatory", steps.mandatory), ("first", steps.first), ("second", steps.second)):
-            passing = () if self._deterministic and stage != "second" else (self._window, epoch)
+            lasting = self._orientation == "per_copy" if stage == "second" else self._deterministic
+            passing = () if lasting else (self._window, epoch)
             image = step(image, sample_rng(self._base_seed, "train", row, copy, stage, *passing))
         return Sample([image], int(self._table.labels[row]), int(self._generator_ids[row]), row)
 
