@@ -59,8 +59,8 @@ def embed(
     while len(missing := store.missing(keys)):
         store.check_room(keys)
         logger.info("embedding %d of %d %s", len(missing), len(keys), what)
-        blocks = store.blocks_for(keys, ROWS_A_BLOCK)
         trainer = make_trainer(trainer_arguments(), store.folder, 1, [], f"embedding {what}", [])
+        blocks = store.blocks_for(keys, min(ROWS_A_BLOCK, -(-len(keys) // trainer.world_size)))
         queue = BlockQueue(share_of(blocks, trainer.global_rank, trainer.world_size), batches_of, stop)
         with queue.claims:
             trainer.callbacks.append(_BlockWriter(queue, store, stop))  # type: ignore[attr-defined]
@@ -97,7 +97,8 @@ class BlockQueue:
         self._length = sum(1 for block in blocks for _ in batches_of(block.keys))
 
     def __len__(self) -> int:
-        return self._length
+        # Lightning refuses a process that has nothing to do
+        return max(1, self._length)
 
     def __iter__(self) -> Iterator[Any]:
         for block in self._blocks:
