@@ -60,7 +60,7 @@ class HeadRun:
         object.__setattr__(self.detector, "log", self._note)
         self._optimizer: Optimizer | None = None
         self._scheduler: Any = None
-        self._loggers: list[Any] = []
+        self._loggers: tuple[int, list[Any]] | None = None
 
     def _note(self, name: str, value: Any, *_: Any, **__: Any) -> None:
         self._logged[name] = torch.as_tensor(value).detach()
@@ -71,17 +71,19 @@ class HeadRun:
         return WindowCheckpoints(folder, read_state(folder))
 
     def loggers(self, window: int) -> list[Any]:
-        """New loggers of a window."""
-        arguments = self.setup.inputs.trainer_arguments(logger_defaults(self.experiment, window))
-        return [LongCSVLogger(self.experiment.window_folder(window)), *(arguments.get("logger") or [])]
+        """The loggers of a window."""
+        if self._loggers is None or self._loggers[0] != window:
+            arguments = self.setup.inputs.trainer_arguments(logger_defaults(self.experiment, window))
+            csv = LongCSVLogger(self.experiment.window_folder(window))
+            self._loggers = (window, [csv, *(arguments.get("logger") or [])])
+        return self._loggers[1]
 
     def begin(self, plan: EpochPlan, stage: Stage, trainer: pl.Trainer) -> None:
         """Take note of the epoch that is about to be trained."""
         folder = self.experiment.window_folder(plan.window)
         folder.mkdir(parents=True, exist_ok=True)
         self.detector.begin(stage)
-        self._loggers = self.loggers(plan.window)
-        drop_logged(self._loggers, plan.logged_before + plan.start, keep_evaluation=plan.start == 0)
+        drop_logged(self.loggers(plan.window), plan.logged_before + plan.start, keep_evaluation=plan.start == 0)
         if not plan.epoch and not plan.start:
             record_run(folder, self.setup, plan, trainer)
 
@@ -128,11 +130,11 @@ class HeadRun:
         if self._scheduler is not None:
             self.detector.lr_scheduler_step(self._scheduler, None)
 
-    def log(self, step: int, epoch: int) -> None:
+    def log(self, plan: EpochPlan, step: int) -> None:
         """Log what ``training_step`` logged last."""
         values = {name: float(value) for name, value in self._logged.items()}
-        for one in self._loggers:
-            one.log_metrics({**values, "epoch": float(epoch)}, step=step)
+        for one in self.loggers(plan.window):
+            one.log_metrics({**values, "epoch": float(plan.epochs_before + plan.epoch)}, step=step)
 
     def record(self) -> dict[str, Any]:
         """What the head resumes from: tensors and primitives."""
@@ -272,7 +274,7 @@ class HeadsTraining(pl.Callback):
         step = self._plan.logged_before + self._done
         if (step + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             for run in self._runs:
-                run.log(step, self._plan.epochs_before + self._plan.epoch)
+                run.log(self._plan, step)
 
 
 class HeadsEvaluation(pl.Callback):
