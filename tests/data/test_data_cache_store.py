@@ -139,7 +139,7 @@ def test_damage_is_found_named_and_built_again(tmp_path: Path, caplog: pytest.Lo
     keys = np.arange(16)
     store = store_in(tmp_path)
     build(store, keys)
-    paths = sorted(store.folder.glob("*.rows"))
+    paths = sorted(store.folder.glob("block_*.rows"))
     assert len(paths) == 4
     # in the header, in the keys, in a sum, and a file cut short
     damage(paths[0], 12)
@@ -157,7 +157,7 @@ def test_damage_is_found_named_and_built_again(tmp_path: Path, caplog: pytest.Lo
 def test_a_damaged_row_is_never_given(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     build(store, np.arange(8), 8)
-    (path,) = store.folder.glob("*.rows")
+    (path,) = store.folder.glob("block_*.rows")
     damage(path, path.stat().st_size - 1)
     rows = store_in(tmp_path).open()
     assert np.array_equal(rows.take(np.arange(7)), rows_of(np.arange(7)))
@@ -181,7 +181,7 @@ def test_what_belongs_to_another_store_is_refused(tmp_path: Path) -> None:
     one, other = store_in(tmp_path), store_in(tmp_path, seed=2)
     build(one, np.arange(4))
     build(other, np.arange(4, 8))
-    (stray,) = other.folder.glob("*.rows")
+    (stray,) = other.folder.glob("block_*.rows")
     shutil.copy(stray, one.folder)
     with pytest.raises(InputError, match=rf"{stray.name} belongs to another store"):
         store_in(tmp_path).missing(np.arange(4))
@@ -218,7 +218,7 @@ def test_the_need_is_what_is_then_used(tmp_path: Path) -> None:
     needed = store.bytes_needed(keys)
     for block in store.blocks_for(keys):
         block.write(np.zeros((len(block.keys), 1024, 1024), np.uint8))
-    assert sum(path.stat().st_size for path in store.folder.glob("*.rows")) == needed
+    assert sum(path.stat().st_size for path in store.folder.glob("block_*.rows")) == needed
     assert store.bytes_needed(keys) == 0
 
 
@@ -240,6 +240,7 @@ def test_a_held_block_is_waited_for_and_taken_over_from_the_dead(tmp_path: Path,
     ours, theirs = FORK.Pipe()
     child = FORK.Process(target=_hold, args=(tmp_path, keys, theirs, killed), daemon=True)
     child.start()
+    theirs.close()
     assert ours.recv() == "held"
     (block,) = store_in(tmp_path).blocks_for(keys, 4)
     with block.claim() as mine:
@@ -280,8 +281,9 @@ def test_processes_that_build_at_once_do_the_work_once(tmp_path: Path) -> None:
     keys = np.arange(100)
     pipes = [FORK.Pipe() for _ in range(4)]
     children = [FORK.Process(target=_build_slowly, args=(tmp_path, keys, theirs)) for _, theirs in pipes]
-    for child in children:
+    for child, (_, theirs) in zip(children, pipes, strict=True):
         child.start()
+        theirs.close()
     counted = [ours.recv() for ours, _ in pipes]
     for child in children:
         child.join()

@@ -93,11 +93,12 @@ def block_name(keys: Keys) -> str:
 
 
 def row_sums(rows: npt.NDArray[Any]) -> Sums:
-    """The sum of every row, by words of 8 bytes where rows divide into such (else 4, 2 or 1); uint64 (n,)."""
+    """The sum of every row's words of 8 bytes, and of the bytes that are left over; uint64 (n,)."""
     row_bytes = rows.dtype.itemsize * int(np.prod(rows.shape[1:], dtype=np.int64))
     flat = np.ascontiguousarray(rows).reshape(-1).view(np.uint8).reshape(len(rows), row_bytes)
-    word = next(size for size in (8, 4, 2, 1) if flat.shape[1] % size == 0)
-    return np.add.reduce(flat.view(f"<u{word}"), axis=1, dtype=np.uint64)
+    whole = row_bytes - row_bytes % 8
+    sums: Sums = np.add.reduce(flat[:, :whole].view("<u8"), axis=1, dtype=np.uint64)
+    return sums if whole == row_bytes else sums + np.add.reduce(flat[:, whole:], axis=1, dtype=np.uint64)
 
 
 def write_block(path: Path, layout: Layout, keys: Keys, rows: npt.NDArray[Any]) -> None:

@@ -37,6 +37,7 @@ from aigenbench.protocol.fingerprints import fingerprint
 logger = logging.getLogger(__name__)
 
 IDENTITY_FILE = "identity.json"
+BLOCKS = "block_*.rows"
 BLOCK_BYTES = 64 * 2**20
 POLL_SECONDS = 0.2
 
@@ -134,7 +135,7 @@ class Store:
 
     def _check_identity(self) -> None:
         path = self.folder / IDENTITY_FILE
-        if not self.folder.is_dir() or not (path.exists() or any(self.folder.glob("*.rows"))):
+        if not self.folder.is_dir() or not (path.exists() or any(self.folder.glob(BLOCKS))):
             return
         found = _read_identity(path)
         if canonical_json(found) != canonical_json(self.identity):
@@ -203,7 +204,7 @@ class Store:
         Args:
             remove: remove the damaged files, so that they are computed again.
         """
-        paths = sorted(self.folder.glob("*.rows"))
+        paths = sorted(self.folder.glob(BLOCKS))
         with ThreadPoolExecutor() as threads:
             reasons = threads.map(self._damage, paths)
             damaged = {path: reason for path, reason in zip(paths, reasons, strict=True) if reason}
@@ -220,7 +221,7 @@ class Store:
 
     def _indices(self, remove: bool) -> list[BlockIndex]:
         indices = {}
-        for path in sorted(self.folder.glob("*.rows")):
+        for path in sorted(self.folder.glob(BLOCKS)):
             known = self._known.get(path)
             try:
                 indices[path] = known if known is not None else read_index(path, self.layout)
