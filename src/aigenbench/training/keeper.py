@@ -16,6 +16,7 @@ import torch
 
 from aigenbench.errors import InputError
 from aigenbench.training.checkpoints import WindowCheckpoints, detector_record
+from aigenbench.training.sharding import gathered, is_sharded, spread_optimizer_state
 from aigenbench.training.signals import StopRequest
 
 
@@ -104,7 +105,7 @@ class EpochKeeper(pl.Callback):
         if self.resumed is None:
             return
         for optimizer, state in zip(trainer.optimizers, self.resumed["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
+            optimizer.load_state_dict(spread_optimizer_state(optimizer, state))
         for config, state in zip(trainer.lr_scheduler_configs, self.resumed["schedulers"], strict=True):
             config.scheduler.load_state_dict(state)
         if self.resumed["precision"]:
@@ -150,8 +151,10 @@ class EpochKeeper(pl.Callback):
             self._write(trainer, self.plan.epoch, self.done)
         elif self.plan.epoch + 1 < self.plan.epochs:
             self._write(trainer, self.plan.epoch + 1, 0)
-        elif trainer.is_global_zero:
-            self.checkpoints.save_final(self.plan.epochs, detector_record(trainer.lightning_module))  # type: ignore[arg-type]
+        else:
+            record = detector_record(trainer.lightning_module, trainer.is_global_zero)  # type: ignore[arg-type]
+            if trainer.is_global_zero:
+                self.checkpoints.save_final(self.plan.epochs, record)
         trainer.strategy.barrier()
 
     def _write(self, trainer: pl.Trainer, epochs: int, steps: int) -> None:
@@ -171,10 +174,15 @@ class EpochKeeper(pl.Callback):
 
 
 def training_record(trainer: pl.Trainer) -> dict[str, Any]:
-    """Everything an epoch resumes from: weights, optimizers, schedulers and the gradient scaler's state."""
+    """Everything an epoch resumes from: weights, optimizers, schedulers and the gradient scaler's state.
+
+    All processes must call it; of a sharded detector, the first alone gets the tensors.
+    """
+    detector = trainer.lightning_module
+    keep = trainer.is_global_zero or not is_sharded(detector)
     return {
-        **detector_record(trainer.lightning_module),  # type: ignore[arg-type]
-        "optimizers": [optimizer.state_dict() for optimizer in trainer.optimizers],
+        **detector_record(detector, keep),  # type: ignore[arg-type]
+        "optimizers": gathered([optimizer.state_dict() for optimizer in trainer.optimizers], keep),
         "schedulers": [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs],
         "precision": trainer.precision_plugin.state_dict(),
     }

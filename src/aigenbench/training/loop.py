@@ -19,6 +19,7 @@ from aigenbench.training.inputs import Setup
 from aigenbench.training.keeper import CheckpointRule, EpochKeeper, EpochPlan
 from aigenbench.training.loggers import LongCSVLogger, drop_logged, logger_defaults
 from aigenbench.training.runtime import add_seconds, record_run
+from aigenbench.training.sharding import is_sharded
 from aigenbench.training.signals import StoppedError, StopRequest
 from aigenbench.training.state import Done, Evaluate, Schedule, Train, WindowState, next_action, read_state
 from aigenbench.training.trainers import make_trainer
@@ -110,7 +111,9 @@ class WindowsLoop:
             add_seconds(folder, seconds)
         self._in_memory, self._carried = None, None
         if keeper.done == plan.steps:
-            self._in_memory, self._carried = (window, epoch + 1), keeper.record or None
+            # of a sharded detector, no process holds the optimizer's whole state: the next epoch reads it
+            if not is_sharded(self.setup.detector) or epoch + 1 == plan.epochs:
+                self._in_memory, self._carried = (window, epoch + 1), keeper.record or None
             logger.info(
                 "%s: %d optimizer steps in %.1f s",
                 self._title(window, epoch),
