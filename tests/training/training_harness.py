@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -165,6 +166,15 @@ def run_together(
         of_rank = (events or {}).get(rank)
         environment = {name: str(value) for name, value in variables.items()}
         children.append(Child(folder, [*argv, *more], of_rank, environment=environment))
+    while any(child.process.is_alive() for child in children):
+        time.sleep(0.02)
+        if any(child.process.exitcode for child in children):
+            # as torchrun does, end those that wait for one that failed
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline and any(child.process.is_alive() for child in children):
+                time.sleep(0.02)
+            for child in children:
+                child.process.kill()
     return [child.result() for child in children]
 
 

@@ -236,6 +236,10 @@ class AIGenBenchPipeline:
         )
         return self._loader(samples, EvaluationBatches(len(chosen.ids), self.eval_batch_size, rank, world), collate)
 
+    def common_evaluation_batches(self, n: int, world: int) -> int:
+        """How many batches of ``n`` evaluation images every rank has; the first ranks may have one more."""
+        return len(EvaluationBatches(n, self.eval_batch_size, world - 1, world))
+
     def predict_set(self, plan: Callable[[], Plan]) -> PredictSet:
         """The images ``predict`` scores: those at ``predict_path``, or the evaluation images."""
         if self.predict_path is not None:

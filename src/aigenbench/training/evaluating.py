@@ -50,14 +50,14 @@ def evaluate_detector(
         perturbation: applied after the mandatory steps; it enters the protocol fingerprint.
     """
     setup.detector.begin(stage_of(setup, window))
-    collector = OutputCollector(stop)
+    chosen = setup.pipeline.evaluation_set(setup.plan, stage)
+    collector = OutputCollector(setup.pipeline.common_evaluation_batches(len(chosen.ids), trainer.world_size), stop)
     trainer.callbacks.append(collector)  # type: ignore[attr-defined]
     loader = setup.pipeline.evaluation_loader(
         setup.plan, setup.detector, stage, trainer.global_rank, trainer.world_size, perturbation
     )
     run = trainer.validate if stage == "validate" else trainer.test
     run(setup.detector, dataloaders=loader, verbose=False)
-    chosen = setup.pipeline.evaluation_set(setup.plan, stage)
     fingerprint = setup.fingerprint if perturbation is None else setup.fingerprint_under(perturbation)
     return make_predictions(setup.detector, collector.gathered(), chosen, setup.plan, window, fingerprint)
 

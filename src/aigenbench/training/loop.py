@@ -20,7 +20,7 @@ from aigenbench.training.keeper import CheckpointRule, EpochKeeper, EpochPlan
 from aigenbench.training.loggers import LongCSVLogger, drop_logged, logger_defaults
 from aigenbench.training.runtime import add_seconds, record_run
 from aigenbench.training.sharding import is_sharded
-from aigenbench.training.signals import StoppedError, StopRequest
+from aigenbench.training.signals import StopRequest
 from aigenbench.training.state import Done, Evaluate, Schedule, Train, WindowState, next_action, read_state
 from aigenbench.training.trainers import make_trainer
 
@@ -57,16 +57,13 @@ class WindowsLoop:
                 WindowCheckpoints(folder, state).tidy()
         evaluate_every = int(self.setup.trainer_value("check_val_every_n_epoch", 1))
         schedule = Schedule(windows, self.setup.epochs, evaluate_every)
-        while True:
-            action = next_action(self._states(), schedule)
-            if isinstance(action, Done):
-                return
-            if self.stop.signal is not None:
-                raise StoppedError(self.stop.signal)
+        while not isinstance(action := next_action(self._states(), schedule), Done):
             if isinstance(action, Train):
                 self._train(action)
             else:
                 self._evaluate(action)
+            # not before the first action: the processes that share the work meet only within it
+            self.stop.check()
 
     def _folder(self, window: int) -> Path:
         return self.experiment.window_folder(window)

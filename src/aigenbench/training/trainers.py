@@ -101,7 +101,7 @@ def make_trainer(
         given["strategy"] = ShardedStrategy()
     # Lightning would print it anew for every window
     given["enable_model_summary"] = bool(given.get("enable_model_summary"))
-    return pl.Trainer(
+    trainer = pl.Trainer(
         **given,
         plugins=plugins or None,
         callbacks=all_callbacks,
@@ -113,6 +113,9 @@ def make_trainer(
         enable_progress_bar=shows_progress,
         num_sanity_val_steps=0,
     )
+    # Lightning's own handlers end a run in ways that lose work, and its one of SIGTERM waits for other processes
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return trainer
 
 
 class WindowProgressBar(TQDMProgressBar):
