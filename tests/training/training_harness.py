@@ -146,9 +146,7 @@ def run_together(
 
     A rank's output goes to ``log.txt`` (rank 0) or ``log_<rank>.txt``.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     per_node = processes // nodes
     children = []
     for rank in range(processes):
@@ -176,6 +174,14 @@ def run_together(
             for child in children:
                 child.process.kill()
     return [child.result() for child in children]
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 class Child:

@@ -16,6 +16,7 @@ from aigenbench.errors import InputError
 from aigenbench.files import remove_temporaries, whole_file
 from aigenbench.models.probe import weights_hash
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
+from aigenbench.training.processes import is_first_process
 from aigenbench.training.sharding import gathered, spread_like
 from aigenbench.training.state import SavedCheckpoint, WindowState, write_state
 
@@ -241,5 +242,6 @@ class WindowCheckpoints:
         return load(path)
 
     def _record(self, state: WindowState) -> None:
-        write_state(self.folder, state)
+        if is_first_process():
+            write_state(self.folder, state)
         self.state = state

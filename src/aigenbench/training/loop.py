@@ -18,6 +18,7 @@ from aigenbench.training.experiment import Experiment
 from aigenbench.training.inputs import Setup
 from aigenbench.training.keeper import CheckpointRule, EpochKeeper, EpochPlan
 from aigenbench.training.loggers import LongCSVLogger, drop_logged, logger_defaults
+from aigenbench.training.processes import is_first_process
 from aigenbench.training.runtime import add_seconds, record_run
 from aigenbench.training.sharding import is_sharded
 from aigenbench.training.signals import StopRequest
@@ -51,10 +52,12 @@ class WindowsLoop:
             StoppedError: a signal asked for it; everything done is on disk.
             InputError: see ``next_action``; the loss became infinite; an image cannot be read.
         """
-        remove_temporaries(self.experiment.folder)
-        for folder in map(self._folder, range(self.n_windows)):
-            if (state := read_state(folder)) is not None:
-                WindowCheckpoints(folder, state).tidy()
+        if is_first_process():
+            # alone: another would take what the first is writing for what a killed run left
+            remove_temporaries(self.experiment.folder)
+            for folder in map(self._folder, range(self.n_windows)):
+                if (state := read_state(folder)) is not None:
+                    WindowCheckpoints(folder, state).tidy()
         evaluate_every = int(self.setup.trainer_value("check_val_every_n_epoch", 1))
         schedule = Schedule(windows, self.setup.epochs, evaluate_every)
         while not isinstance(action := next_action(self._states(), schedule), Done):
