@@ -262,7 +262,7 @@ def test_two_tasks_are_preempted_and_go_on_together(single_node, made, tmp_path:
 
     assert job.logged().count("back in the queue") == 1
     # the second task has a log of its own, and nothing to say
-    assert "optimizer step" not in job.log.with_name(f"{job.id}_1_log.out").read_text()
+    assert "aigenbench:" not in job.log.with_name(f"{job.id}_1_log.out").read_text()
     assert outcome(preempted) == outcome(undisturbed)
 
 

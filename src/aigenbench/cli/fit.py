@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from aigenbench.cli.parser import Resolved, model_asked_for, resolve
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.models import ensure_weights
+from aigenbench.training.processes import SharedError, is_first_process
 from aigenbench.training.slurm import after_stop, stops_before_the_run
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ def _as_list(value: Any) -> list[Any]:
 
 def run(argv: list[str], subcommand: str) -> int:
     """Run a training command; returns the exit code."""
+    if not is_first_process():
+        # the first says it all; what goes wrong in another is told by it
+        logging.getLogger("aigenbench").setLevel(logging.ERROR)
     with stops_before_the_run() if subcommand == "fit" else nullcontext():
         return _run(argv, subcommand)
 
@@ -76,7 +80,6 @@ def _run(argv: list[str], subcommand: str) -> int:
     # torch and Lightning take seconds to import: only once the arguments are right
     from aigenbench.training import commands
     from aigenbench.training.experiment import ID_VARIABLE
-    from aigenbench.training.processes import SharedError, is_first_process
     from aigenbench.training.signals import StoppedError, exit_code
 
     try:
