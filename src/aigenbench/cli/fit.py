@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+OVERRIDDEN = ("default_hp_metric", "offline")
+"""Loggers' arguments whose default we know better even where the class gives one."""
+
+
 class Inputs(Resolved):
     """A resolved configuration in the form the training room takes it."""
 
@@ -50,7 +54,7 @@ def _complete(node: dict[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -
     arguments = node.setdefault("init_args", {})
     of_class = node["class_path"].rpartition(".")[2]
     for key, value in defaults.get(of_class, {}).items():
-        if arguments.get(key) in (None, "lightning_logs") or key == "default_hp_metric":
+        if arguments.get(key) in (None, "lightning_logs") or key in OVERRIDDEN:
             arguments[key] = value
 
 

@@ -23,6 +23,7 @@ from aigenbench.training.runtime import add_seconds, record_run
 from aigenbench.training.sharding import is_sharded
 from aigenbench.training.signals import StopRequest
 from aigenbench.training.state import Done, Evaluate, Schedule, Train, WindowState, next_action, read_state
+from aigenbench.training.tracking import Tracking
 from aigenbench.training.trainers import make_trainer
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class WindowsLoop:
         # what the detector in memory is: (window, finished epochs) and the states to train on from there
         self._in_memory: tuple[int, int] | None = None
         self._carried: dict[str, Any] | None = None
+        self._tracking = Tracking()
 
     def run(self, windows: tuple[int, ...]) -> None:
         """Train and evaluate ``windows``.
@@ -97,7 +99,7 @@ class WindowsLoop:
             epochs_before=window * self.setup.epochs,
             seed=self.setup.seed,
         )
-        drop_logged(trainer.loggers, plan.logged_before + step, keep_evaluation=step == 0)
+        drop_logged(trainer.loggers, folder, plan.logged_before + step, keep_evaluation=step == 0)
         keeper = EpochKeeper(plan, checkpoints, self.rule, self.stop, resumed)
         trainer.callbacks.insert(0, keeper)  # type: ignore[attr-defined]
         folder.mkdir(parents=True, exist_ok=True)
@@ -144,8 +146,11 @@ class WindowsLoop:
         load_record(self.setup.detector, checkpoints.load_final(), folder)
 
     def _trainer(self, window: int, epoch: int, csv: LongCSVLogger) -> tuple[pl.Trainer, dict[str, Any]]:
-        arguments = self.setup.inputs.trainer_arguments(logger_defaults(self.experiment, window))
+        configured = self.setup.trainer_value("logger", None)
+        self._tracking.start(window)
+        arguments = self.setup.inputs.trainer_arguments(logger_defaults(self.experiment, window, configured))
         loggers = [csv, *(arguments.get("logger") or [])]
+        self._tracking.tell(loggers)
         title = self._title(window, epoch)
         trainer = make_trainer(arguments, self._folder(window), epoch + 1, [], title, loggers)
         return trainer, arguments
@@ -199,7 +204,7 @@ class WindowsLoop:
         trainer, arguments = self._trainer(window, action.epochs - 1, csv)
         steps_of = [self._steps(k, trainer, arguments) for k in range(self.n_windows)]
         step = self._logged_before(steps_of, window, action.epochs)
-        drop_logged(trainer.loggers, step, keep_evaluation=False)
+        drop_logged(trainer.loggers, folder, step, keep_evaluation=False)
         title = self._title(window, action.epochs - 1)
         predictions = evaluate_detector(self.setup, trainer, window, "validate", self.stop)
         if trainer.is_global_zero:
