@@ -106,6 +106,11 @@ def load_detector(detector: BaseDeepfakeDetectionModel, path: Path) -> None:
 
 def load_record(detector: BaseDeepfakeDetectionModel, record: Mapping[str, Any], path: Path) -> None:
     """As ``load_detector``, from what ``load`` returned."""
+    if record.get("schema", CHECKPOINT_SCHEMA) != CHECKPOINT_SCHEMA:
+        raise InputError(
+            f"{path} was written by another version of aigenbench (schema {record['schema']}, this one has "
+            f"{CHECKPOINT_SCHEMA}); use that version"
+        )
     weights = record.get("state_dict", record)
     if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise InputError(f"{path} holds no weights: expected a checkpoint or a state dict")

@@ -15,6 +15,7 @@ from aigenbench.files import remove_temporaries
 from aigenbench.training.checkpoints import WindowCheckpoints, load_detector, load_record
 from aigenbench.training.evaluating import evaluate_detector, log_evaluation, stage_of
 from aigenbench.training.experiment import Experiment
+from aigenbench.training.failures import failures_told
 from aigenbench.training.inputs import Setup
 from aigenbench.training.keeper import CheckpointRule, EpochKeeper, EpochPlan
 from aigenbench.training.loggers import LongCSVLogger, drop_logged, logger_defaults
@@ -107,7 +108,8 @@ class WindowsLoop:
             record_run(folder, self.setup, plan, trainer)
         self.setup.detector.begin(stage_of(self.setup, window, epoch, steps_of[window] * self.setup.epochs))
         started = time.monotonic()
-        trainer.fit(self.setup.detector, train_dataloaders=self._loader(plan, trainer, arguments))
+        with failures_told():
+            trainer.fit(self.setup.detector, train_dataloaders=self._loader(plan, trainer, arguments))
         seconds = time.monotonic() - started
         if trainer.is_global_zero:
             add_seconds(folder, seconds)
