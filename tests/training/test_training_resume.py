@@ -252,3 +252,27 @@ class CountsCheckpoints(Events):
                 lines.write(f"{len(found)}\n")
 
         _after(EpochKeeper, "on_train_batch_end", count)
+
+
+class TwiceInterrupted(Events):
+    """Ctrl-C twice within an optimizer step."""
+
+    def __call__(self) -> None:
+        super().__call__()
+        if self.count == 60:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("the second ends the run at once")
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_ends_the_run_at_once(nine: Path, undisturbed: tuple[dict, int], tmp_path: Path) -> None:
+    argv = arguments(nine, tmp_path)
+    code, _ = run(tmp_path, argv, TwiceInterrupted())
+    log = (tmp_path / "log.txt").read_text()
+    assert code == 128 + signal.SIGINT, log[-3000:]
+    assert "Traceback" not in log
+    assert "the same command with --experiment_info.experiment_id x goes on" in log
+    assert not list(tmp_path.rglob("lock.json"))
+    assert run(tmp_path, argv)[0] == 0
+    assert outcome(tmp_path) == undisturbed[0]
