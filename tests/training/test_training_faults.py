@@ -7,6 +7,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +116,60 @@ def test_an_infinite_loss_names_the_step_and_the_images(two: Path, tmp_path: Pat
     log = (tmp_path / "log.txt").read_text()
     assert code == 2, log[-3000:]
     assert re.search(r"the loss is not a finite number in window \d, epoch 0, optimizer step \d+ \(image ids \[", log)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """Puts a file system of its own under ``experiments_data``; called again, changes its options."""
+    place, mounted = tmp_path / "experiments_data", False
+
+    def mount(options: str) -> None:
+        nonlocal mounted
+        place.mkdir(exist_ok=True)
+        again = "remount," if mounted else ""
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", again + options, "tmpfs", str(place)], capture_output=True)
+        if done.returncode:
+            pytest.skip("may not mount a file system here")
+        mounted = True
+
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root may mount a file system")
+    yield mount
+    if mounted:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def told(folder: Path) -> str:
+    """The one line in which the last run said what went wrong."""
+    log = (folder / "log.txt").read_text()
+    assert "Traceback" not in log
+    return [line for line in log.splitlines() if line.startswith("aigenbench: error:")][-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [12, 28, 44])
+def test_a_disk_that_is_full_and_then_is_not(
+    two: Path, undisturbed: tuple[dict, int], tmp_path: Path, small_disk: Callable[[str], None], size: int
+) -> None:
+    small_disk(f"size={size}k")
+    code, _ = run(tmp_path, one_window(two, tmp_path))
+    assert code == 2, (tmp_path / "log.txt").read_text()[-3000:]
+    assert os.strerror(errno.ENOSPC) in told(tmp_path)
+    small_disk("size=10m")
+    assert run(tmp_path, one_window(two, tmp_path))[0] == 0, (tmp_path / "log.txt").read_text()[-3000:]
+    assert outcome(tmp_path) == undisturbed[0]
+
+
+@pytest.mark.slow
+def test_a_folder_that_may_only_be_read(
+    two: Path, undisturbed: tuple[dict, int], tmp_path: Path, small_disk: Callable[[str], None]
+) -> None:
+    small_disk("size=10m")
+    argv = one_window(two, tmp_path)
+    assert run(tmp_path, argv, Events(kill_at=undisturbed[1] // 2, files_only=True))[0] == -signal.SIGKILL
+    small_disk("ro")
+    assert run(tmp_path, argv)[0] == 2, (tmp_path / "log.txt").read_text()[-3000:]
+    assert os.strerror(errno.EROFS) in told(tmp_path)
+    small_disk("rw")
+    assert run(tmp_path, argv)[0] == 0, (tmp_path / "log.txt").read_text()[-3000:]
+    assert outcome(tmp_path) == undisturbed[0]

@@ -143,9 +143,14 @@ def run(folder: Path, argv: list[str], events: Events | None = None, command: st
 
 
 def run_together(
-    folder: Path, argv: list[str], processes: int = 2, nodes: int = 1, events: dict[int, Events] | None = None
+    folder: Path,
+    argv: list[str],
+    processes: int = 2,
+    nodes: int = 1,
+    events: dict[int, Events] | None = None,
+    command: str = "fit",
 ) -> list[tuple[int, int]]:
-    """Run ``fit`` in processes that share its work, with the variables torchrun sets; their results by rank.
+    """Run a command in processes that share its work, with the variables torchrun sets; their results by rank.
 
     A rank's output goes to ``log.txt`` (rank 0) or ``log_<rank>.txt``.
     """
@@ -166,7 +171,7 @@ def run_together(
         more = [f"--trainer.devices={per_node}", f"--trainer.num_nodes={nodes}"]
         of_rank = (events or {}).get(rank)
         environment = {name: str(value) for name, value in variables.items()}
-        children.append(Child(folder, [*argv, *more], of_rank, environment=environment))
+        children.append(Child(folder, [*argv, *more], of_rank, command, environment=environment))
     while any(child.process.is_alive() for child in children):
         time.sleep(0.02)
         if any(child.process.exitcode for child in children):
