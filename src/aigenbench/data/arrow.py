@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aigenbench.data.tables import ImageTable, make_table
+from aigenbench.data.tables import Columns, ImageTable, make_table
 from aigenbench.errors import InputError
 
 REQUIRED_COLUMNS = ("image", "label", "generator")
-OPTIONAL_COLUMNS = ("height", "width", "origin_dataset", "file_id")
+OPTIONAL_COLUMNS = ("height", "width", "origin_dataset")
 
 
 class ArrowImages:
@@ -96,9 +97,9 @@ def _open_split(folder: Path, split: str) -> ImageTable:
     if not pa.types.is_integer(table.schema.field("label").type):
         raise InputError(f"{folder}: column 'label' holds {table.schema.field('label').type}, expected 0 and 1")
     codes, names = _dictionary(table.column("generator"))
-    labels = pc.fill_null(table.column("label"), -1).to_numpy()
-    columns = {name: _optional(table.column(name)) for name in OPTIONAL_COLUMNS if name in table.column_names}
-    return make_table(folder.parent, split, labels, codes, names, ArrowImages(files), columns)
+    labels = _integers(table.column("label"), -1)
+    columns = {name: partial(_read_column, files, name) for name in OPTIONAL_COLUMNS if name in table.column_names}
+    return make_table(folder.parent, split, labels, codes, names, ArrowImages(files), Columns(columns))
 
 
 def _read_tables(files: Sequence[Path]) -> pa.Table:
@@ -114,18 +115,31 @@ def _read_tables(files: Sequence[Path]) -> pa.Table:
 
 
 def _dictionary(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
-    encoded = pc.fill_null(column, "").dictionary_encode().unify_dictionaries()
-    if not encoded.num_chunks:
-        return np.empty(0, dtype=np.int32), ()
-    names = tuple(encoded.chunk(0).dictionary.to_pylist())
-    codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
-    return codes.astype(np.int32), names
+    """Index of every row into the distinct values, a missing value being an empty text."""
+    found = pc.unique(column)
+    texts = [text or "" for text in found.to_pylist()]
+    names = tuple(dict.fromkeys(texts))
+    code_of = np.array([names.index(text) for text in texts], dtype=np.int32)
+    return code_of[_integers(pc.index_in(column, value_set=found), 0)], names
 
 
-def _optional(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+def _integers(column: pa.ChunkedArray, missing: int) -> npt.NDArray[Any]:
+    empty = np.empty(0, dtype=np.int64)
+    return np.concatenate([_chunk_integers(chunk, missing) for chunk in column.chunks if len(chunk)] or [empty])
+
+
+def _chunk_integers(chunk: pa.Array, missing: int) -> npt.NDArray[Any]:
+    if chunk.null_count:
+        chunk = chunk.fill_null(missing)
+    # Arrow's own conversion would import pandas
+    return np.from_dlpack(chunk)
+
+
+def _read_column(files: Sequence[Path], name: str) -> npt.NDArray[Any]:
+    column = _read_tables(files).column(name)
     if pa.types.is_integer(column.type):
-        return pc.fill_null(column, 0).to_numpy()
-    codes, names = _dictionary(column.cast(pa.large_string()))
+        return _integers(column, 0)
+    codes, names = _dictionary(column)
     return np.array([*names, ""], dtype=object)[codes]
 
 
