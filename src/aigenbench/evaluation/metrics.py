@@ -224,8 +224,9 @@ def _best_f1(group: Group) -> tuple[float, float]:
     curve = group.score_curve
     values = 2 * curve.tps / (curve.tps + curve.fps + group.n_fakes)
     best = int(np.argmax(values))
-    # strictly greater than the next number below a score means: at least that score
-    return float(values[best]), float(np.nextafter(np.float64(curve.thresholds[best]), -np.inf))
+    # strictly greater than the next number below a score, of the scores' own type, means: at least that score
+    found = curve.thresholds[best]
+    return float(values[best]), float(np.nextafter(found, found.dtype.type(-np.inf)))
 
 
 @metric("tp")
