@@ -139,12 +139,14 @@ def draw(rows: Points, predictions: Points, workers: Points, windows: dict[str, 
     figure, axes = plt.subplots(2, 2, figsize=(9, 6.4), layout="constrained")
     _curve(axes[0, 0], rows, "Set-up", "training rows", "s", log=True)
     _curve(axes[0, 1], predictions, "Metrics of a validation", "predictions", "s", log=True)
-    _curve(axes[1, 0], workers, "Training loader, 2 cores", "workers", "images/s")
+    _curve(axes[1, 0], workers, "Training loader", "workers", "images/s")
     axes[1, 0].set_xticks(WORKERS)
     for name, runs in windows.items():
         points = {k + 2: list(values) for k, values in enumerate(zip(*runs, strict=True))}
         _curve(axes[1, 1], points, "A window of a run", "window", "s", label=name)
     axes[1, 1].legend(frameon=False)
+    for axis in axes[1]:
+        axis.set_ylim(bottom=0)
     figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
     plt.close(figure)
 
@@ -157,8 +159,6 @@ def _curve(axis: Any, points: Points, title: str, x: str, y: str, log: bool = Fa
     axis.set(title=title, xlabel=x, ylabel=y)
     if log:
         axis.set(xscale="log", yscale="log")
-    else:
-        axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)
 
 

@@ -65,7 +65,6 @@ def test_training_imports_only_what_every_run_needs():
         "jinja2",
         "transformers",
         "wandb",
-        "matplotlib.pyplot",
     )
     assert imported("import aigenbench.cli.resolution, aigenbench.training.commands", rare) == "[]"
 
