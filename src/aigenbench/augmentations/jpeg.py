@@ -54,6 +54,11 @@ def _encode_with_opencv(image: Image, quality: int) -> NDArray[np.uint8]:
 
 
 def _encode_with_pillow(image: Image, quality: int) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    # four bytes a pixel are what Pillow works with: it takes these as they are
+    padded = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
     encoded = io.BytesIO()
-    PillowImage.fromarray(image).save(encoded, "JPEG", quality=quality, subsampling="4:2:0")
+    PillowImage.frombuffer("RGBX", (width, height), padded, "raw", "RGBX", 0, 1).save(
+        encoded, "JPEG", quality=quality, subsampling="4:2:0"
+    )
     return np.frombuffer(encoded.getbuffer(), np.uint8)
