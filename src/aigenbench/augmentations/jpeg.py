@@ -25,7 +25,8 @@ def jpeg_round_trip(image: Image, quality: int, codec: str) -> Image:
     but bring their own copy of it, each with its own conversions around it. What either has encoded, OpenCV decodes.
 
     Args:
-        image: uint8 RGB array (height, width, 3).
+        image: uint8 RGB array (height, width, 3); or (height, width) for one of three equal channels, which then stay
+            equal: a file with that channel alone holds the same levels.
         quality: 1..100.
         codec: one of `CODECS`.
 
@@ -38,27 +39,28 @@ def jpeg_round_trip(image: Image, quality: int, codec: str) -> Image:
         )
     encoded = _encode_with_opencv(image, quality) if codec == "opencv" else _encode_with_pillow(image, quality)
     # OpenCV's decoder gives Pillow's pixels, in less time
-    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB), np.uint8)
+    kind = cv2.IMREAD_COLOR_RGB if image.ndim == 3 else cv2.IMREAD_GRAYSCALE
+    return np.asarray(cv2.imdecode(encoded, kind), np.uint8)
 
 
 def _encode_with_opencv(image: Image, quality: int) -> NDArray[np.uint8]:
-    parameters = [
-        cv2.IMWRITE_JPEG_QUALITY,
-        quality,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
-    ]
-    written, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), parameters)
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        parameters += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
+    written, encoded = cv2.imencode(".jpg", image, parameters)
     assert written
     return np.asarray(encoded, np.uint8)
 
 
 def _encode_with_pillow(image: Image, quality: int) -> NDArray[np.uint8]:
-    height, width = image.shape[:2]
-    # four bytes a pixel are what Pillow works with: it takes these as they are
-    padded = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
     encoded = io.BytesIO()
-    PillowImage.frombuffer("RGBX", (width, height), padded, "raw", "RGBX", 0, 1).save(
-        encoded, "JPEG", quality=quality, subsampling="4:2:0"
-    )
+    if image.ndim == 2:
+        PillowImage.fromarray(image).save(encoded, "JPEG", quality=quality)
+    else:
+        height, width = image.shape[:2]
+        # four bytes a pixel are what Pillow works with: it takes these as they are
+        padded = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
+        picture = PillowImage.frombuffer("RGBX", (width, height), padded, "raw", "RGBX", 0, 1)
+        picture.save(encoded, "JPEG", quality=quality, subsampling="4:2:0")
     return np.frombuffer(encoded.getbuffer(), np.uint8)
