@@ -22,6 +22,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,12 +34,12 @@ from aigenbench.augmentations import (
     EvaluationCrops,
     MandatoryEvaluation,
     MandatoryTraining,
-    Recipe,
     StepsRecipe,
     StochasticTraining,
 )
 from aigenbench.augmentations.images import size_of
 from aigenbench.augmentations.memory import keep_freed_memory
+from aigenbench.augmentations.operations import apply, apply_one
 from aigenbench.data.decode import decode
 from plain_reference import PlainEvaluation, PlainTraining
 
@@ -185,12 +186,14 @@ def pipelines(fastest: Decoder, seed: int) -> dict[str, Callable[[bytes], object
     }
 
 
-def profile(files: Sequence[bytes], recipes: Sequence[Recipe], seed: int) -> dict[str, list[float]]:
+def profile(
+    files: Sequence[bytes], recipes: Sequence[StepsRecipe], finish: Callable[..., object], seed: int
+) -> dict[str, list[float]]:
     """By operation: milliseconds a sample over all samples, milliseconds where it fires, and how often it does."""
     spent: dict[str, list[float]] = defaultdict(list)
     keys = Keys(seed)
 
-    def timed(name: str, function: Callable, *args: object) -> np.ndarray:
+    def timed(name: str, function: Callable, *args: object) -> Any:
         start = time.process_time()
         result = function(*args)
         spent[name].append(1000 * (time.process_time() - start))
@@ -199,12 +202,10 @@ def profile(files: Sequence[bytes], recipes: Sequence[Recipe], seed: int) -> dic
     for data in files:
         image = timed("decode", decode, data)
         for recipe in recipes:
-            rng = keys.next()
-            if isinstance(recipe, StepsRecipe):
-                for operation in timed("draw decisions", recipe.plan, size_of(image), rng):
-                    image = timed(type(operation).__name__, operation, image)
-            else:
-                image = timed("resize and turn", recipe, image, rng)
+            for operation in timed("draw decisions", recipe.plan, size_of(image), keys.next()):
+                image = timed(type(operation).__name__, apply_one, operation, image)
+            image = timed("grey to three channels", apply, [], image) if image.ndim == 2 else image
+        timed("resize and turn", finish, image, keys.next())
     return {name: [sum(ms) / len(files), statistics.fmean(ms), len(ms) / len(files)] for name, ms in spent.items()}
 
 
@@ -267,9 +268,9 @@ def main() -> None:
     print("\n| ratio | median (least to greatest) | goal |\n|---|---:|---:|")
     for name, values in ratios.items():
         print(f"| {name} | {spread(values)} | {RATIOS[name][2]} |")
-    stochastic = StochasticTraining("resize", (SIDE, SIDE))
-    print_profile("Training", profile(files, [MandatoryTraining(), BaselineTraining(), stochastic], 2))
-    print_profile("Evaluation", profile(files, [MandatoryEvaluation(), stochastic], 3))
+    stochastic, crops = StochasticTraining("resize", (SIDE, SIDE)), EvaluationCrops("resize", (SIDE, SIDE))
+    print_profile("Training", profile(files, [MandatoryTraining(), BaselineTraining()], stochastic, 2))
+    print_profile("Evaluation", profile(files, [MandatoryEvaluation()], lambda image, _: crops(image), 3))
     if options.json:
         options.json.write_text(json.dumps({"images_per_second": rates, "ratios": ratios}, indent=1) + "\n")
 

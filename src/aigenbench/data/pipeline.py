@@ -27,6 +27,7 @@ from aigenbench.data.predict import PredictSamples, PredictSet, collate_predict,
 from aigenbench.data.sources import open_source
 from aigenbench.data.tables import Source
 from aigenbench.data.transforms import Augmentation, ForeignCrops, as_transform
+from aigenbench.data.workers import prepare_worker
 from aigenbench.errors import InputError
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
 from aigenbench.protocol.timeline import PUBLISHED, load_timeline
@@ -297,7 +298,7 @@ class AIGenBenchPipeline:
             num_workers=workers,
             collate_fn=collate_batch,
             pin_memory=torch.cuda.is_available(),
-            worker_init_fn=_leave_signals,
+            worker_init_fn=_start_worker,
             # forked workers share the opened tables; named, since Python's default changes with 3.14
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
             prefetch_factor=4 if workers else None,
@@ -315,7 +316,12 @@ def _split_of(stage: str) -> str:
     return {"validate": "validation", "test": "test"}[stage]
 
 
-def _leave_signals(worker: int) -> None:
+def _start_worker(worker: int) -> None:
+    _leave_signals()
+    prepare_worker()
+
+
+def _leave_signals() -> None:
     """Ignore what asks a run to stop: Ctrl-C and SLURM ask the whole group of processes, and the main one decides.
 
     Workers end when their loader does.
