@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from evaluation_made_up import made_up
 
+from aigenbench.evaluation.carried import carried_forward, threshold_at_fpr
 from aigenbench.evaluation.experiment import Experiment, assemble
 from aigenbench.evaluation.group import Group
-from aigenbench.evaluation.overtime import carried_forward, generator_matrix, over_time, threshold_at_fpr
+from aigenbench.evaluation.intervals import wilson
+from aigenbench.evaluation.overtime import generator_matrix, over_time
 from aigenbench.evaluation.score import score
 
 
@@ -33,7 +35,7 @@ def test_transfer_and_forgetting_by_hand() -> None:
     assert c["backward_transfer"] is None
     assert c["forward_transfer"] == pytest.approx(0.2)
     assert found["mean"]["forward_transfer"] == pytest.approx(0.15)
-    assert found["gap"] == [pytest.approx(0.3), pytest.approx(0.1), None]
+    assert found["drop"] == [pytest.approx(0.3), pytest.approx(0.1), None]
     assert found["area"] == pytest.approx(0.65)
 
 
@@ -79,3 +81,9 @@ def test_a_threshold_is_carried_to_the_next_period() -> None:
     assert points[0]["next"]["recall"] == np.mean(p.fused_logits[fakes] > threshold)
     assert points[0]["next"]["false_positive_rate"] == np.mean(p.fused_logits[later] > threshold)
     assert points[2]["next"]["recall"] is None
+    assert points[2]["next_intervals"]["recall"] is None
+    assert points[0]["next_intervals"]["recall"] == list(wilson(int((p.fused_logits[fakes] > threshold).sum()), 100))
+    for side in ("past", "next"):
+        for name, value in points[0][side].items():
+            low, high = points[0][f"{side}_intervals"][name]
+            assert low <= value <= high

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     replicates = positive(args.replicates, "--replicates")
     if len({Path(e).resolve() for e in args.experiments}) < len(args.experiments):
         raise InputError("an experiment is named twice; name each once")
-    from aigenbench.evaluation.bootstrap import OTHER_REPLICATES
+    from aigenbench.evaluation.draws import OTHER_REPLICATES
     from aigenbench.evaluation.report import make_view, write_report
     from aigenbench.evaluation.run import load_run
     from aigenbench.evaluation.uncertainty import Effort

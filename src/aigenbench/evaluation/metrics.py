@@ -9,7 +9,6 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,14 +207,13 @@ def mass_bins(group: Group, n_bins: int = CALIBRATION_BINS) -> Bins:
     curve = group.score_curve
     up_to = np.append(0, curve.tps + curve.fps)
     doubled_middles = up_to[1:] + up_to[:-1]
-    edges = np.searchsorted(doubled_middles * n_bins, 2 * group.n * np.arange(1, n_bins))
+    # the first run of equal scores whose middle reaches each bound
+    edges = np.searchsorted(doubled_middles, 2 * group.n * np.arange(1, n_bins) / n_bins)
     edges = np.concatenate(([0], edges, [len(doubled_middles)]))
-    sizes, scores = np.diff(up_to).astype(np.float64), curve.thresholds.astype(np.float64)
-    return Bins(
-        np.diff(up_to[edges]),
-        np.array([np.dot(sizes[a:b], scores[a:b]) for a, b in pairwise(edges)]),
-        np.diff(np.append(0, curve.tps)[edges]),
-    )
+    filled = edges[1:] > edges[:-1]
+    sums = np.zeros(n_bins)
+    sums[filled] = np.add.reduceat(np.diff(up_to) * curve.thresholds.astype(np.float64), edges[:-1][filled])
+    return Bins(np.diff(up_to[edges]), sums, np.diff(np.append(0, curve.tps)[edges]))
 
 
 def _best_f1(group: Group) -> tuple[float, float]:
@@ -262,3 +260,7 @@ def n_real(group: Group) -> float:
 def n_fake(group: Group) -> float:
     """Number of fakes."""
     return float(group.n_fakes)
+
+
+BUILT_IN = frozenset(METRICS)
+"""The metrics of this module: those that take the weights of a resampled group into account."""

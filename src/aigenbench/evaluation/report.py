@@ -50,6 +50,7 @@ class View:
     windows: tuple[WindowView, ...]
     chosen: int
     transfer: Table
+    drops: Table
     carried: Table
     calibration: Table
     multiclass: Table
@@ -63,7 +64,7 @@ class View:
     @property
     def tables(self) -> tuple[Table, ...]:
         """Every table of the run."""
-        own = (self.results, self.heat, self.transfer, self.carried, self.calibration, *self.breakdowns)
+        own = (self.results, self.heat, self.transfer, self.drops, self.carried, self.calibration, *self.breakdowns)
         classes = (self.multiclass,) if self.multiclass.rows else ()
         return (*own, *classes, *self.robustness.tables, *(w.metrics for w in self.windows))
 
@@ -104,6 +105,7 @@ def make_view(
         ),
         chosen=chosen,
         transfer=report_tables.transfer_table(run),
+        drops=report_tables.drop_table(run),
         carried=report_tables.carried_table(run),
         calibration=report_tables.calibration_table(run),
         multiclass=report_tables.multiclass_table(run),
