@@ -25,6 +25,7 @@ from aigenbench.evaluation.perturbed import digest, predictions_path, save_pertu
 from aigenbench.evaluation.predictions import Predictions, load_predictions, save_predictions
 from aigenbench.protocol.fingerprints import pairing_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
+from aigenbench.protocol.periods import PERIODS
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.windows import generator_windows
 
@@ -85,10 +86,10 @@ def predictions_of(logits: NDArray[np.floating], images: EvaluationSet | Predict
 
 
 def timed_bootstrap(folder: Path) -> None:
-    """2,000 replicates of AUROC for all windows and periods, and their headline."""
+    """2,000 replicates of AUROC for all windows and the protocol's periods, and their headline."""
     experiment = load_experiment(folder)
     started = time.monotonic()
-    headline = bootstrap_auroc(experiment, 2000).headline
+    headline = bootstrap_auroc(experiment, 2000, periods=PERIODS).headline
     print(f"bootstrap of {len(headline)} replicates {time.monotonic() - started:6.1f} s", flush=True)
 
 

@@ -146,7 +146,7 @@ def test_classes_and_breakdowns_are_shown_where_known() -> None:
     assert made.scores["multiclass"]["class_accuracy"] == [1.0, 1.0, 1.0]
     columns = {"origin_dataset": np.full(1000, EVIL), "width": np.full(1000, 512), "height": np.full(1000, 512)}
     page = render([make_view(made, 0, None, columns)])
-    for text in ("Naming the generator", "False positives by origin", "Error rates by image size"):
+    for text in ("Naming the generator", "False positives by origin", "By image size after window 1"):
         assert text in page
     assert "<script>alert" not in page
 
@@ -173,7 +173,7 @@ def test_records_and_configuration_are_read(tmp_path: Path) -> None:
 
 def test_exports(tmp_path: Path) -> None:
     view = make_view(run())
-    written = export(tmp_path, [replace(view, windows=view.windows[:1])], ("pdf",))
+    written = export(tmp_path, [replace(view, windows=view.windows[:1])], formats=("pdf",))
     names = {path.name for path in written}
     assert {"headline.csv", "headline.tex", "results.csv", "generators.csv", "curves.pdf", "roc_window_0.pdf"} <= names
     assert all(path.stat().st_size > 50 for path in written)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aigenbench.cli.compare import positive
+from aigenbench.cli.score import add_imports, run_metric_imports
 from aigenbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,16 +32,26 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--export", metavar="DIR", help="also write every table as CSV, every chart as PNG and PDF, and LaTeX"
     )
     parser.add_argument("--replicates", default="2000", metavar="N", help="bootstrap replicates (default 2000)")
+    parser.add_argument(
+        "--seeds",
+        action="store_true",
+        help="the experiments differ in their training seed only: add the interval over seeds (found by itself where "
+        "their configurations say so)",
+    )
+    add_imports(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the page and say where."""
     replicates = positive(args.replicates, "--replicates")
+    if args.seeds and len(args.experiments) < 2:
+        raise InputError("--seeds needs two experiments or more: one training says nothing of another seed")
     if len({Path(e).resolve() for e in args.experiments}) < len(args.experiments):
         raise InputError("an experiment is named twice; name each once")
+    run_metric_imports(args.imports)
     from aigenbench.evaluation.draws import OTHER_REPLICATES
-    from aigenbench.evaluation.report import make_view, write_report
+    from aigenbench.evaluation.report import make_view, put_together, write_report
     from aigenbench.evaluation.run import load_run
     from aigenbench.evaluation.uncertainty import Effort
 
@@ -48,12 +59,13 @@ def run(args: argparse.Namespace) -> int:
     effort = Effort(replicates, min(OTHER_REPLICATES, replicates))
     runs = [load_run(folder, args.stage, effort) for folder in args.experiments]
     views = [make_view(run, i, thumbnail, columns) for i, run in enumerate(runs)]
-    write_report(args.output, views)
+    together = put_together(views, args.seeds)
+    write_report(args.output, views, together)
     print(f"report: {args.output}")
     if args.export:
         from aigenbench.evaluation.export import export
 
-        print(f"exported {len(export(args.export, views))} files to {args.export}")
+        print(f"exported {len(export(args.export, views, together))} files to {args.export}")
     return 0
 
 

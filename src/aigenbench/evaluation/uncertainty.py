@@ -62,8 +62,8 @@ def uncertainty(
         calibrated: of `calibrate`, where already known.
 
     Returns:
-        ``level``, ``replicates``, ``headline`` (``images`` and ``generators``: [low, high]), ``periods``
-        (period -> metric -> [low, high] a window; AUROC also as ``auroc_delong`` and ``auroc_generators``),
+        ``level``, ``replicates``, ``other_replicates``, ``headline`` (``images`` and ``generators``: [low, high]),
+        ``periods`` (period -> metric -> [low, high] a window; AUROC also as ``auroc_delong`` and ``auroc_generators``),
         ``means`` (period -> interval of the mean AUROC over the windows that have a Next period),
         ``generators`` (name -> AUROC intervals, DeLong), and with ``other_replicates`` also ``over_time``,
         ``calibration`` and ``multiclass`` (see `over_time_intervals`, `calibration_intervals`,
@@ -87,6 +87,7 @@ def uncertainty(
     found = {
         "level": LEVEL,
         "replicates": effort.replicates,
+        "other_replicates": effort.other_replicates,
         "headline": {
             "images": bounds(percentiles(images.headline)),
             "generators": bounds(percentiles(generators.headline)),
