@@ -146,7 +146,7 @@ def test_classes_and_breakdowns_are_shown_where_known() -> None:
     assert made.scores["multiclass"]["class_accuracy"] == [1.0, 1.0, 1.0]
     columns = {"origin_dataset": np.full(1000, EVIL), "width": np.full(1000, 512), "height": np.full(1000, 512)}
     page = render([make_view(made, 0, None, columns)])
-    for text in ("Naming the generator", "False positives by origin", "By image size after window 1"):
+    for text in ("Naming the generator", "False positives (%) by origin of the real", "By image size after window 1"):
         assert text in page
     assert "<script>alert" not in page
 

@@ -92,8 +92,10 @@ def breakdowns(classes: Classes, window: int) -> tuple[Table, ...]:
     if ORIGINS in classes:
         rows = [_origin_row(name, windows) for name, windows in classes[ORIGINS].items()]
         n_windows = len(next(iter(classes[ORIGINS].values()), ()))
-        header = ("Origin", "Reals", *(f"FPR, {k}" for k in range(n_windows)))
-        tables.append(Table("origins", "False positives by origin after every window (%)", header, tuple(rows)))
+        header = ("Origin", "Reals", *(str(k) for k in range(n_windows)))
+        tables.append(
+            Table("origins", "False positives (%) by origin of the real, after every window", header, tuple(rows))
+        )
     if SIZES in classes:
         rows = [_size_row(name, group) for name, windows in classes[SIZES].items() if (group := windows[window])]
         header = ("Image size", "Reals", "FPR (%)", "Fakes", "Recall (%)", "AUROC (%)")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aigenbench import __version__, files
 from aigenbench.errors import InputError
-from aigenbench.evaluation import report_charts, report_tables
+from aigenbench.evaluation import derived_tables, report_charts, report_tables
 from aigenbench.evaluation.breakdown import breakdowns, class_groups
 from aigenbench.evaluation.chart import Cell, Chart, Table
 from aigenbench.evaluation.compare import HEADLINE, check_comparable, compare
@@ -51,6 +51,7 @@ class View:
     heat: Table
     windows: tuple[WindowView, ...]
     chosen: int
+    over_time: Table
     transfer: Table
     drops: Table
     carried: Table
@@ -66,7 +67,16 @@ class View:
     @property
     def tables(self) -> tuple[Table, ...]:
         """Every table of the run."""
-        own = (self.results, self.heat, self.transfer, self.drops, self.carried, self.calibration, *self.breakdowns)
+        own = (
+            self.results,
+            self.heat,
+            self.over_time,
+            self.drops,
+            self.transfer,
+            self.carried,
+            self.calibration,
+            *self.breakdowns,
+        )
         classes = (self.multiclass,) if self.multiclass.rows else ()
         return (*own, *classes, *self.robustness.tables, *(w.metrics for w in self.windows))
 
@@ -132,11 +142,12 @@ def make_view(
             for k in run.experiment.windows
         ),
         chosen=chosen,
-        transfer=report_tables.transfer_table(run),
-        drops=report_tables.drop_table(run),
-        carried=report_tables.carried_table(run),
-        calibration=report_tables.calibration_table(run),
-        multiclass=report_tables.multiclass_table(run),
+        over_time=derived_tables.over_time_table(run),
+        transfer=derived_tables.transfer_table(run),
+        drops=derived_tables.drop_table(run),
+        carried=derived_tables.carried_table(run),
+        calibration=derived_tables.calibration_table(run),
+        multiclass=derived_tables.multiclass_table(run),
         breakdowns=breakdowns(class_groups(run.experiment, columns or {}), chosen),
         robustness=robustness_view(run.robustness),
         records=records_table(run),

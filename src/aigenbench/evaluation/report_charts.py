@@ -146,11 +146,12 @@ def _det(groups: dict[str, Group], window: int) -> Chart:
 
 
 def _reliability(run: Run, groups: dict[str, Group], window: int) -> Chart:
+    """Before scaling, and after temperature scaling: of Past by cross-fitting, of Next by the fit of Past."""
     series = [Series("perfect", (0.0, 1.0), (0.0, 1.0), "guide", dashed=True)]
-    scaled = next(entry for entry in run.calibrated if entry.window == window).coming["temperature"][0]
+    calibrated = next(entry for entry in run.calibrated if entry.window == window)
+    scaled = {"growing": calibrated.past, "immediate_future": calibrated.coming}
     lines = [(f"{PERIOD_TITLES[p]}, as is", p, group, False) for p, group in groups.items()]
-    if scaled.n:
-        lines.append(("Next period, temperature", "immediate_future", scaled, True))
+    lines += [(f"{PERIOD_TITLES[p]}, temperature", p, scaled[p]["temperature"][0], True) for p in groups]
     for label, role, group, dashed in lines:
         expected, observed, counts = reliability(group)
         tips = [
