@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aigenbench import files
 from aigenbench.evaluation.chart import Cell, Chart, Table
+from aigenbench.evaluation.heat_plot import draw_heat
 from aigenbench.evaluation.plots import draw_chart
 from aigenbench.evaluation.report import Together, View, put_together
 
@@ -59,6 +60,9 @@ def export(
         write(place / "results.tex", as_latex(view.results))
         for chart in view.charts:
             written += _charts(place, chart, formats)
+        heat = [place / f"{view.heat.name}.{kind}" for kind in formats]
+        draw_heat(view.heat, *heat)
+        written += heat
     return written
 
 

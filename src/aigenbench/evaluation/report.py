@@ -18,14 +18,12 @@ from aigenbench.evaluation.compare import HEADLINE, check_comparable, compare
 from aigenbench.evaluation.intervals import bounds
 from aigenbench.evaluation.mistakes import Mistake, Thumbnail, confident_mistakes, gallery_window
 from aigenbench.evaluation.pages import environment, resource
+from aigenbench.evaluation.records import times_table, versions_table
 from aigenbench.evaluation.report_robustness import RobustnessView, robustness_view
 from aigenbench.evaluation.run import Run
 from aigenbench.evaluation.seeds import SeedGroup, seed_groups, seeds_table
 from aigenbench.evaluation.table import percent
 from aigenbench.evaluation.uncertainty import interval_text
-
-RECORDED = ("started", "device", "devices", "precision", "seconds", "energy_joules", "aigenbench", "python")
-"""What a run's record is asked for, in the order of the table."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,8 @@ class View:
     multiclass: Table
     breakdowns: tuple[Table, ...]
     robustness: RobustnessView
-    records: Table
+    times: Table
+    versions: Table
     gallery_window: int
     missed_reals: list[Mistake]
     missed_fakes: list[Mistake]
@@ -78,7 +77,8 @@ class View:
             *self.breakdowns,
         )
         classes = (self.multiclass,) if self.multiclass.rows else ()
-        return (*own, *classes, *self.robustness.tables, *(w.metrics for w in self.windows))
+        recorded = tuple(table for table in (self.times, self.versions) if table.rows)
+        return (*own, *classes, *self.robustness.tables, *recorded, *(w.metrics for w in self.windows))
 
     @property
     def charts(self) -> tuple[Chart, ...]:
@@ -150,7 +150,8 @@ def make_view(
         multiclass=derived_tables.multiclass_table(run),
         breakdowns=breakdowns(class_groups(run.experiment, columns or {}), chosen),
         robustness=robustness_view(run.robustness),
-        records=records_table(run),
+        times=times_table(run.records),
+        versions=versions_table(run.records),
         gallery_window=chosen,
         missed_reals=missed_reals,
         missed_fakes=missed_fakes,
@@ -206,19 +207,6 @@ def render(views: Sequence[View], together: Together | None = None) -> str:
 def write_report(path: Path | str, views: Sequence[View], together: Together | None = None) -> None:
     """Write the page to ``path``."""
     files.write_text(path, render(views, together))
-
-
-def records_table(run: Run) -> Table:
-    """What the windows' runs recorded of themselves."""
-    names = [name for name in RECORDED if any(name in record for record in run.records.values())]
-    packages = sorted({n for r in run.records.values() for n in r.get("packages", {})})
-    rows = []
-    for k, record in run.records.items():
-        values: list[Any] = [record.get(name, "-") for name in names]
-        values += [record.get("packages", {}).get(name, "-") for name in packages]
-        rows.append((Cell(str(k), k), *(Cell(str(v)) for v in values)))
-    header = ("Window", *(n.replace("_", " ") for n in names), *packages)
-    return Table("records", "Versions, hardware and time", header, tuple(rows))
 
 
 def comparison_rows(result: dict[str, Any]) -> Table:

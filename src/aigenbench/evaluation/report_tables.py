@@ -111,8 +111,17 @@ def metrics_table(run: Run, window: int) -> Table:
             interval = run.bounds["periods"][period].get(name, [None] * (window + 1))[window]
             cells.append(_metric(name, value, interval))
         rows.append((Cell(metric_title(name)), *cells))
+        if name == "auroc":
+            rows.append(
+                (Cell("… interval over other generators"), *(_generators(run, p, window) for p in SHOWN_PERIODS))
+            )
     header = ("Metric", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS))
     return Table(f"metrics_window_{window}", f"All metrics after window {window}", header, tuple(rows))
+
+
+def _generators(run: Run, period: str, window: int) -> Cell:
+    interval = run.bounds["periods"][period]["auroc_generators"][window]
+    return Cell(interval_text(interval, 1) or "-")
 
 
 def _metric(name: str, value: float | None, interval: Sequence[float] | None) -> Cell:
