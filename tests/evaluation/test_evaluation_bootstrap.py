@@ -10,10 +10,11 @@ from sklearn.metrics import roc_auc_score
 
 from aigenbench.errors import InputError
 from aigenbench.evaluation import draws
-from aigenbench.evaluation.bootstrap import bootstrap_auroc, bootstrap_metrics, row_means
+from aigenbench.evaluation.bootstrap import bootstrap_auroc, bootstrap_generators, bootstrap_metrics, row_means
 from aigenbench.evaluation.draws import Draws
 from aigenbench.evaluation.experiment import Experiment, assemble
 from aigenbench.evaluation.group import Group
+from aigenbench.evaluation.metrics import METRICS
 from aigenbench.evaluation.other_generators import _draws, resample_generators
 from aigenbench.evaluation.pairs import pair_up
 from aigenbench.evaluation.ranked import Ranked
@@ -103,6 +104,40 @@ def test_replicates_equal_scoring_the_drawn_images(pairing: bool) -> None:
                     assert np.isnan(value)
 
 
+def test_generators_are_replicated_from_the_same_draws() -> None:
+    e = experiment(8)
+    replicates = bootstrap_generators(e, 3)
+    pairs, p = pair_up(e.first), e.windows[1]
+    for r in range(3):
+        weights = Draws(pairs).weights(r)[pairs.of_image]
+        for name in "ABCDE":
+            of = p.generator_id_to_name.index(name)
+            rows = (p.fused_generator_ids == of) | (p.pairing == of)
+            expected = roc_auc_score(p.fused_labels[rows], p.fused_logits[rows], sample_weight=weights[rows])
+            assert replicates[name][r, 1] == pytest.approx(expected)
+
+
+def test_a_metric_of_ones_own_gets_the_drawn_images_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS, "mean_fake_score", lambda group: float(group.scores[group.fakes].mean()))
+    e = experiment(8)
+    found = bootstrap_metrics(e, ("mean_fake_score", "recall"), ("growing",), 3)["growing"]
+    pairs, p = pair_up(e.first), e.windows[2]
+    for r in range(3):
+        weights = Draws(pairs).weights(r)[pairs.of_image] * (p.fused_labels == 1)
+        assert found["mean_fake_score"][r, 2] == pytest.approx(np.average(p.fused_scores, weights=weights))
+        assert found["recall"][r, 2] == pytest.approx(np.average(p.fused_scores > 0.5, weights=weights))
+    assert "mean_fake_score" in uncertainty(e, effort=Effort(5, 5))["periods"]["growing"]
+
+
+def test_a_metric_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS, "odd", lambda group: group.nothing)  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match=r"the metric 'odd' failed: AttributeError: .*nothing"):
+        score(experiment(8))
+    monkeypatch.setitem(METRICS, "odd", lambda group: "high")
+    with pytest.raises(InputError, match="the metric 'odd' must give a number, found 'high'"):
+        score(experiment(8))
+
+
 def test_rows_in_another_order_give_the_same_replicates() -> None:
     e = experiment()
     order = np.random.default_rng(0).permutation(len(e.first))
@@ -187,7 +222,19 @@ def test_every_value_lies_in_its_interval(pairing: bool) -> None:
     low, high = found["headline"]["images"]
     assert low < scores["headline"]["mean"] < high
     for period, columns in found["periods"].items():
-        for name in ("auroc", "auroc_delong", "accuracy", "recall", "average_precision", "f1", "brier", "nll"):
+        names = (
+            "auroc",
+            "auroc_delong",
+            "accuracy",
+            "recall",
+            "average_precision",
+            "f1",
+            "brier",
+            "nll",
+            "ece",
+            "best_f1",
+        )
+        for name in names:
             values = scores["periods"][period][name.removesuffix("_delong")]
             for value, interval in zip(values, columns[name], strict=True):
                 assert (value is None) == (interval is None)

@@ -8,9 +8,10 @@ from evaluation_made_up import made_up
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score, top_k_accuracy_score
 
 from aigenbench.evaluation.breakdown import breakdowns, class_groups, class_scores
+from aigenbench.evaluation.derived_intervals import class_intervals
 from aigenbench.evaluation.experiment import assemble
 from aigenbench.evaluation.intervals import wilson
-from aigenbench.evaluation.multiclass import multiclass
+from aigenbench.evaluation.multiclass import judged, multiclass
 
 
 def test_rates_by_origin_and_size() -> None:
@@ -67,6 +68,29 @@ def test_classes_equal_scikit_learn(window: int) -> None:
     assert found["top3_accuracy"] == pytest.approx(top_k_accuracy_score(truth, scores, k=3, labels=range(6)))
     only = replace(p, fused_multiclass_predictions=given.argmax(axis=1).astype(np.float32))
     assert multiclass(only, window) == {**found, "top3_accuracy": None}
+
+
+def test_class_metrics_of_drawn_images_are_those_of_the_images_repeated() -> None:
+    rng = np.random.default_rng(3)
+    windows = {}
+    for k in range(3):
+        p = made_up(window=k)
+        given = rng.random((len(p), 6)) + np.eye(6)[p.fused_generator_ids] * 0.6
+        windows[k] = replace(p, fused_multiclass_predictions=given.astype(np.float32))
+    found = judged(windows[1], 1)
+    counts = rng.poisson(1, len(found.rows))
+    rows = np.repeat(np.arange(len(found.rows)), counts)
+    weighted = found.measured(counts)
+    assert weighted["class_accuracy"] == pytest.approx(accuracy_score(found.truth[rows], found.called[rows]))
+    assert weighted["class_macro_f1"] == pytest.approx(f1_score(found.truth[rows], found.called[rows], average="macro"))
+    assert weighted["top3_accuracy"] == pytest.approx(np.mean(found.among_three[rows]))
+    e = assemble("e", "validate", windows, "e")
+    intervals = class_intervals(e, 60)
+    for k, p in windows.items():
+        for name, value in multiclass(p, k).items():
+            low, high = intervals[name][k]
+            assert low < value < high
+    assert class_intervals(assemble("b", "validate", {0: made_up()}, "b"), 5) is None
 
 
 def test_binary_detectors_and_empty_periods_have_no_classes() -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aigenbench.evaluation.draws import OTHER_REPLICATES, REPLICATES, SEED, Weights, replicate_all
 from aigenbench.evaluation.experiment import Experiment
 from aigenbench.evaluation.group import Group
-from aigenbench.evaluation.metrics import BUILT_IN, METRICS
+from aigenbench.evaluation.metrics import BUILT_IN, value_of
 from aigenbench.evaluation.pairs import Pairs, pair_up
 from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups
 from aigenbench.evaluation.predictions import Predictions
@@ -133,7 +133,7 @@ def resample(
                 counts = weights.take(of_rows, mode="clip")
                 weighted = group.weighted(counts)
                 repeated = weighted if ours else group.take(np.repeat(np.arange(len(counts)), counts))
-                values[i] = [METRICS[name](weighted if name in BUILT_IN else repeated) for name in names]
+                values[i] = [value_of(name, weighted if name in BUILT_IN else repeated) for name in names]
         return values
 
     ours = BUILT_IN.issuperset(names)

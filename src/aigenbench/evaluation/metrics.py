@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aigenbench.errors import InputError
 from aigenbench.evaluation.group import Group
 
 NAN = float("nan")
@@ -37,9 +38,27 @@ def compute(group: Group, names: tuple[str, ...] | None = None) -> dict[str, flo
     """All metrics (or those named) of ``group``; None where a metric is undefined or the group empty."""
     values: dict[str, float | None] = {}
     for name in METRICS if names is None else names:
-        value = METRICS[name](group) if group.n else NAN
+        value = value_of(name, group) if group.n else NAN
         values[name] = None if np.isnan(value) else value
     return values
+
+
+def value_of(name: str, group: Group) -> float:
+    """One metric of ``group``; NaN where undefined.
+
+    Raises:
+        InputError: a metric of one's own fails or does not give a number.
+    """
+    if name in BUILT_IN:
+        return METRICS[name](group)
+    try:
+        value = METRICS[name](group)
+    except Exception as error:
+        raise InputError(f"the metric {name!r} failed: {type(error).__name__}: {error}") from error
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"the metric {name!r} must give a number, found {value!r}") from None
 
 
 def _ratio(part: float, whole: float) -> float:

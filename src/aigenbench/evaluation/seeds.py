@@ -57,8 +57,15 @@ class SeedGroup:
 
     @property
     def headline(self) -> tuple[float | None, Interval]:
-        """Mean of the runs' headlines and its interval."""
-        return over_seeds([run.scores["headline"]["mean"] for run in self.runs])
+        """Mean over the runs of their headlines, and its interval; over the windows that all of them have."""
+        return over_seeds(self.means("immediate_future"))
+
+    def means(self, period: str) -> list[float | None]:
+        """Every run's mean AUROC over the windows with a Next period that all of them have."""
+        columns = [run.scores["periods"][period]["auroc"] for run in self.runs]
+        n = max(len(columns[0]) - 1, 1)
+        shared = [k for k in range(n) if all(values[k] is not None for values in columns)]
+        return [mean([values[k] for k in shared]) for values in columns]
 
     @property
     def name(self) -> str:
@@ -133,10 +140,8 @@ def seeds_table(group: SeedGroup, number: int = 0) -> Table:
     """Mean AUROC over seeds of every window and of the means, with Student's intervals, and the runs' spread."""
     periods = [[run.scores["periods"][p]["auroc"] for run in group.runs] for p in SHOWN_PERIODS]
     n_windows = max(run.experiment.n_windows for run in group.runs)
-    counted = slice(0, max(n_windows - 1, 1))
     rows = [_row(Cell(str(k), k), [[values[k] for values in of_runs] for of_runs in periods]) for k in range(n_windows)]
-    means = [[mean(values[counted]) for values in of_runs] for of_runs in periods]
-    rows.append(_row(Cell("mean", n_windows, strong=True), means))
+    rows.append(_row(Cell("mean", n_windows, strong=True), [group.means(p) for p in SHOWN_PERIODS]))
     header = ("Window", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS), "Next, s.d. over seeds (points)")
     return Table(f"seeds_{number}", f"Other seeds: mean AUROC (%) of {group.name}", header, tuple(rows))
 
