@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from aigenbench.cli.columns import check_belongs, evaluation_table, thumbnails
 from aigenbench.cli.compare import positive
 from aigenbench.cli.score import add_imports, run_metric_imports
 from aigenbench.errors import InputError
-
-if TYPE_CHECKING:
-    from aigenbench.evaluation.mistakes import Thumbnail
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -51,14 +47,20 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("an experiment is named twice; name each once")
     run_metric_imports(args.imports)
     from aigenbench.evaluation.draws import OTHER_REPLICATES
+    from aigenbench.evaluation.experiment import load_experiment
     from aigenbench.evaluation.report import make_view, put_together, write_report
     from aigenbench.evaluation.run import load_run
     from aigenbench.evaluation.uncertainty import Effort
 
-    thumbnail, columns = _dataset(args.dataset, args.stage) if args.dataset else (None, {})
+    table = evaluation_table(args.dataset, args.stage) if args.dataset else None
+    thumbnail = thumbnails(args.dataset, table) if table else None
     effort = Effort(replicates, min(OTHER_REPLICATES, replicates))
+    # what is wrong with any of them is told before minutes are spent on the first
+    for experiment in [load_experiment(folder, args.stage) for folder in args.experiments]:
+        if table:
+            check_belongs(args.dataset, table, experiment)
     runs = [load_run(folder, args.stage, effort) for folder in args.experiments]
-    views = [make_view(run, i, thumbnail, columns) for i, run in enumerate(runs)]
+    views = [make_view(loaded, i, thumbnail, table.columns if table else {}) for i, loaded in enumerate(runs)]
     together = put_together(views, args.seeds)
     write_report(args.output, views, together)
     print(f"report: {args.output}")
@@ -67,21 +69,3 @@ def run(args: argparse.Namespace) -> int:
 
         print(f"exported {len(export(args.export, views, together))} files to {args.export}")
     return 0
-
-
-def _dataset(path: str, stage: str) -> tuple[Thumbnail, Mapping[str, Any]]:
-    from aigenbench.data.decode import UnreadableImageError, decode
-    from aigenbench.data.sources import open_source
-    from aigenbench.evaluation.mistakes import shrink
-
-    table = open_source(path).table("validation" if stage == "validate" else stage)
-
-    def thumbnail(image_id: int) -> bytes:
-        if image_id >= len(table):
-            raise InputError(f"--dataset {path} has {len(table)} images, but the predictions name image {image_id}")
-        try:
-            return shrink(decode(table.store.read(image_id)))
-        except (UnreadableImageError, OSError) as error:
-            raise InputError(f"--dataset {path}: image {image_id} cannot be shown: {error}") from error
-
-    return thumbnail, table.columns
