@@ -229,6 +229,9 @@ class Store:
                 logger.warning("%s is damaged: %s; %s", path, error, "computed again" if remove else "left out")
                 if remove:
                     path.unlink(missing_ok=True)
+            except FileNotFoundError:
+                # another process has just removed a damaged file
+                continue
         self._known = indices
         return list(indices.values())
 
