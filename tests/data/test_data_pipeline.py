@@ -57,7 +57,7 @@ def training_samples(
     def sampler(n: int, copies: int) -> TrainingBatches:
         return TrainingBatches(n, copies, arithmetic, 1, window, epoch, **batches)
 
-    loader = p.training_loader(plan, hooks or Hooks(), sampler, window)
+    loader = p.training_loader(plan, hooks or Hooks(), sampler(len(plan.training.rows(window)), 4), window)
     keys = [key for keys in sampler(len(plan.training.rows(window)), p.augmentation_factor) for key in keys]
     batches_read = list(loader)
     images = [image.numpy() for batch in batches_read for image in batch.images]

@@ -199,7 +199,7 @@ class AIGenBenchPipeline:
 
     def evaluation_set(self, plan: Plan, stage: str) -> EvaluationSet:
         """The images of ``validate`` or ``test``; one and the same where the data set has no test split."""
-        table = self.source.table(_split_of(stage))
+        table = self.source.table(split_of(stage))
         if table.split == "validation":
             return plan.evaluation
         return evaluation_set(table.generator_ids(plan.timeline), self.validation_subset_size)
@@ -214,7 +214,7 @@ class AIGenBenchPipeline:
         self,
         plan: Plan,
         hooks: AugmentationHooks,
-        batches: Callable[[int, int], TrainingBatches],
+        batches: TrainingBatches,
         window: int,
     ) -> DataLoader[Any]:
         """Batches of the rest of an epoch.
@@ -222,7 +222,7 @@ class AIGenBenchPipeline:
         Args:
             plan: what the run uses.
             hooks: the detector's augmentations.
-            batches: builds the batch sampler from (number of rows, copies).
+            batches: what is left of the epoch.
             window: index of the window.
         """
         table, rows = self.source.table("train"), plan.training.rows(window)
@@ -230,13 +230,13 @@ class AIGenBenchPipeline:
             table,
             table.generator_ids(plan.timeline),
             rows,
-            self._training_transforms(hooks),
+            self.training_transforms(hooks),
             self.augmentations_base_seed,
             window,
             self.deterministic_augmentations,
             self.orientation,
         )
-        return make_loader(samples, batches(len(rows), self.augmentation_factor), collate, self.num_workers)
+        return make_loader(samples, batches, collate, self.num_workers)
 
     def evaluation_loader(
         self,
@@ -251,12 +251,12 @@ class AIGenBenchPipeline:
 
         A ``perturbation`` stands between the mandatory steps and the detector's own.
         """
-        table, chosen = self.source.table(_split_of(stage)), self.evaluation_set(plan, stage)
+        table, chosen = self.source.table(split_of(stage)), self.evaluation_set(plan, stage)
         samples = EvaluationSamples(
             table,
             table.generator_ids(plan.timeline),
             chosen.ids,
-            replace(self._evaluation_transforms(hooks, stage), perturbation=perturbation),
+            replace(self.evaluation_transforms(hooks, stage), perturbation=perturbation),
             self.augmentations_base_seed,
         )
         return make_loader(
@@ -273,12 +273,17 @@ class AIGenBenchPipeline:
         self, chosen: PredictSet, hooks: AugmentationHooks, rank: int = 0, world: int = 1
     ) -> DataLoader[Any]:
         """Batches of ``predict``: this rank's share."""
-        transforms = self._evaluation_transforms(hooks, "predict")
+        transforms = self.evaluation_transforms(hooks, "predict")
         samples = PredictSamples(chosen, transforms, self.augmentations_base_seed)
         batches = EvaluationBatches(len(chosen.rows), self.eval_batch_size, rank, world)
         return make_loader(samples, batches, collate_predict, self.num_workers)
 
-    def _training_transforms(self, hooks: AugmentationHooks) -> TrainingTransforms:
+    def training_transforms(self, hooks: AugmentationHooks) -> TrainingTransforms:
+        """The steps of a training sample under the detector's hooks.
+
+        Raises:
+            InputError: a hook returns something else than it must.
+        """
         returned = hooks.train_augmentation()
         parts = tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
         if not 1 <= len(parts) <= 2:
@@ -288,7 +293,8 @@ class AIGenBenchPipeline:
         where = "train_augmentation"
         return TrainingTransforms(mandatory, as_transform(first, where), as_transform(second, where))
 
-    def _evaluation_transforms(self, hooks: AugmentationHooks, stage: str) -> EvaluationTransforms:
+    def evaluation_transforms(self, hooks: AugmentationHooks, stage: str) -> EvaluationTransforms:
+        """The steps of an image in ``validate``, ``test`` or ``predict``; raises likewise."""
         mandatory = {
             "validate": self.mandatory_val_preprocessing,
             "test": self.mandatory_test_preprocessing,
@@ -309,5 +315,6 @@ class AIGenBenchPipeline:
         )
 
 
-def _split_of(stage: str) -> str:
+def split_of(stage: str) -> str:
+    """The split that ``validate`` or ``test`` evaluates."""
     return {"validate": "validation", "test": "test"}[stage]

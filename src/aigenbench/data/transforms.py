@@ -44,7 +44,7 @@ def as_transform(augmentation: Augmentation | None, where: str) -> Transform:
         InputError: it cannot be called, or accepts none of a PIL image, an array and a tensor.
     """
     if augmentation is None:
-        return _unchanged
+        return unchanged
     if isinstance(augmentation, Recipe):
         return augmentation
     if not callable(augmentation):
@@ -52,7 +52,8 @@ def as_transform(augmentation: Augmentation | None, where: str) -> Transform:
     return ForeignTransform(augmentation, where)
 
 
-def _unchanged(image: Any, rng: np.random.Generator) -> Any:
+def unchanged(image: Any, rng: np.random.Generator) -> Any:
+    """The image as it is."""
     return image
 
 

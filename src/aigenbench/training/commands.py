@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import shutil
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from aigenbench.models import Preprocessing
 from aigenbench.training.checkpoints import KEPT, WindowCheckpoints, load, load_record
 from aigenbench.training.evaluating import evaluate_detector, log_evaluation, stage_of
 from aigenbench.training.experiment import Experiment, find_experiment, open_experiment, slurm_job_id
+from aigenbench.training.heads import Heads
 from aigenbench.training.inputs import RunInputs, Setup, set_up
 from aigenbench.training.keeper import CheckpointRule
 from aigenbench.training.lock import locked
@@ -56,9 +57,15 @@ def fit(inputs: RunInputs) -> Path:
     )
     _tell_disk_need(setup, experiment)
     rule = CheckpointRule(setup.info.checkpoint_every_n_minutes, setup.info.checkpoint_every_n_steps)
-    lock = locked(experiment.folder, slurm_job_id()) if is_first_process() else nullcontext()
-    with lock, StopRequest().installed() as stop:
-        WindowsLoop(setup, experiment, rule, stop).run(windows)
+    job = slurm_job_id()
+    with ExitStack() as stack:
+        if is_first_process():
+            stack.enter_context(locked(experiment.folder, job))
+        heads = Heads.open(setup, experiment, stack, job)
+        stop = stack.enter_context(StopRequest().installed())
+        WindowsLoop(setup, experiment, rule, stop, heads).run(windows)
+    for run in heads.runs:
+        logger.info("head %s: %s", run.name, run.experiment.folder)
     return experiment.folder
 
 
