@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aigenbench.data.tables import ImageTable, make_table
+from aigenbench.data.tables import ImageTable, file_size, make_table
 from aigenbench.errors import InputError
 
 REQUIRED_COLUMNS = ("image", "label", "generator")
@@ -60,6 +60,14 @@ class ArrowImages:
         """The stored path, or ``""``."""
         chunk, i = self._locate(row)
         return chunk.field("path")[i].as_py() or ""
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of every file, without reading them; int64 (n,)."""
+        lengths = pa.chunked_array([pc.binary_length(chunk.field("bytes")).cast(pa.int64()) for chunk in self._chunks])
+        sizes = pc.fill_null(lengths, -1).to_numpy().copy()
+        for row in np.flatnonzero(sizes < 0):
+            sizes[row] = file_size(Path(self.name(int(row))))
+        return sizes
 
 
 def is_saved_dataset(path: Path) -> bool:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aigenbench.data.cache.build import build
-from aigenbench.data.cache.contents import NotStorableError
-from aigenbench.data.cache.views import EvaluationViews, StoredCrops, StoredImages, TrainingViews
+from aigenbench.data.cache.identity import NotStorableError
+from aigenbench.data.cache.views import CropViews, SquareViews, StoredCrops, StoredSquares
 from aigenbench.data.dataset import EvaluationTransforms, TrainingTransforms
 from aigenbench.data.tables import ImageTable
 from aigenbench.errors import InputError
@@ -49,7 +49,7 @@ class ViewCache:
         if self.cache == "none" or (perturbed and self.cache != "all"):
             return None
         try:
-            views = EvaluationViews(self.folder, table, transforms, base_seed)
+            views = CropViews(self.folder, table, transforms, base_seed)
             build(views, views.keys(ids), self.num_workers, self.between, self.share)
         except NotStorableError as error:
             self._tell(f"evaluation images are not stored: {error}")
@@ -58,7 +58,7 @@ class ViewCache:
 
     def training(
         self, table: ImageTable, rows: Rows, copies: int, transforms: TrainingTransforms, base_seed: int, lasting: bool
-    ) -> StoredImages | None:
+    ) -> StoredSquares | None:
         """The stored squares of all copies of these images; None where they are to be computed each time.
 
         Args:
@@ -74,7 +74,7 @@ class ViewCache:
         try:
             if not lasting:
                 raise NotStorableError("deterministic_augmentations is false")
-            views = TrainingViews(self.folder, table, transforms, base_seed)
+            views = SquareViews(self.folder, table, transforms, base_seed)
             build(views, views.keys(rows, copies), self.num_workers, self.between, self.share)
         except NotStorableError as error:
             self._tell(f"training images are not stored: {error}")

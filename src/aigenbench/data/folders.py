@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from aigenbench.data.tables import ImageTable, make_table
+from aigenbench.data.tables import ImageTable, file_size, make_table
 from aigenbench.errors import InputError
 
 INDEX = "index.csv"
@@ -31,6 +32,10 @@ class FolderImages:
     def read(self, row: int) -> Any:
         """The file's bytes."""
         return (self._folder / self.name(row)).read_bytes()
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of every file, -1 where there is none; int64 (n,)."""
+        return np.array([file_size(self._folder / self.name(row)) for row in range(len(self._paths))], dtype=np.int64)
 
 
 def open_indexed_folder(path: Path) -> dict[str, ImageTable]:

@@ -54,6 +54,7 @@ class WindowsLoop:
     ) -> None:
         self.setup, self.experiment, self.rule, self.stop, self.heads = setup, experiment, rule, stop, heads
         self.n_windows = len(setup.plan.windows)
+        setup.pipeline.views.between = self._stop_if_asked
         # what the detector in memory is: (window, finished epochs) and the states to train on from there
         self._in_memory: tuple[int, int] | None = None
         self._carried: dict[str, Any] | None = None
@@ -77,12 +78,15 @@ class WindowsLoop:
             action = next_action(self._states(), schedule)
             if isinstance(action, Done):
                 return
-            if self.stop.signal is not None:
-                raise StoppedError(self.stop.signal)
+            self._stop_if_asked()
             if isinstance(action, Train):
                 self._train(action)
             else:
                 self._evaluate(action)
+
+    def _stop_if_asked(self) -> None:
+        if self.stop.signal is not None:
+            raise StoppedError(self.stop.signal)
 
     def _folder(self, window: int) -> Path:
         return self.experiment.window_folder(window)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from aigenbench.augmentations import EvaluationCrops, StochasticTraining
 from aigenbench.data.cache.blocks import Keys
-from aigenbench.data.cache.contents import NotStorableError, describe_format, describe_step, describe_table
+from aigenbench.data.cache.identity import NotStorableError, describe_format, describe_step, table_identity
 from aigenbench.data.cache.rows import StoredRows
 from aigenbench.data.cache.store import Store
 from aigenbench.data.dataset import EvaluationTransforms, TrainingTransforms, evaluation_rng, read_image, training_rng
@@ -82,7 +82,7 @@ class StoredCrops:
 
 
 @dataclass(frozen=True)
-class StoredImages:
+class StoredSquares:
     """Reads the stored square of a training image's copy."""
 
     rows: StoredRows
@@ -93,7 +93,7 @@ class StoredImages:
         return square
 
 
-class EvaluationViews:
+class CropViews:
     """The crops of a split's evaluated images: a map-style data set from key (the row) to stored row.
 
     Raises:
@@ -116,7 +116,7 @@ class EvaluationViews:
             "perturbation": None if perturbation is None else describe_step(perturbation, "the perturbation"),
             "first": describe_step(transforms.first, "the callable before cropping"),
             "crops": crops.describe(),
-            "data": describe_table(table),
+            "data": table_identity(table),
         }
         self.store = Store(root, KIND, identity, self._packing.shape, "uint8")
 
@@ -133,7 +133,7 @@ class EvaluationViews:
         return StoredCrops(self.store.open(), self._packing)
 
 
-class TrainingViews:
+class SquareViews:
     """The squares of a split's training copies: a map-style data set from key to stored row.
 
     Raises:
@@ -154,7 +154,7 @@ class TrainingViews:
             "mandatory": describe_step(transforms.mandatory, "the mandatory step"),
             "first": describe_step(transforms.first, "the first callable of train_augmentation"),
             "crops": second.describe(),
-            "data": describe_table(table),
+            "data": table_identity(table),
         }
         self._second = second
         self.store = Store(root, KIND, identity, (*second.size, 3), "uint8")
@@ -174,6 +174,6 @@ class TrainingViews:
             self._last = row, read_image(self._table, row)
         return self._last[1]
 
-    def stored(self) -> StoredImages:
+    def stored(self) -> StoredSquares:
         """What is stored now."""
-        return StoredImages(self.store.open())
+        return StoredSquares(self.store.open())
