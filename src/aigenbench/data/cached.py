@@ -14,7 +14,6 @@ from aigenbench.data.cache.identity import NotStorableError
 from aigenbench.data.cache.views import CropViews, SquareViews, StoredCrops, StoredSquares
 from aigenbench.data.dataset import EvaluationTransforms, TrainingTransforms
 from aigenbench.data.tables import ImageTable
-from aigenbench.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +35,8 @@ class ViewCache:
         """Called between batches of a build; it may raise to stop it."""
         self.share: tuple[int, int] | None = None
         """Build only share (index, count) of what is missing."""
+        self.computed = 0
+        """Views that this process has stored."""
         self._told: set[str] = set()
 
     def evaluation(
@@ -50,7 +51,7 @@ class ViewCache:
             return None
         try:
             views = CropViews(self.folder, table, transforms, base_seed)
-            build(views, views.keys(ids), self.num_workers, self.between, self.share)
+            self.computed += build(views, views.keys(ids), self.num_workers, self.between, self.share)
         except NotStorableError as error:
             self._tell(f"evaluation images are not stored: {error}")
             return None
@@ -75,7 +76,7 @@ class ViewCache:
             if not lasting:
                 raise NotStorableError("deterministic_augmentations is false")
             views = SquareViews(self.folder, table, transforms, base_seed)
-            build(views, views.keys(rows, copies), self.num_workers, self.between, self.share)
+            self.computed += build(views, views.keys(rows, copies), self.num_workers, self.between, self.share)
         except NotStorableError as error:
             self._tell(f"training images are not stored: {error}")
             return None
@@ -85,15 +86,3 @@ class ViewCache:
         if message not in self._told:
             self._told.add(message)
             logger.warning("%s; they are computed each time they are read", message)
-
-
-def parse_share(text: str) -> tuple[int, int]:
-    """``i/n``, counted from 1, as (index from 0, count).
-
-    Raises:
-        InputError: it is none.
-    """
-    index, slash, count = text.partition("/")
-    if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
-        raise InputError(f"--shard: expected i/n with 1 <= i <= n, such as 1/4, found {text!r}")
-    return int(index) - 1, int(count)
