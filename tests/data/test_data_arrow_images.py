@@ -36,6 +36,7 @@ def test_every_row_of_every_file_is_read(tmp_path: Path, kinds: tuple, compressi
     images = ArrowImages(paths)
     for one in (images, pickle.loads(pickle.dumps(images))):
         assert [bytes(one.read(i)) for i in range(10)] == FILES + FILES[::-1]
+        assert one.sizes().tolist() == [len(data) for data in FILES + FILES[::-1]]
         assert [one.name(i) for i in (0, 4, 5, 9)] == ["0.png", "4.png", "0.png", "4.png"]
 
 
@@ -48,6 +49,7 @@ def test_a_row_with_a_path_alone_is_read_from_there(tmp_path: Path) -> None:
     ]
     images = ArrowImages([write(tmp_path / "a.arrow", rows)])
     assert [bytes(images.read(i)) for i in (0, 1)] == [b"here", b"elsewhere"]
+    assert images.sizes().tolist() == [4, 9, -1]
     assert images.name(0) == ""
     with pytest.raises(OSError, match="neither bytes nor a path"):
         images.read(2)

@@ -57,7 +57,7 @@ def training_samples(
     def sampler(n: int, copies: int) -> TrainingBatches:
         return TrainingBatches(n, copies, arithmetic, 1, window, epoch, **batches)
 
-    loader = p.training_loader(plan, hooks or Hooks(), sampler, window)
+    loader = p.training_loader(plan, hooks or Hooks(), sampler(len(plan.training.rows(window)), 4), window)
     keys = [key for keys in sampler(len(plan.training.rows(window)), p.augmentation_factor) for key in keys]
     batches_read = list(loader)
     images = [image.numpy() for batch in batches_read for image in batch.images]
@@ -127,6 +127,32 @@ def test_without_deterministic_augmentations_everything_differs(small_dataset: P
     p = pipeline(small_dataset, train_batch_size=1, deterministic_augmentations=False)
     a, b = training_samples(p, epoch=0, hooks=Still()), training_samples(p, epoch=1, hooks=Still())
     assert sum(a[key] != b[key] for key in a) > len(a) / 2
+
+
+@pytest.mark.parametrize("strategy", ["resize", "random_crop"])
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_with_one_orientation_a_copy_only_what_is_not_deterministic_passes(
+    small_dataset: Path, strategy: str, deterministic: bool
+) -> None:
+    def samples(hooks: Any, window: int, epoch: int, workers: int = 0) -> dict[tuple[int, int], bytes]:
+        p = pipeline(
+            small_dataset,
+            train_batch_size=1,
+            orientation="per_copy",
+            deterministic_augmentations=deterministic,
+            num_workers=workers,
+        )
+        return training_samples(p, window=window, epoch=epoch, hooks=hooks)
+
+    first = None if deterministic else (lambda image: image)
+    one = samples(Hooks(first, training=strategy), 0, 0)
+    assert one.items() <= samples(Hooks(first, training=strategy), 2, 1, workers=2).items()
+    # the orientations of an image's copies differ
+    plain = samples(Hooks(lambda image: image, training=strategy), 0, 0)
+    assert any(len({plain[i, copy] for copy in range(4)}) > 1 for i, _ in plain)
+    if not deterministic:
+        changing = samples(Hooks(training=strategy), 0, 0)
+        assert changing != samples(Hooks(training=strategy), 0, 1)
 
 
 def test_copies_of_an_image_differ(small_dataset: Path) -> None:
@@ -206,6 +232,10 @@ def test_unequal_sizes_as_they_are(made, tmp_path: Path) -> None:
         ({"num_workers": -1}, "num_workers"),
         ({"evaluation_jpeg": "two_points"}, "two_point"),
         ({"timeline": "nowhere.yaml"}, "no file nowhere.yaml"),
+        ({"cache": "al"}, "data.cache: one of none, evaluation, all, found 'al'; did you mean 'all'"),
+        ({"features": "yes"}, "data.features: one of none, cache"),
+        ({"features_dtype": "float32"}, "data.features_dtype: one of float16, bfloat16"),
+        ({"orientation": "per_image"}, "data.orientation: one of per_epoch, per_copy"),
     ],
 )
 def test_wrong_options_are_told_before_any_data_is_read(options: dict[str, Any], said: str) -> None:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aigenbench.protocol.randomness import sample_key, sample_rng
+from aigenbench.protocol.randomness import first_uniforms, sample_key, sample_rng
 
 KEYS = st.tuples(
     st.integers(0, 2**31),
@@ -34,3 +35,15 @@ def test_a_key_always_gives_the_same_numbers() -> None:
 
 
 PINNED = [307, 857, 658, 741, 10]
+
+
+@given(st.lists(KEYS, min_size=1, max_size=6))
+def test_uniforms_of_many_samples_are_those_of_each(names: list[tuple]) -> None:
+    seed, split, _, _, stage, window, epoch = names[0]
+    ids, copies = (np.array([name[i] for name in names], dtype=np.int64) for i in (2, 3))
+    at_once = first_uniforms(seed, split, ids, copies, stage, window, epoch)
+    one_by_one = [
+        sample_rng(seed, split, int(i), int(copy), stage, window, epoch).random(2)
+        for i, copy in zip(ids, copies, strict=True)
+    ]
+    assert np.array_equal(at_once, one_by_one)

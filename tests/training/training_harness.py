@@ -173,10 +173,10 @@ def _child(folder: Path, argv: list[str], events: Events, command: str, write: C
     os._exit(code)
 
 
-def outcome(folder: Path) -> dict[str, Any]:
+def outcome(folder: Path, experiment: str = "x") -> dict[str, Any]:
     """Everything a finished experiment leaves that must not depend on what happened on the way."""
     result: dict[str, Any] = {}
-    for path in sorted((folder / "experiments_data" / "experiment_x").rglob("*")):
+    for path in sorted((folder / "experiments_data" / f"experiment_{experiment}").rglob("*")):
         if path.suffix in (".npz", ".csv"):
             result[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
         elif path.suffix == ".ckpt":

@@ -6,6 +6,7 @@ import logging
 import signal
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from aigenbench.cli.parser import Resolved, model_asked_for, resolve
@@ -21,6 +22,10 @@ logger = logging.getLogger(__name__)
 
 class Inputs(Resolved):
     """A resolved configuration in the form the training room takes it."""
+
+    def with_config(self, config: ResolvedConfig) -> Inputs:
+        """The same under another configuration."""
+        return replace(self, config=config)
 
     def trainer_arguments(self, logger_defaults: Mapping[str, Mapping[str, Any]] = {}) -> dict[str, Any]:
         """The Trainer's arguments with new loggers and callbacks, a ``checkpoint_callback`` among them.

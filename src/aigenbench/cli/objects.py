@@ -6,7 +6,7 @@ import copy
 import json
 import re
 from argparse import ArgumentError
-from collections.abc import Collection
+from functools import cache
 from typing import Any
 
 from jsonargparse import ArgumentParser
@@ -36,7 +36,7 @@ def parse(values: dict[str, Any]) -> dict[str, Any]:
         ArgumentError, TypeError, ValueError: a value is not of its type (`REFUSALS`).
     """
     given = {section: values[section] for section in (*PLAIN, *NAMED) if values.get(section) is not None}
-    parser = _parser(given)
+    parser = _parser(tuple(given))
     parsed = parser.parse_object(copy.deepcopy(given))  # it changes lists in what it is given
     return json.loads(parser.dump(parsed, format="json", skip_unset=False, skip_validation=True))
 
@@ -56,7 +56,7 @@ def make(section: str, values: dict[str, Any]) -> Any:
             failures.append(error)
             raise
 
-    parser = _parser([section])
+    parser = _parser((section,))
     parsed = parser.parse_object({section: copy.deepcopy(values)})
     try:
         return parser.instantiate(parsed, instantiators=[(construct, object, True)])[section]
@@ -66,7 +66,9 @@ def make(section: str, values: dict[str, Any]) -> Any:
         raise _missing_package(section, cause) or cause from None
 
 
-def _parser(sections: Collection[str]) -> ArgumentParser:
+@cache
+def _parser(sections: tuple[str, ...]) -> ArgumentParser:
+    # reading the classes' signatures takes longer than all else that is done for a window
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
     for section in sections:
         if section in PLAIN:

@@ -31,7 +31,7 @@ keys:
                          validation_subset_size, augmentation_factor, predict_path ...
   --trainer.KEY          of Lightning's Trainer: max_epochs, precision, devices, accumulate_grad_batches, logger ...
   --experiment_info.KEY  experiment_id, experiment_name_prefix, window_name_prefix, experiments_data_folder,
-                         logging_initial_step, checkpoint_every_n_minutes, checkpoint_every_n_steps,
+                         logging_initial_step, checkpoint_every_n_minutes, checkpoint_every_n_steps, heads,
                          sliding_windows_definition.{{n_generators_per_window, current_window, benchmark_type}}
   --checkpoint_callback.KEY  of a ModelCheckpoint of your own, beside the checkpoints that resuming needs
   --ckpt_path            the checkpoint to evaluate or predict with

@@ -36,6 +36,32 @@ class SlidingWindows:
 
 
 @dataclass(frozen=True)
+class Head:
+    """A further head that a run on cached features trains beside its own.
+
+    Attributes:
+        name: its experiment is called `<experiment_id>_<name>`; told from the other values where not given.
+        lr: learning rate; None takes the run's, as for the others.
+        weight_decay: weight decay.
+        seed: `seed_everything`: order of the samples and initial weights.
+    """
+
+    name: str = ""
+    lr: float | None = None
+    weight_decay: float | None = None
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        given = [f"{key}_{value:g}" for key in ("lr", "weight_decay") if (value := getattr(self, key)) is not None]
+        given += [] if self.seed is None else [f"seed_{self.seed}"]
+        if not given:
+            raise InputError("experiment_info.heads: a head needs lr, weight_decay or seed; it would repeat the run")
+        if "/" in self.name:
+            raise InputError(f"experiment_info.heads: a name enters a folder's: expected no '/', found {self.name!r}")
+        object.__setattr__(self, "name", self.name or "_".join(given))
+
+
+@dataclass(frozen=True)
 class ExperimentInfo:
     """Where an experiment's files go and which windows it has.
 
@@ -47,6 +73,7 @@ class ExperimentInfo:
         logging_initial_step: the number of the first step in logs.
         checkpoint_every_n_minutes: a checkpoint within an epoch after so many minutes; None for none by time.
         checkpoint_every_n_steps: and after every so many optimizer steps; None for none by steps.
+        heads: further heads to train at once from cached features, each an experiment of its own.
         sliding_windows_definition: the windows; None for one training on the whole data set.
     """
 
@@ -57,6 +84,7 @@ class ExperimentInfo:
     logging_initial_step: int = 0
     checkpoint_every_n_minutes: int | None = 10
     checkpoint_every_n_steps: int | None = None
+    heads: tuple[Head, ...] = ()
     sliding_windows_definition: SlidingWindows | None = None
 
     def __post_init__(self) -> None:
@@ -84,7 +112,8 @@ def experiment_info(values: Mapping[str, Any], source: str = "") -> ExperimentIn
     windows = values.pop("sliding_windows_definition", None)
     prefix = f"{source}: " if source else ""
     where = "experiment_info"
-    info = _checked(ExperimentInfo, values, where, prefix)
+    heads = _heads(values.pop("heads", None), f"{where}.heads", prefix)
+    info = {**_checked(ExperimentInfo, values, where, prefix), "heads": heads}
     if windows is None:
         return ExperimentInfo(**info)
     definition = f"{where}.sliding_windows_definition"
@@ -94,6 +123,21 @@ def experiment_info(values: Mapping[str, Any], source: str = "") -> ExperimentIn
         windows = {**windows, "benchmark_type": "none"}
     checked = _checked(SlidingWindows, windows, definition, prefix)
     return ExperimentInfo(**info, sliding_windows_definition=SlidingWindows(**checked))
+
+
+def _heads(values: Any, where: str, prefix: str) -> tuple[Head, ...]:
+    if isinstance(values, Typed):
+        values = values.value
+    if values is None:
+        return ()
+    if not isinstance(values, list | tuple) or not all(isinstance(value, Mapping) for value in values):
+        raise InputError(f"{prefix}{where}: expected a list of mappings such as {{lr: 0.01}}, found {values!r}")
+    heads = tuple(Head(**_checked(Head, value, f"{where}.{i}", prefix)) for i, value in enumerate(values))
+    names = [head.name for head in heads]
+    doubled = [name for name in names if names.count(name) > 1]
+    if doubled:
+        raise InputError(f"{prefix}{where}: two heads are called {doubled[0]!r}; give them names")
+    return heads
 
 
 def _checked(record: type, values: Mapping[str, Any], where: str, prefix: str) -> dict[str, Any]:
@@ -122,9 +166,12 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
         value = value.value
     if str in options and isinstance(value, str | int | float) and not isinstance(value, bool):
         return str(value)
+    if float in options and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
     if int in options and isinstance(value, int) and not isinstance(value, bool):
         return value
-    wanted = " or ".join("null" if o is type(None) else {str: "text", int: "an integer"}[o] for o in options)
+    kinds = {type(None): "null", str: "text", int: "an integer", float: "a number"}
+    wanted = " or ".join(kinds[o] for o in options)
     raise InputError(f"{where}: expected {wanted}, found {value!r}")
 
 

@@ -15,6 +15,8 @@ from aigenbench.errors import InputError
 FREE_TO_CHANGE = (
     "ckpt_path",
     "dataset_path",
+    "data.init_args.cache",
+    "data.init_args.cache_folder",
     "data.init_args.dataset_loader.init_args.dataset_path",
     "data.init_args.eval_batch_size",
     "data.init_args.num_workers",

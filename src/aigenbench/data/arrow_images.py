@@ -11,10 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from aigenbench.data.tables import file_size
 from aigenbench.errors import InputError
 
-NOT_STORED, INSIDE_ARROW = -1, -2
-"""Lengths that say: no bytes are stored for the row; its bytes are compressed, Arrow must read them."""
+NOT_STORED = -1
+"""A length that says: no bytes are stored for the row."""
+COMPRESSED = -1
+"""A position that says: Arrow must read the row."""
 
 
 class ArrowImages:
@@ -41,16 +44,16 @@ class ArrowImages:
 
     def read(self, row: int) -> Any:
         """The file's bytes; where only a path is stored, the bytes at that path."""
-        length = int(self._lengths[row])
-        if length == INSIDE_ARROW:
-            return self._value(row, "bytes").as_buffer()
+        length, position = int(self._lengths[row]), int(self._positions[row])
         if length == NOT_STORED:
             path = self.name(row)
             if not path:
                 raise OSError("neither bytes nor a path are stored")
             return Path(path).read_bytes()
+        if position == COMPRESSED:
+            return self._value(row, "bytes").as_buffer()
         number = self._file_of(row)
-        data = os.pread(self._file(number).fileno(), length, int(self._positions[row]))
+        data = os.pread(self._file(number).fileno(), length, position)
         if len(data) < length:
             raise OSError(f"{self._files[number]} ends within the image")
         return data
@@ -58,6 +61,13 @@ class ArrowImages:
     def name(self, row: int) -> str:
         """The stored path, or ``""``."""
         return self._value(row, "path").as_py() or ""
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of every file, without reading them; int64 (n,)."""
+        sizes = self._lengths.copy()
+        for row in np.flatnonzero(sizes == NOT_STORED):
+            sizes[row] = file_size(Path(self.name(int(row))))
+        return sizes
 
     def _file_of(self, row: int) -> int:
         return int(np.searchsorted(self._starts, row, side="right")) - 1
@@ -111,9 +121,12 @@ def _locate_chunk(data: pa.Array, start: int, size: int) -> tuple[npt.NDArray[np
     wide = pa.types.is_large_binary(data.type) or pa.types.is_large_string(data.type)
     ends = np.frombuffer(offsets, np.int64 if wide else np.int32)[data.offset : data.offset + len(data) + 1]
     lengths = np.diff(ends).astype(np.int64)
+    positions = ends[:-1].astype(np.int64)
     in_file = 0 if values is None else values.address - start
-    if not 0 <= in_file < size:
-        lengths[:] = INSIDE_ARROW
+    if 0 <= in_file < size:
+        positions += in_file
+    else:
+        positions[:] = COMPRESSED
     if data.null_count:
         lengths[data.is_null().to_numpy(zero_copy_only=False)] = NOT_STORED
-    return in_file + ends[:-1].astype(np.int64), lengths
+    return positions, lengths

@@ -84,6 +84,11 @@ class TrainingBatches:
         rng = sample_rng(seed, "train", 0, 0, "order of samples", window, epoch)
         return rng.permutation(self._n_rows * self._copies)
 
+    def visited(self) -> npt.NDArray[np.int64]:
+        """What is left of the epoch for all devices together: values of ``order`` (n,), the dropped last batch not."""
+        overall = self._arithmetic.overall
+        return self.order()[self._start * overall : self._stop * overall]
+
     def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
         order, overall = self.order(), self._arithmetic.overall
         epoch = self._key[2]

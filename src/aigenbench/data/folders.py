@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aigenbench.data.tables import Columns, ImageTable, make_table
+from aigenbench.data.tables import Columns, ImageTable, file_size, make_table
 from aigenbench.errors import InputError
 
 INDEX = "index.csv"
@@ -33,6 +33,10 @@ class FolderImages:
     def read(self, row: int) -> Any:
         """The file's bytes."""
         return (self._folder / self.name(row)).read_bytes()
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of every file, -1 where there is none; int64 (n,)."""
+        return np.array([file_size(self._folder / self.name(row)) for row in range(len(self._paths))], dtype=np.int64)
 
 
 def open_indexed_folder(path: Path) -> dict[str, ImageTable]:

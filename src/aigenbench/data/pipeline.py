@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.util
-import os
-import signal
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from aigenbench.augmentations import EvaluationCrops, MandatoryEvaluation, MandatoryTraining, Recipe
 from aigenbench.data.batches import BatchArithmetic, EvaluationBatches, TrainingBatches
+from aigenbench.data.cache.views import StoredSquares
+from aigenbench.data.cached import ViewCache
 from aigenbench.data.dataset import (
     EvaluationSamples,
     EvaluationTransforms,
@@ -22,18 +22,23 @@ from aigenbench.data.dataset import (
     TrainingTransforms,
     collate,
 )
+from aigenbench.data.loading import make_loader, usable_processors
 from aigenbench.data.plan import Plan, make_plan
 from aigenbench.data.predict import PredictSamples, PredictSet, collate_predict, open_predict_set
 from aigenbench.data.sources import open_source
-from aigenbench.data.tables import Source
+from aigenbench.data.tables import ImageTable, Source
 from aigenbench.data.transforms import Augmentation, ForeignCrops, as_transform
-from aigenbench.data.workers import prepare_worker
-from aigenbench.errors import InputError
+from aigenbench.errors import InputError, nearest
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
 from aigenbench.protocol.timeline import PUBLISHED, load_timeline
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
+
+CACHES = ("none", "evaluation", "all")
+FEATURES = ("none", "cache")
+FEATURES_DTYPES = ("float16", "bfloat16")
+ORIENTATIONS = ("per_epoch", "per_copy")
 
 
 class AugmentationHooks(Protocol):
@@ -88,6 +93,14 @@ class AIGenBenchPipeline:
         evaluation_jpeg: ``two_point`` (qualities 50 and 100) or ``uniform`` (50..100).
         timeline: YAML or CSV with generators of one's own.
         predict_path: folder or data set ``predict`` reads; None takes the evaluation images.
+        cache: ``evaluation`` keeps the finished evaluation images on disk, ``all`` the training images and
+            evaluations under perturbations too, ``none`` nothing; the samples are the same.
+        cache_folder: where that is kept.
+        features: ``cache`` trains a probe on the stored outputs of its frozen backbone; ``none`` runs the backbone
+            every time.
+        features_dtype: how these are stored, ``float16`` or ``bfloat16``.
+        orientation: ``per_epoch`` turns and flips (and crops at random) anew in every window and epoch,
+            ``per_copy`` once for each image and copy.
     """
 
     def __init__(
@@ -105,6 +118,11 @@ class AIGenBenchPipeline:
         evaluation_jpeg: str = "two_point",
         timeline: str | None = None,
         predict_path: str | None = None,
+        cache: str = "none",
+        cache_folder: str = "experiments_cache",
+        features: str = "none",
+        features_dtype: str = "float16",
+        orientation: str = "per_epoch",
     ) -> None:
         for key, value in (
             ("train_batch_size", train_batch_size),
@@ -116,6 +134,14 @@ class AIGenBenchPipeline:
                 raise InputError(f"data.{key} must be at least 1, found {value}")
         if num_workers is not None and num_workers < 0:
             raise InputError(f"data.num_workers must be 0 or more, found {num_workers}")
+        for key, choice, known in (
+            ("cache", cache, CACHES),
+            ("features", features, FEATURES),
+            ("features_dtype", features_dtype, FEATURES_DTYPES),
+            ("orientation", orientation, ORIENTATIONS),
+        ):
+            if choice not in known:
+                raise InputError(f"data.{key}: one of {', '.join(known)}, found {choice!r}{nearest(choice, known)}")
         self.dataset_loader = dataset_loader
         self.train_batch_size = train_batch_size
         self.eval_batch_size = eval_batch_size
@@ -129,6 +155,9 @@ class AIGenBenchPipeline:
         self.evaluation_jpeg = evaluation_jpeg
         self.timeline = PUBLISHED if timeline is None else load_timeline(timeline)
         self.predict_path = predict_path
+        self.cache, self.cache_folder = cache, cache_folder
+        self.views = ViewCache(cache, Path(cache_folder), self.num_workers)
+        self.features, self.features_dtype, self.orientation = features, features_dtype, orientation
         self.mandatory_val_preprocessing()  # a wrong evaluation_jpeg is told before any data is read
 
     # the benchmark's own steps
@@ -176,7 +205,7 @@ class AIGenBenchPipeline:
 
     def evaluation_set(self, plan: Plan, stage: str) -> EvaluationSet:
         """The images of ``validate`` or ``test``; one and the same where the data set has no test split."""
-        table = self.source.table(_split_of(stage))
+        table = self.source.table(split_of(stage))
         if table.split == "validation":
             return plan.evaluation
         return evaluation_set(table.generator_ids(plan.timeline), self.validation_subset_size)
@@ -191,7 +220,7 @@ class AIGenBenchPipeline:
         self,
         plan: Plan,
         hooks: AugmentationHooks,
-        batches: Callable[[int, int], TrainingBatches],
+        batches: TrainingBatches,
         window: int,
     ) -> DataLoader[Any]:
         """Batches of the rest of an epoch.
@@ -199,20 +228,24 @@ class AIGenBenchPipeline:
         Args:
             plan: what the run uses.
             hooks: the detector's augmentations.
-            batches: builds the batch sampler from (number of rows, copies).
+            batches: what is left of the epoch.
             window: index of the window.
         """
         table, rows = self.source.table("train"), plan.training.rows(window)
+        transforms = self.training_transforms(hooks)
+        stored = self._stored_training(table, rows, transforms)
         samples = TrainingSamples(
             table,
             table.generator_ids(plan.timeline),
             rows,
-            self._training_transforms(hooks),
+            transforms,
             self.augmentations_base_seed,
             window,
             self.deterministic_augmentations,
+            self.orientation,
+            stored,
         )
-        return self._loader(samples, batches(len(rows), self.augmentation_factor), collate)
+        return make_loader(samples, batches, collate, self.num_workers)
 
     def evaluation_loader(
         self,
@@ -227,15 +260,42 @@ class AIGenBenchPipeline:
 
         A ``perturbation`` stands between the mandatory steps and the detector's own.
         """
-        table, chosen = self.source.table(_split_of(stage)), self.evaluation_set(plan, stage)
+        table, chosen = self.source.table(split_of(stage)), self.evaluation_set(plan, stage)
+        transforms = replace(self.evaluation_transforms(hooks, stage), perturbation=perturbation)
         samples = EvaluationSamples(
             table,
             table.generator_ids(plan.timeline),
             chosen.ids,
-            replace(self._evaluation_transforms(hooks, stage), perturbation=perturbation),
+            transforms,
             self.augmentations_base_seed,
+            self.views.evaluation(table, chosen.ids, transforms, self.augmentations_base_seed),
         )
-        return self._loader(samples, EvaluationBatches(len(chosen.ids), self.eval_batch_size, rank, world), collate)
+        return make_loader(
+            samples, EvaluationBatches(len(chosen.ids), self.eval_batch_size, rank, world), collate, self.num_workers
+        )
+
+    def store_views(self, plan: Plan, hooks: AugmentationHooks, windows: Sequence[int]) -> None:
+        """Compute and store the views that fitting ``windows`` reads, as far as ``cache`` asks for them.
+
+        Raises:
+            InputError: the disk has no room, or an image cannot be read.
+        """
+        table, transforms = self.source.table("validation"), self.evaluation_transforms(hooks, "validate")
+        self.views.evaluation(table, plan.evaluation.ids, transforms, self.augmentations_base_seed)
+        rows = np.unique(np.concatenate([plan.training.rows(window) for window in windows]))
+        self._stored_training(self.source.table("train"), rows, self.training_transforms(hooks))
+
+    def _stored_training(
+        self, table: ImageTable, rows: npt.NDArray[np.int64], transforms: TrainingTransforms
+    ) -> StoredSquares | None:
+        return self.views.training(
+            table,
+            rows,
+            self.augmentation_factor,
+            transforms,
+            self.augmentations_base_seed,
+            self.deterministic_augmentations,
+        )
 
     def predict_set(self, plan: Callable[[], Plan]) -> PredictSet:
         """The images ``predict`` scores: those at ``predict_path``, or the evaluation images."""
@@ -247,12 +307,17 @@ class AIGenBenchPipeline:
         self, chosen: PredictSet, hooks: AugmentationHooks, rank: int = 0, world: int = 1
     ) -> DataLoader[Any]:
         """Batches of ``predict``: this rank's share."""
-        transforms = self._evaluation_transforms(hooks, "predict")
+        transforms = self.evaluation_transforms(hooks, "predict")
         samples = PredictSamples(chosen, transforms, self.augmentations_base_seed)
         batches = EvaluationBatches(len(chosen.rows), self.eval_batch_size, rank, world)
-        return self._loader(samples, batches, collate_predict)
+        return make_loader(samples, batches, collate_predict, self.num_workers)
 
-    def _training_transforms(self, hooks: AugmentationHooks) -> TrainingTransforms:
+    def training_transforms(self, hooks: AugmentationHooks) -> TrainingTransforms:
+        """The steps of a training sample under the detector's hooks.
+
+        Raises:
+            InputError: a hook returns something else than it must.
+        """
         returned = hooks.train_augmentation()
         parts = tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
         if not 1 <= len(parts) <= 2:
@@ -262,7 +327,8 @@ class AIGenBenchPipeline:
         where = "train_augmentation"
         return TrainingTransforms(mandatory, as_transform(first, where), as_transform(second, where))
 
-    def _evaluation_transforms(self, hooks: AugmentationHooks, stage: str) -> EvaluationTransforms:
+    def evaluation_transforms(self, hooks: AugmentationHooks, stage: str) -> EvaluationTransforms:
+        """The steps of an image in ``validate``, ``test`` or ``predict``; raises likewise."""
         mandatory = {
             "validate": self.mandatory_val_preprocessing,
             "test": self.mandatory_test_preprocessing,
@@ -282,64 +348,7 @@ class AIGenBenchPipeline:
             as_transform(parts[1], where),
         )
 
-    def _loader(self, samples: Any, batches: Any, collate_batch: Callable[..., Any]) -> DataLoader[Any]:
-        import cv2
-        import torch
-        from torch.utils.data import DataLoader
 
-        # OpenCV's thread pool does not survive a fork: a worker that touched it would wait forever. Images are
-        # spread over workers instead
-        cv2.setNumThreads(1)
-        _kill_workers_at_exit()
-        workers = min(self.num_workers, len(batches))
-        return DataLoader(
-            samples,
-            batch_sampler=batches,
-            num_workers=workers,
-            collate_fn=collate_batch,
-            pin_memory=torch.cuda.is_available(),
-            worker_init_fn=_start_worker,
-            # forked workers share the opened tables; named, since Python's default changes with 3.14
-            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
-            prefetch_factor=4 if workers else None,
-        )
-
-
-def usable_processors() -> int:
-    """Processors this process may run on, at most 8."""
-    if hasattr(os, "sched_getaffinity"):
-        return min(8, len(os.sched_getaffinity(0)))
-    return min(8, os.cpu_count() or 1)
-
-
-def _split_of(stage: str) -> str:
+def split_of(stage: str) -> str:
+    """The split that ``validate`` or ``test`` evaluates."""
     return {"validate": "validation", "test": "test"}[stage]
-
-
-def _start_worker(worker: int) -> None:
-    _leave_signals()
-    prepare_worker()
-
-
-def _leave_signals() -> None:
-    """Ignore what asks a run to stop: Ctrl-C and SLURM ask the whole group of processes, and the main one decides.
-
-    Workers end when their loader does.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
-
-
-@cache
-def _kill_workers_at_exit() -> None:
-    """Let the interpreter's exit not wait for workers of a loader that was left in the middle.
-
-    ``multiprocessing`` ends them with the signal they ignore, and would then wait for ever.
-    """
-
-    def kill() -> None:
-        for child in multiprocessing.active_children():
-            if child.daemon:
-                child.kill()
-
-    multiprocessing.util.Finalize(None, kill, exitpriority=10)

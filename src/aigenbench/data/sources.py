@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from aigenbench.data.folders import INDEX, open_indexed_folder
 from aigenbench.data.tables import Columns, ImageTable, Source, make_table
@@ -23,6 +24,10 @@ class NoImages:
     def name(self, row: int) -> str:
         """No name is known."""
         return ""
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """There are no files."""
+        return np.empty(0, dtype=np.int64)
 
 
 def open_source(path: str | Path | None) -> Source:

@@ -26,6 +26,10 @@ class ImageStore(Protocol):
         """The file's name, or ``""`` where none is known."""
         ...
 
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of every file, without reading them; -1 where there is none; int64 (n,)."""
+        ...
+
 
 class Columns(Mapping[str, npt.NDArray[Any]]):
     """Further columns of a split, each read when it is asked for: a run that asks for none holds none.
@@ -105,6 +109,11 @@ class Source:
     def generator_names(self) -> set[str]:
         """Names of all generators found in any split."""
         return {name for table in self.splits.values() for name, n in table.counts.items() if n and name}
+
+
+def file_size(path: Path) -> int:
+    """Bytes of a file, -1 where there is none."""
+    return path.stat().st_size if path.is_file() else -1
 
 
 def make_table(

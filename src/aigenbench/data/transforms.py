@@ -44,7 +44,7 @@ def as_transform(augmentation: Augmentation | None, where: str) -> Transform:
         InputError: it cannot be called, or accepts none of a PIL image, an array and a tensor.
     """
     if augmentation is None:
-        return _unchanged
+        return unchanged
     if isinstance(augmentation, Recipe):
         return augmentation
     if not callable(augmentation):
@@ -52,7 +52,8 @@ def as_transform(augmentation: Augmentation | None, where: str) -> Transform:
     return ForeignTransform(augmentation, where)
 
 
-def _unchanged(image: Any, rng: np.random.Generator) -> Any:
+def unchanged(image: Any, rng: np.random.Generator) -> Any:
+    """The image as it is."""
     return image
 
 
@@ -60,7 +61,7 @@ class ForeignTransform:
     """A callable that takes one image and draws, if at all, from global random states."""
 
     def __init__(self, function: Callable[[Any], Any], where: str) -> None:
-        self._function = function
+        self.function = function
         self._where = where
         self._prepare = _accepted_form(function, where)
 
@@ -71,7 +72,7 @@ class ForeignTransform:
             uint8 (H, W, 3) for a PIL image, an array or a uint8 tensor; a float tensor (3, H, W) is passed on as it is.
         """
         with seeded_globals(rng):
-            return from_foreign(self._function(self._prepare(image)), self._where)
+            return from_foreign(self.function(self._prepare(image)), self._where)
 
 
 class ForeignCrops:

@@ -49,8 +49,9 @@ def _dry_run(model: nn.Module, size: tuple[int, int], on_shapes: bool) -> None:
 
     from aigenbench.models.probe import Classifier
 
+    # a probe's exposed view is in eval mode and shares the head
+    modes = [(part, part.training) for part in model.modules()]
     module = model.exposed() if isinstance(model, Classifier) else model
-    modes = [(part, part.training) for part in module.modules()]
     module.eval()
     first = next(module.parameters(), torch.empty(0))
     image = torch.zeros(1, 3, *size, dtype=first.dtype, device="meta" if on_shapes else first.device)

@@ -47,9 +47,13 @@ class OutputCollector(pl.Callback):
     ) -> None:
         """Take a validation batch's output."""
         assert isinstance(pl_module, BaseDeepfakeDetectionModel)
-        self._batches.append(_to_arrays(pl_module, EvaluationOutput(*outputs)))
+        self.add(pl_module, outputs)
         if self._stop is not None and self._stop.signal is not None and trainer.world_size == 1:
             raise StoppedError(self._stop.signal)
+
+    def add(self, detector: BaseDeepfakeDetectionModel, outputs: Any) -> None:
+        """Take what a detector's ``evaluation_step`` returned."""
+        self._batches.append(_to_arrays(detector, EvaluationOutput(*outputs)))
 
     def on_test_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any, **__: Any

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import shutil
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from aigenbench.models import Preprocessing
 from aigenbench.training.checkpoints import KEPT, WindowCheckpoints, load, load_record
 from aigenbench.training.evaluating import evaluate_detector, log_evaluation, stage_of
 from aigenbench.training.experiment import Experiment, find_experiment, open_experiment, slurm_job_id
+from aigenbench.training.heads import Heads
 from aigenbench.training.inputs import RunInputs, Setup, set_up
 from aigenbench.training.keeper import CheckpointRule
 from aigenbench.training.lock import locked
@@ -56,9 +57,15 @@ def fit(inputs: RunInputs) -> Path:
     )
     _tell_disk_need(setup, experiment)
     rule = CheckpointRule(setup.info.checkpoint_every_n_minutes, setup.info.checkpoint_every_n_steps)
-    lock = locked(experiment.folder, slurm_job_id()) if is_first_process() else nullcontext()
-    with lock, StopRequest().installed() as stop:
-        WindowsLoop(setup, experiment, rule, stop).run(windows)
+    job = slurm_job_id()
+    with ExitStack() as stack:
+        if is_first_process():
+            stack.enter_context(locked(experiment.folder, job))
+        heads = Heads.open(setup, experiment, stack, job)
+        stop = stack.enter_context(StopRequest().installed())
+        WindowsLoop(setup, experiment, rule, stop, heads).run(windows)
+    for run in heads.runs:
+        logger.info("head %s: %s", run.name, run.experiment.folder)
     return experiment.folder
 
 
@@ -117,6 +124,25 @@ def predict(inputs: RunInputs) -> Path:
             for position, logit, score in zip(positions, logits, sigmoid(logits), strict=True):
                 writer.writerow((chosen.name(position), f"{logit:.7g}", f"{score:.7g}"))
     return path
+
+
+def store_views(inputs: RunInputs, share: tuple[int, int] | None = None) -> int:
+    """Compute and store what ``fit`` reads; returns how many views this process has stored.
+
+    Args:
+        inputs: as of ``fit``.
+        share: (index, count): only this share of them.
+
+    Raises:
+        InputError: bad input, ``data.cache`` asks for nothing, or the disk has no room.
+    """
+    setup = set_up(inputs)
+    views = setup.pipeline.views
+    if views.cache == "none":
+        raise InputError("data.cache is none, so nothing is stored: add --data.cache evaluation or --data.cache all")
+    views.share = share
+    setup.pipeline.store_views(setup.plan, setup.detector, _asked_windows(setup))
+    return views.computed
 
 
 def _tell_disk_need(setup: Setup, experiment: Experiment) -> None:

@@ -171,8 +171,17 @@ class BaseDeepfakeDetectionModel(LightningModule):
         return images.to(mean.dtype).div_(255).sub_(mean).div_(std)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Outputs of the model, float32 (or float64) (n, outputs), from uint8 or finished float images (n, 3, H, W)."""
-        outputs: Tensor = self.model(self.normalise(images))
+        """Outputs of the model, float32 (or float64) (n, outputs).
+
+        Args:
+            images: uint8 or finished float images (n, 3, H, W), or stored features of a probe's backbone (n, D).
+        """
+        if images.ndim == 2:
+            # what a frozen backbone gave when it was run over the images once, for all windows
+            assert isinstance(self.model, Classifier), "features are stored of probes alone"
+            outputs = self.model.classify(images)
+        else:
+            outputs = self.model(self.normalise(images))
         # what a user's own module computed under autocast is cast here; our heads run in float32 anyway
         return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
 

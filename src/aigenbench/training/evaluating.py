@@ -52,9 +52,12 @@ def evaluate_detector(
     setup.detector.begin(stage_of(setup, window))
     collector = OutputCollector(stop)
     trainer.callbacks.append(collector)  # type: ignore[attr-defined]
-    loader = setup.pipeline.evaluation_loader(
-        setup.plan, setup.detector, stage, trainer.global_rank, trainer.world_size, perturbation
-    )
+    share = (trainer.global_rank, trainer.world_size)
+    if setup.features is not None:
+        setup.features.embed_evaluation(stage, perturbation, stop)
+        loader = setup.features.evaluation_batches(stage, *share, perturbation)
+    else:
+        loader = setup.pipeline.evaluation_loader(setup.plan, setup.detector, stage, *share, perturbation)
     run = trainer.validate if stage == "validate" else trainer.test
     run(setup.detector, dataloaders=loader, verbose=False)
     chosen = setup.pipeline.evaluation_set(setup.plan, stage)

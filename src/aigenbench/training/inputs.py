@@ -11,7 +11,9 @@ from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.plan import Plan
+from aigenbench.errors import InputError
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
+from aigenbench.training.features import FeatureCache
 from aigenbench.training.trainers import check_trainer_arguments
 
 DEFAULT_SEED = 1234
@@ -38,6 +40,10 @@ class RunInputs(Protocol):
         """A new pipeline."""
         ...
 
+    def with_config(self, config: ResolvedConfig) -> RunInputs:
+        """The same under another config."""
+        ...
+
     def trainer_arguments(self, logger_defaults: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Arguments of the Trainer, with new loggers and callbacks.
 
@@ -58,6 +64,7 @@ class Setup:
         plan: windows, rows and evaluation set.
         fingerprint: the protocol fingerprint.
         seed: ``seed_everything``.
+        features: of the detector's frozen backbone, where the run trains on them.
     """
 
     inputs: RunInputs
@@ -67,6 +74,7 @@ class Setup:
     plan: Plan
     fingerprint: str
     seed: int
+    features: FeatureCache | None = None
 
     @property
     def epochs(self) -> int:
@@ -103,7 +111,15 @@ def set_up(inputs: RunInputs) -> Setup:
     else:
         plan = pipeline.plan(definition.n_generators_per_window, definition.benchmark_type)
     fingerprint = plan.fingerprint(pipeline.describe_mandatory_evaluation(), pipeline.augmentations_base_seed)
-    return Setup(inputs, info, pipeline, detector, plan, fingerprint, seed)
+    setup = Setup(inputs, info, pipeline, detector, plan, fingerprint, seed)
+    if pipeline.features == "cache":
+        setup.features = FeatureCache(
+            pipeline, detector, plan, lambda: inputs.trainer_arguments({}), str(setup.trainer_value("precision", 32))
+        )
+        setup.features.check()
+    elif info.heads:
+        raise InputError("experiment_info.heads are trained on stored features: give --data.features cache")
+    return setup
 
 
 def seed_of(config: ResolvedConfig) -> int:

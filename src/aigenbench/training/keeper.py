@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -17,6 +17,9 @@ import torch
 from aigenbench.errors import InputError
 from aigenbench.training.checkpoints import WindowCheckpoints, detector_record
 from aigenbench.training.signals import StopRequest
+
+if TYPE_CHECKING:
+    from aigenbench.training.heads import Heads
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class EpochKeeper(pl.Callback):
         rule: when they fall due.
         stop: the request to stop.
         resumed: optimizer, scheduler and scaler states to go on from, or None at a window's start.
+        heads: further heads that are trained along.
     """
 
     def __init__(
@@ -86,7 +90,9 @@ class EpochKeeper(pl.Callback):
         rule: CheckpointRule,
         stop: StopRequest,
         resumed: Mapping[str, Any] | None,
+        heads: Heads,
     ) -> None:
+        self.heads = heads
         self.plan, self.checkpoints, self.rule, self.stop = plan, checkpoints, rule, stop
         self.resumed = resumed
         self.done = plan.start
@@ -122,8 +128,7 @@ class EpochKeeper(pl.Callback):
             due = self.rule.due(self.done)
             if trainer.strategy.reduce_boolean_decision(due, all=False):
                 self._write(trainer, self.plan.epoch, self.done)
-        key = (self.plan.seed, self.plan.window, self.plan.epoch, self.done, part, trainer.global_rank)
-        seed_everything(key)
+        seed_batch(self.plan.seed, self.plan, self.done, part, trainer.global_rank)
         self._ids = [*self._ids, batch.image_ids] if part else [batch.image_ids]
 
     def on_train_batch_end(
@@ -151,11 +156,12 @@ class EpochKeeper(pl.Callback):
         elif self.plan.epoch + 1 < self.plan.epochs:
             self._write(trainer, self.plan.epoch + 1, 0)
         elif trainer.is_global_zero:
+            self.heads.save_final(self.plan.window, self.plan.epochs)
             self.checkpoints.save_final(self.plan.epochs, detector_record(trainer.lightning_module))  # type: ignore[arg-type]
         trainer.strategy.barrier()
 
     def _write(self, trainer: pl.Trainer, epochs: int, steps: int) -> None:
-        self.record = training_record(trainer)
+        self.record = {**training_record(trainer), "heads": self.heads.records()}
         if trainer.is_global_zero:
             self.checkpoints.save_position(epochs, steps, self.record)
         self.rule.written()
@@ -178,6 +184,11 @@ def training_record(trainer: pl.Trainer) -> dict[str, Any]:
         "schedulers": [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs],
         "precision": trainer.precision_plugin.state_dict(),
     }
+
+
+def seed_batch(seed: int, plan: EpochPlan, step: int, part: int, rank: int) -> None:
+    """Seed what is random on the device for one part of an optimizer step."""
+    seed_everything((seed, plan.window, plan.epoch, step, part, rank))
 
 
 def seed_everything(key: tuple[int | str, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,23 @@ from aigenbench.files import remove_temporaries
 from aigenbench.training.checkpoints import WindowCheckpoints, load_detector, load_record
 from aigenbench.training.evaluating import evaluate_detector, log_evaluation, stage_of
 from aigenbench.training.experiment import Experiment
+from aigenbench.training.features import FeatureCache
+from aigenbench.training.heads import Heads, HeadsEvaluation
 from aigenbench.training.inputs import Setup
 from aigenbench.training.keeper import CheckpointRule, EpochKeeper, EpochPlan
 from aigenbench.training.loggers import LongCSVLogger, drop_logged, logger_defaults
 from aigenbench.training.runtime import add_seconds, record_run
 from aigenbench.training.signals import StoppedError, StopRequest
-from aigenbench.training.state import Done, Evaluate, Schedule, Train, WindowState, next_action, read_state
+from aigenbench.training.state import (
+    Done,
+    Evaluate,
+    Schedule,
+    Train,
+    WindowState,
+    is_finished,
+    next_action,
+    read_state,
+)
 from aigenbench.training.trainers import make_trainer
 
 logger = logging.getLogger(__name__)
@@ -34,11 +46,15 @@ class WindowsLoop:
         experiment: where its files go.
         rule: when checkpoints fall due within an epoch.
         stop: the request to stop.
+        heads: further heads to train along.
     """
 
-    def __init__(self, setup: Setup, experiment: Experiment, rule: CheckpointRule, stop: StopRequest) -> None:
-        self.setup, self.experiment, self.rule, self.stop = setup, experiment, rule, stop
+    def __init__(
+        self, setup: Setup, experiment: Experiment, rule: CheckpointRule, stop: StopRequest, heads: Heads
+    ) -> None:
+        self.setup, self.experiment, self.rule, self.stop, self.heads = setup, experiment, rule, stop, heads
         self.n_windows = len(setup.plan.windows)
+        setup.pipeline.views.between = self._stop_if_asked
         # what the detector in memory is: (window, finished epochs) and the states to train on from there
         self._in_memory: tuple[int, int] | None = None
         self._carried: dict[str, Any] | None = None
@@ -56,16 +72,21 @@ class WindowsLoop:
                 WindowCheckpoints(folder, state).tidy()
         evaluate_every = int(self.setup.trainer_value("check_val_every_n_epoch", 1))
         schedule = Schedule(windows, self.setup.epochs, evaluate_every)
+        if self.setup.features is not None:
+            self._embed(self.setup.features, schedule)
         while True:
             action = next_action(self._states(), schedule)
             if isinstance(action, Done):
                 return
-            if self.stop.signal is not None:
-                raise StoppedError(self.stop.signal)
+            self._stop_if_asked()
             if isinstance(action, Train):
                 self._train(action)
             else:
                 self._evaluate(action)
+
+    def _stop_if_asked(self) -> None:
+        if self.stop.signal is not None:
+            raise StoppedError(self.stop.signal)
 
     def _folder(self, window: int) -> Path:
         return self.experiment.window_folder(window)
@@ -76,6 +97,23 @@ class WindowsLoop:
     def _title(self, window: int, epoch: int) -> str:
         title = f"window {window + 1}/{self.n_windows}"
         return title if self.setup.epochs == 1 else f"{title}, epoch {epoch + 1}/{self.setup.epochs}"
+
+    def _embed(self, features: FeatureCache, schedule: Schedule) -> None:
+        """Store the features of all that the windows still to be trained will draw, so each is computed once."""
+        states = self._states()
+        windows = [k for k in schedule.windows if not is_finished(states[k], schedule.epochs)]
+        if not windows:
+            return
+        arguments = self.setup.inputs.trainer_arguments({})
+        trainer = make_trainer(arguments, self.experiment.folder, 1, [], "", [])
+        views = [
+            features.views_of(self._batches(seed, window, epoch, trainer, arguments), window, epoch)
+            for window in windows
+            for epoch in range(schedule.epochs)
+            for seed in {self.setup.seed, *self.heads.seeds}
+        ]
+        features.embed_training(views, self.stop)
+        features.embed_evaluation("validate", None, self.stop)
 
     # training
 
@@ -97,12 +135,18 @@ class WindowsLoop:
             seed=self.setup.seed,
         )
         drop_logged(trainer.loggers, plan.logged_before + step, keep_evaluation=step == 0)
-        keeper = EpochKeeper(plan, checkpoints, self.rule, self.stop, resumed)
+        keeper = EpochKeeper(plan, checkpoints, self.rule, self.stop, resumed, self.heads)
         trainer.callbacks.insert(0, keeper)  # type: ignore[attr-defined]
         folder.mkdir(parents=True, exist_ok=True)
         if not epoch and not step:
             record_run(folder, self.setup, plan, trainer)
-        self.setup.detector.begin(stage_of(self.setup, window, epoch, steps_of[window] * self.setup.epochs))
+        stage = stage_of(self.setup, window, epoch, steps_of[window] * self.setup.epochs)
+        self.setup.detector.begin(stage)
+        batches_of = {
+            seed: self._loader(replace(plan, seed=seed), trainer, arguments)
+            for seed in self.heads.seeds - {self.setup.seed}
+        }
+        trainer.callbacks += self.heads.training(plan, stage, trainer, batches_of)  # type: ignore[attr-defined]
         started = time.monotonic()
         trainer.fit(self.setup.detector, train_dataloaders=self._loader(plan, trainer, arguments))
         seconds = time.monotonic() - started
@@ -126,6 +170,7 @@ class WindowsLoop:
         record = checkpoints.resume()
         if record is not None:
             load_record(detector, record, checkpoints.folder)
+            self.heads.restore(record.get("heads", []))
             logger.info("%s: going on after optimizer step %d", self._title(window, record["epochs"]), record["steps"])
             return record["epochs"], record["steps"], record
         if window:
@@ -133,12 +178,15 @@ class WindowsLoop:
                 self._load_final(window - 1)
         elif detector.base_weights is not None:
             load_detector(detector, Path(detector.base_weights))
+            self.heads.load_weights(Path(detector.base_weights))
+        self.heads.begin_window()
         return 0, 0, None
 
     def _load_final(self, window: int) -> None:
         folder = self._folder(window)
         checkpoints = WindowCheckpoints(folder, read_state(folder))
         load_record(self.setup.detector, checkpoints.load_final(), folder)
+        self.heads.load_final(window)
 
     def _trainer(self, window: int, epoch: int, csv: LongCSVLogger) -> tuple[pl.Trainer, dict[str, Any]]:
         arguments = self.setup.inputs.trainer_arguments(logger_defaults(self.experiment, window))
@@ -162,24 +210,34 @@ class WindowsLoop:
         earlier = self.setup.epochs * sum(steps_of[:window]) + epoch * steps_of[window]
         return self.setup.info.logging_initial_step + earlier
 
-    def _loader(self, plan: EpochPlan, trainer: pl.Trainer, arguments: dict[str, Any]) -> Any:
+    def _batches(
+        self,
+        seed: int,
+        window: int,
+        epoch: int,
+        trainer: pl.Trainer,
+        arguments: dict[str, Any],
+        start: int = 0,
+    ) -> TrainingBatches:
+        """The batches of an epoch that this process trains on, from optimizer step ``start`` on."""
         pipeline = self.setup.pipeline
-        arithmetic = pipeline.arithmetic(trainer.world_size, trainer.accumulate_grad_batches)
+        return TrainingBatches(
+            len(self.setup.plan.training.rows(window)),
+            pipeline.augmentation_factor,
+            pipeline.arithmetic(trainer.world_size, trainer.accumulate_grad_batches),
+            seed,
+            window,
+            epoch,
+            start,
+            trainer.global_rank,
+            self._steps(window, trainer, arguments),
+        )
 
-        def batches(n_rows: int, copies: int) -> TrainingBatches:
-            return TrainingBatches(
-                n_rows,
-                copies,
-                arithmetic,
-                plan.seed,
-                plan.window,
-                plan.epoch,
-                plan.start,
-                trainer.global_rank,
-                plan.steps,
-            )
-
-        return pipeline.training_loader(self.setup.plan, self.setup.detector, batches, plan.window)
+    def _loader(self, plan: EpochPlan, trainer: pl.Trainer, arguments: dict[str, Any]) -> Any:
+        batches = self._batches(plan.seed, plan.window, plan.epoch, trainer, arguments, plan.start)
+        if self.setup.features is not None:
+            return self.setup.features.training_batches(batches, plan.window)
+        return self.setup.pipeline.training_loader(self.setup.plan, self.setup.detector, batches, plan.window)
 
     # evaluation
 
@@ -191,6 +249,10 @@ class WindowsLoop:
             record = checkpoints.load_final() if last else checkpoints.resume()
             assert record is not None, "an evaluation falls due after a checkpoint"
             load_record(self.setup.detector, record, folder)
+            if last:
+                self.heads.load_final(window)
+            else:
+                self.heads.restore(record.get("heads", []))
             self._in_memory, self._carried = (window, action.epochs), None if last else record
         csv = LongCSVLogger(folder)
         trainer, arguments = self._trainer(window, action.epochs - 1, csv)
@@ -198,10 +260,21 @@ class WindowsLoop:
         step = self._logged_before(steps_of, window, action.epochs)
         drop_logged(trainer.loggers, step, keep_evaluation=False)
         title = self._title(window, action.epochs - 1)
+        beside = HeadsEvaluation(self.heads.runs, window)
+        trainer.callbacks.append(beside)  # type: ignore[attr-defined]
         predictions = evaluate_detector(self.setup, trainer, window, "validate", self.stop)
+        results = [(self.setup, checkpoints, trainer.loggers, title, predictions)]
+        results += [
+            (run.setup, run.checkpoints(window), run.loggers(window), f"{run.name}, {title}", of_head)
+            for run, of_head in zip(self.heads.runs, beside.predictions(), strict=True)
+        ]
         if trainer.is_global_zero:
-            save_predictions(folder / f"predictions_validate_step_{step:08d}.npz", predictions)
-            save_predictions(folder / "predictions_validate_all.npz", predictions)
-            log_evaluation(self.setup, trainer.loggers, predictions, window, step, title)
-            checkpoints.evaluated(action.epochs, finished=action.epochs == self.setup.epochs)
+            # the run's own last: its record says that the window is evaluated
+            for setup, kept, loggers, name, result in reversed(results):
+                if setup is not self.setup:
+                    drop_logged(loggers, step, keep_evaluation=False)
+                save_predictions(kept.folder / f"predictions_validate_step_{step:08d}.npz", result)
+                save_predictions(kept.folder / "predictions_validate_all.npz", result)
+                log_evaluation(setup, loggers, result, window, step, name)
+                kept.evaluated(action.epochs, finished=action.epochs == self.setup.epochs)
         trainer.strategy.barrier()

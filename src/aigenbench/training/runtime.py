@@ -6,6 +6,7 @@ import json
 import os
 import platform
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def record_run(folder: Path, setup: Setup, plan: EpochPlan, trainer: pl.Trainer)
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "aigenbench": __version__,
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": _versions(),
         "host": platform.node(),
         "processors": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -53,6 +54,11 @@ def record_run(folder: Path, setup: Setup, plan: EpochPlan, trainer: pl.Trainer)
     }
     write_json(folder / RUN_FILE, record)
     (folder / "config.yaml").write_text(setup.inputs.config.to_yaml(), encoding="utf-8")
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _PACKAGES}
 
 
 def add_seconds(folder: Path, seconds: float) -> None:

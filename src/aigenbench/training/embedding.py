@@ -1,0 +1,170 @@
+"""Running a frozen backbone over images, and storing what it gives, block by block."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from aigenbench.data.cache import Block, Store, share_of
+from aigenbench.errors import InputError
+from aigenbench.training.detector import BaseDeepfakeDetectionModel
+from aigenbench.training.signals import StoppedError, StopRequest
+from aigenbench.training.trainers import make_trainer
+
+logger = logging.getLogger(__name__)
+
+ROWS_A_BLOCK = 4096
+"""Views that a stop loses at most, in each process."""
+
+BatchesOf = Callable[[npt.NDArray[np.int64]], Iterator[Any]]
+"""Batches of samples' names, of rising keys."""
+
+
+def embed(
+    store: Store,
+    keys: npt.NDArray[np.int64],
+    batches_of: BatchesOf,
+    loader_of: Callable[[BlockQueue], Any],
+    detector: BaseDeepfakeDetectionModel,
+    trainer_arguments: Callable[[], dict[str, Any]],
+    what: str,
+    stop: StopRequest | None,
+) -> None:
+    """Embed and store what is not stored yet, shared out over the Trainer's processes.
+
+    Args:
+        store: takes the features.
+        keys: what must be stored afterwards; sorted, int64 (n,).
+        batches_of: cuts keys into batches, in their order.
+        loader_of: makes the loader of a batch sampler.
+        detector: a probe.
+        trainer_arguments: makes arguments of a Trainer.
+        what: the images, for messages.
+        stop: the request to stop, if any.
+
+    Raises:
+        InputError: the disk lacks room, or a feature is no finite number as stored.
+        StoppedError: a signal asked for it; whole blocks are kept.
+    """
+    while len(missing := store.missing(keys)):
+        store.check_room(keys)
+        logger.info("embedding %d of %d %s", len(missing), len(keys), what)
+        trainer = make_trainer(trainer_arguments(), store.folder, 1, [], f"embedding {what}", [])
+        blocks = store.blocks_for(keys, min(ROWS_A_BLOCK, -(-len(keys) // trainer.world_size)))
+        queue = BlockQueue(share_of(blocks, trainer.global_rank, trainer.world_size), batches_of, stop)
+        with queue.claims:
+            trainer.callbacks.append(_BlockWriter(queue, store, stop))  # type: ignore[attr-defined]
+            trainer.validate(_Embedder(detector, stop), dataloaders=loader_of(queue), verbose=False)
+        if trainer.strategy.reduce_boolean_decision(bool(stop), all=False):
+            raise StoppedError(_signal(stop))
+        for block in blocks:
+            # another run may be at work on the same views
+            block.wait(lambda: _raise_if_stopped(stop))
+        trainer.strategy.barrier()
+
+
+class _Embedder(pl.LightningModule):
+    """Runs a probe's backbone alone, under the Trainer's precision and on its devices."""
+
+    def __init__(self, detector: BaseDeepfakeDetectionModel, stop: StopRequest | None) -> None:
+        super().__init__()
+        self._detector, self._stop = detector, stop
+
+    def validation_step(self, batch: Any, batch_idx: int) -> Tensor | None:
+        """Features float (n_crops, D); None once the run is asked to stop."""
+        if self._stop:
+            return None
+        return self._detector.model.features(self._detector.normalise(batch.images))  # type: ignore[operator]
+
+
+class BlockQueue:
+    """Batch sampler over the blocks that this process computes, each claimed when its first batch is asked for."""
+
+    def __init__(self, blocks: Sequence[Block], batches_of: BatchesOf, stop: StopRequest | None) -> None:
+        self._blocks, self._batches_of, self._stop = blocks, batches_of, stop
+        self.claimed: deque[tuple[Block, ExitStack]] = deque()
+        self.claims = ExitStack()
+        self._length = sum(1 for block in blocks for _ in batches_of(block.keys))
+
+    def __len__(self) -> int:
+        # Lightning refuses a process that has nothing to do
+        return max(1, self._length)
+
+    def __iter__(self) -> Iterator[Any]:
+        for block in self._blocks:
+            claim = self.claims.enter_context(ExitStack())
+            if not claim.enter_context(block.claim()):
+                continue
+            self.claimed.append((block, claim))
+            for batch in self._batches_of(block.keys):
+                if self._stop:
+                    return
+                yield batch
+
+
+class _BlockWriter(pl.Callback):
+    """Puts the features of batches together to blocks, and stores these."""
+
+    def __init__(self, queue: BlockQueue, store: Store, stop: StopRequest | None) -> None:
+        self._queue, self._store, self._stop = queue, store, stop
+        self._rows: list[npt.NDArray[Any]] = []
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals back from Lightning."""
+        if self._stop is not None:
+            self._stop.install()
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any, **__: Any
+    ) -> None:
+        """Take a batch's features; store the block that is full."""
+        if outputs is None:
+            return
+        self._rows.append(_rows(outputs, batch, self._store))
+        block, claim = self._queue.claimed[0]
+        if sum(len(rows) for rows in self._rows) == len(block.keys):
+            block.write(np.concatenate(self._rows))
+            claim.close()
+            self._queue.claimed.popleft()
+            self._rows = []
+
+
+def _rows(features: Tensor, batch: Any, store: Store) -> npt.NDArray[Any]:
+    """Features (n_crops, D) as rows of the store: (n_crops, D), or (n_images, crops, D) padded with NaN."""
+    dtype = getattr(torch, store.layout.dtype)
+    values = features.detach().float().cpu()
+    finite = torch.isfinite(values) & torch.isfinite(values.to(dtype))
+    if not bool(finite.all()):
+        ids = batch.image_ids[batch.crop_to_image[(~finite).any(dim=1).cpu()]].tolist()
+        raise InputError(
+            f"features of image ids {ids[:8]} are no finite numbers as {store.layout.dtype}; use data.features_dtype: "
+            "bfloat16, or another trainer.precision"
+        )
+    if len(store.layout.shape) == 2:
+        crop_to_image = batch.crop_to_image.cpu()
+        first = torch.searchsorted(crop_to_image, crop_to_image)
+        padded = torch.full((len(batch.labels), *store.layout.shape), torch.nan)
+        padded[crop_to_image, torch.arange(len(values)) - first] = values
+        values = padded
+    stored = values.to(dtype)
+    # NumPy knows no bfloat16: its bits
+    return stored.view(torch.int16).numpy().view(np.uint16) if dtype == torch.bfloat16 else stored.numpy()
+
+
+def _signal(stop: StopRequest | None) -> int:
+    return signal.SIGTERM if stop is None or stop.signal is None else stop.signal
+
+
+def _raise_if_stopped(stop: StopRequest | None) -> None:
+    if stop:
+        raise StoppedError(_signal(stop))

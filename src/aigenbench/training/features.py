@@ -1,0 +1,233 @@
+"""Features of a frozen backbone: embedded once, stored, and served in place of images.
+
+Which training views a run draws is known beforehand, so exactly those are embedded; what is stored already, by this
+run or another with the same backbone and recipe, is not embedded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from aigenbench.augmentations import EvaluationCrops, Recipe, StochasticTraining
+from aigenbench.data.batches import EvaluationBatches, TrainingBatches
+from aigenbench.data.cache import Store
+from aigenbench.data.cache.identity import table_identity
+from aigenbench.data.dataset import EvaluationSamples, EvaluationTransforms, collate
+from aigenbench.data.feature_views import (
+    Keys,
+    StoredEvaluation,
+    StoredTraining,
+    TrainingViewNames,
+    TrainingViews,
+    training_view_batches,
+)
+from aigenbench.data.loading import make_loader
+from aigenbench.data.pipeline import AIGenBenchPipeline, split_of
+from aigenbench.data.plan import Plan
+from aigenbench.data.transforms import unchanged
+from aigenbench.errors import InputError
+from aigenbench.models.probe import Classifier
+from aigenbench.training.detector import BaseDeepfakeDetectionModel
+from aigenbench.training.embedding import BatchesOf, BlockQueue, embed
+from aigenbench.training.signals import StopRequest
+
+MULTICROPS = 5
+_PACKAGES = ("numpy", "opencv-python-headless", "pillow", "torch")
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """The features of a run.
+
+    Attributes:
+        pipeline: the samples.
+        detector: a probe.
+        plan: windows, rows and evaluation set.
+        trainer_arguments: makes arguments of a Trainer, which embeds.
+        precision: the Trainer's, under which the backbone runs.
+    """
+
+    pipeline: AIGenBenchPipeline
+    detector: BaseDeepfakeDetectionModel
+    plan: Plan
+    trainer_arguments: Callable[[], dict[str, Any]]
+    precision: str
+
+    def check(self) -> None:
+        """Refuse what cannot be trained from stored features.
+
+        Raises:
+            InputError: the detector is no probe, or its samples are not a function of image, copy and orientation.
+        """
+        model = self.detector.model
+        if not isinstance(model, Classifier) or not model.frozen:
+            raise InputError(
+                f"data.features: cache needs a frozen backbone; {self.detector.model_name} trains its own: use its "
+                "_probe form, or data.features: none"
+            )
+        if type(self.detector).forward is not BaseDeepfakeDetectionModel.forward:
+            raise InputError(
+                f"data.features: cache trains the head on stored features, but {type(self.detector).__name__} "
+                "overrides forward; use data.features: none"
+            )
+        if not self.pipeline.deterministic_augmentations:
+            raise InputError("data.features: cache needs data.deterministic_augmentations: true")
+        self._crop()
+        for stage in ("validate", "test"):
+            self._crops(self.pipeline.evaluation_transforms(self.detector, stage))
+
+    def _crop(self) -> StochasticTraining:
+        transforms = self.pipeline.training_transforms(self.detector)
+        _described(transforms.mandatory, transforms.first)
+        crop = transforms.second
+        if not isinstance(crop, StochasticTraining):
+            raise InputError("data.features: cache needs the benchmark's rotation, flip and crop as stochastic part")
+        if crop.strategy == "random_crop" and self.pipeline.orientation != "per_copy":
+            raise InputError(
+                "data.features: cache cannot store random_crop, which is drawn anew in every epoch; use "
+                "data.orientation: per_copy, or another model.training_cropping_strategy"
+            )
+        return crop
+
+    @staticmethod
+    def _crops(transforms: EvaluationTransforms) -> EvaluationCrops:
+        _described(transforms.mandatory, transforms.first, transforms.second)
+        if not isinstance(transforms.crops, EvaluationCrops):
+            raise InputError("data.features: cache needs the crops of model.evaluation_cropping_strategy, not a hook")
+        return transforms.crops
+
+    # training
+
+    def names(self) -> TrainingViewNames:
+        """Names the views that samples are."""
+        pipeline = self.pipeline
+        per_copy = pipeline.orientation == "per_copy"
+        return TrainingViewNames(pipeline.augmentations_base_seed, pipeline.augmentation_factor, per_copy)
+
+    def views_of(self, batches: TrainingBatches, window: int, epoch: int) -> Keys:
+        """The views that the batches of an epoch draw: int64 (n,)."""
+        positions, copies = np.divmod(batches.visited(), self.pipeline.augmentation_factor)
+        return self.names().keys(self.plan.training.rows(window)[positions], copies, window, epoch)
+
+    def embed_training(self, views: Iterable[Keys], stop: StopRequest | None) -> None:
+        """Embed what is not stored yet of training views.
+
+        Raises:
+            InputError: the disk lacks room, or a feature cannot be stored.
+            StoppedError: a signal asked for it; whole blocks are kept.
+        """
+        keys = np.unique(np.concatenate([np.empty(0, np.int64), *views]))
+        table, transforms = self.pipeline.source.table("train"), self.pipeline.training_transforms(self.detector)
+        ids = table.generator_ids(self.plan.timeline)
+        samples = TrainingViews(table, ids, transforms, self._crop(), self.pipeline.augmentations_base_seed)
+
+        def batches(of: Keys) -> Iterator[Any]:
+            return training_view_batches(of, self.pipeline.augmentation_factor, self.pipeline.eval_batch_size)
+
+        self._embed(self._training_store(), keys, samples, batches, "training views", stop)
+
+    def training_batches(self, batches: TrainingBatches, window: int) -> Any:
+        """A loader of the rest of an epoch, features in place of images."""
+        table = self.pipeline.source.table("train")
+        ids, rows = table.generator_ids(self.plan.timeline), self.plan.training.rows(window)
+        stored = self._training_store().open()
+        return _loader(StoredTraining(table, ids, rows, self.names(), stored, window), batches)
+
+    # evaluation
+
+    def embed_evaluation(self, stage: str, perturbation: Recipe | None, stop: StopRequest | None) -> None:
+        """Embed what is not stored yet of the evaluation images of a stage; raises as ``embed_training``."""
+        table, chosen = self.pipeline.source.table(split_of(stage)), self.pipeline.evaluation_set(self.plan, stage)
+        keys = np.unique(chosen.ids)
+        transforms = self._evaluation_transforms(stage, perturbation)
+        ids = table.generator_ids(self.plan.timeline)
+        samples = EvaluationSamples(table, ids, keys, transforms, self.pipeline.augmentations_base_seed)
+        size = self.pipeline.eval_batch_size
+
+        def batches(of: Keys) -> Iterator[Any]:
+            positions = np.searchsorted(keys, of).tolist()
+            return (positions[start : start + size] for start in range(0, len(positions), size))
+
+        self._embed(self._evaluation_store(stage, perturbation), keys, samples, batches, f"{stage} images", stop)
+
+    def evaluation_batches(self, stage: str, rank: int, world: int, perturbation: Recipe | None) -> Any:
+        """A loader of this rank's share of an evaluation, features in place of crops."""
+        table, chosen = self.pipeline.source.table(split_of(stage)), self.pipeline.evaluation_set(self.plan, stage)
+        stored = self._evaluation_store(stage, perturbation).open()
+        samples = StoredEvaluation(table, table.generator_ids(self.plan.timeline), chosen.ids, stored)
+        # rows of numbers: many to a batch, whatever fits of images
+        size = max(self.pipeline.eval_batch_size, 1024)
+        return _loader(samples, EvaluationBatches(len(chosen.ids), size, rank, world))
+
+    def _evaluation_transforms(self, stage: str, perturbation: Recipe | None) -> EvaluationTransforms:
+        transforms = self.pipeline.evaluation_transforms(self.detector, stage)
+        return transforms if perturbation is None else replace(transforms, perturbation=perturbation)
+
+    def _embed(
+        self, store: Store, keys: Keys, samples: Any, batches_of: BatchesOf, what: str, stop: StopRequest | None
+    ) -> None:
+        def loader(queue: BlockQueue) -> Any:
+            return make_loader(samples, queue, collate, self.pipeline.num_workers)
+
+        embed(store, keys, batches_of, loader, self.detector, self.trainer_arguments, what, stop)
+
+    # stores
+
+    def _training_store(self) -> Store:
+        transforms, crop = self.pipeline.training_transforms(self.detector), self._crop()
+        recipe = {
+            "steps": [*_described(transforms.mandatory, transforms.first), crop.describe()],
+            "copies": self.pipeline.augmentation_factor,
+        }
+        return self._store("train", recipe, ())
+
+    def _evaluation_store(self, stage: str, perturbation: Recipe | None) -> Store:
+        transforms = self._evaluation_transforms(stage, perturbation)
+        crops = self._crops(transforms)
+        steps = _described(transforms.mandatory, transforms.perturbation, transforms.first, transforms.second)
+        slots = MULTICROPS if crops.strategy == "multicrop" else 1
+        return self._store(split_of(stage), {"steps": steps, "crops": crops.describe()}, (slots,))
+
+    def _store(self, split: str, recipe: dict[str, Any], crops: tuple[int, ...]) -> Store:
+        detector, pipeline = self.detector, self.pipeline
+        assert isinstance(detector.model, Classifier), "checked when the run was set up"
+        identity = {
+            "images": table_identity(pipeline.source.table(split)),
+            **recipe,
+            "augmentations_base_seed": pipeline.augmentations_base_seed,
+            "backbone": detector.model.backbone_reference,
+            "preprocessing": detector.preprocessing.to_dict(),
+            "precision": self.precision,
+            "packages": {name: version(name) for name in _PACKAGES},
+        }
+        shape = (*crops, detector.model.num_features)
+        return Store(Path(pipeline.cache_folder), "features", identity, shape, pipeline.features_dtype)
+
+
+def _described(*steps: Any) -> list[dict[str, Any] | None]:
+    described: list[dict[str, Any] | None] = []
+    for step in steps:
+        if step is None or step is unchanged:
+            described.append(None)
+        elif isinstance(step, Recipe):
+            described.append(step.describe())
+        else:
+            raise InputError(
+                f"data.features: cache needs augmentations that say what they do (aigenbench.augmentations.Recipe); "
+                f"{step!r} does not: use data.features: none"
+            )
+    return described
+
+
+def _loader(samples: Any, batches: Any) -> Any:
+    from torch.utils.data import DataLoader
+
+    # a batch is a gather from memory maps: workers would only add copies
+    return DataLoader(samples, sampler=batches, batch_size=None, pin_memory=torch.cuda.is_available())

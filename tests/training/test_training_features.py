@@ -1,0 +1,237 @@
+"""A probe trained on stored features is the ordinary probe, its backbone run once over each view."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training_harness import Events, arguments, outcome, run
+
+from aigenbench.augmentations.geometry import draw_orientation
+from aigenbench.data.batches import BatchArithmetic, TrainingBatches
+from aigenbench.data.cache import stores_in
+from aigenbench.data.plan import make_plan
+from aigenbench.data.sources import open_source
+from aigenbench.protocol.randomness import sample_rng
+
+# a backbone whose weights do not depend on the seed
+FIXED = """
+import torch
+from torch import nn
+from aigenbench.models import ModelFactoryRegistry
+
+
+class Fixed(nn.Module):
+    num_features = 12
+
+    def __init__(self):
+        super().__init__()
+        generator = torch.Generator().manual_seed(5)
+        self.filters = nn.Parameter(torch.randn(12, 3, 3, 3, generator=generator) / 3)
+
+    def get_features(self, images):
+        return torch.tanh(nn.functional.conv2d(images, self.filters, stride=2)).mean(dim=(2, 3)) * 4
+
+
+def make_fixed(model_name, pretrained=True, **kwargs):
+    return Fixed() if model_name == "fixed" else None
+
+
+ModelFactoryRegistry().register_model_factory("mine", make_fixed)
+"""
+CACHED = "--data.features=cache"
+
+
+@pytest.fixture(scope="module")
+def three(made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three generators, a window each."""
+    return made.default(tmp_path_factory.mktemp("data") / "three", generators=3, fakes_each=4)
+
+
+def command(dataset: Path, folder: Path, *more: str) -> list[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "fixed.py").write_text(FIXED)
+    mine = [f"--import={folder / 'fixed.py'}", "--model.model_name=fixed_probe", "--trainer.max_epochs=2"]
+    return arguments(dataset, folder, *mine, *more)
+
+
+def log(folder: Path) -> str:
+    return (folder / "log.txt").read_text()
+
+
+def fit(dataset: Path, folder: Path, *more: str) -> Path:
+    code, _ = run(folder, command(dataset, folder, *more))
+    assert code == 0, log(folder)[-3000:]
+    return folder / "experiments_data"
+
+
+def logits(experiment: Path) -> np.ndarray:
+    files = sorted(experiment.glob("window_*/predictions_validate_all.npz"))
+    assert len(files) == 3
+    return np.stack([np.load(file)["fused_logits"] for file in files])
+
+
+def stored_rows(folder: Path) -> dict[tuple[int, ...], np.ndarray]:
+    """Keys of every store, by the shape of its rows."""
+    found = {}
+    for store in stores_in(folder / "experiments_cache"):
+        blocks = store.open()
+        found[store.layout.shape] = blocks.keys
+    return found
+
+
+@pytest.mark.parametrize(
+    ("more", "tolerance"),
+    [
+        ((), 2e-3),
+        (("--data.orientation=per_copy", "--data.features_dtype=bfloat16"), 2e-2),
+        (("--model.training_cropping_strategy=center_crop", "--model.evaluation_cropping_strategy=multicrop"), 2e-3),
+        (("--model.training_cropping_strategy=random_crop", "--data.orientation=per_copy"), 2e-3),
+    ],
+)
+def test_the_ordinary_probe_to_the_storages_tolerance(
+    three: Path, tmp_path: Path, more: tuple[str, ...], tolerance: float
+) -> None:
+    ordinary = fit(three, tmp_path / "ordinary", *more) / "experiment_x"
+    cached = fit(three, tmp_path / "cached", CACHED, *more) / "experiment_x"
+    assert np.abs(logits(ordinary)).max() > 20 * tolerance, "the head has learnt something to compare"
+    assert np.abs(logits(ordinary) - logits(cached)).max() < tolerance
+    for k in range(3):
+        one, other = (np.load(e / f"window_{k}" / "predictions_validate_all.npz") for e in (ordinary, cached))
+        for name in ("fused_identifiers", "crop_identifiers", "crop_to_image_index", "crop_labels", "pairing"):
+            assert np.array_equal(one[name], other[name]), name
+        steps = [(e / f"window_{k}" / "metrics.csv").read_text().splitlines() for e in (ordinary, cached)]
+        assert [line.rpartition(",")[0] for line in steps[0]] == [line.rpartition(",")[0] for line in steps[1]]
+
+
+def drawn_views(dataset: Path, per_copy: bool, seed: int = 42) -> set[int]:
+    """Views of all three windows, drawn sample by sample as the ordinary pipeline draws them."""
+    plan = make_plan(open_source(dataset), 1)
+    views = set()
+    for window in range(3):
+        rows = plan.training.rows(window)
+        for epoch in range(2):
+            for batch in TrainingBatches(len(rows), 2, BatchArithmetic(4, 1, 2), seed, window, epoch):
+                for position, copy, _ in batch:
+                    row = int(rows[position])
+                    passing = () if per_copy else (window, epoch)
+                    turned = draw_orientation(sample_rng(4321, "train", row, copy, "second", *passing))
+                    views.add((row * 2 + copy) * 8 + 2 * turned.quarter_turns + turned.mirrored)
+    return views
+
+
+@pytest.mark.parametrize("orientation", ["per_epoch", "per_copy"])
+def test_exactly_the_views_of_the_schedule_are_embedded_once(three: Path, tmp_path: Path, orientation: str) -> None:
+    fit(three, tmp_path, CACHED, f"--data.orientation={orientation}")
+    stored = stored_rows(tmp_path)
+    assert set(stored[12,].tolist()) == drawn_views(three, orientation == "per_copy")
+    assert sorted(stored[1, 12].tolist()) == sorted(make_plan(open_source(three), 1).evaluation.ids.tolist())
+    # another run that agrees on backbone and recipe embeds only what its own order draws beyond that
+    argv = command(three, tmp_path, CACHED, f"--data.orientation={orientation}")
+    code, _ = run(tmp_path, [*argv, "--experiment_info.experiment_id=again"])
+    assert code == 0
+    assert log(tmp_path).count("embedding") == 2
+    code, _ = run(tmp_path, [*argv, "--seed_everything=7", "--experiment_info.experiment_id=other"])
+    assert code == 0
+    wanted = drawn_views(three, orientation == "per_copy") | drawn_views(three, orientation == "per_copy", seed=7)
+    assert set(stored_rows(tmp_path)[12,].tolist()) >= wanted
+
+
+def test_heads_trained_at_once_are_the_runs_of_their_own(three: Path, tmp_path: Path) -> None:
+    heads = "--experiment_info.heads=[{lr: 0.5}, {weight_decay: 0.1, name: decayed}, {seed: 7}]"
+    together = fit(three, tmp_path / "together", CACHED, heads)
+    alone = fit(three, tmp_path / "alone", CACHED)
+    assert np.array_equal(logits(together / "experiment_x"), logits(alone / "experiment_x"))
+    for name, change in (
+        ("lr_0.5", "--model.optimizer.init_args.lr=0.5"),
+        ("decayed", "--model.optimizer.init_args.weight_decay=0.1"),
+        ("seed_7", "--seed_everything=7"),
+    ):
+        own = fit(three, tmp_path / name, CACHED, change) / "experiment_x"
+        head = together / f"experiment_x_{name}"
+        assert not np.array_equal(logits(head), logits(together / "experiment_x")), name
+        assert np.array_equal(logits(head), logits(own)), name
+        for file in ("window_2/metrics.csv", "window_1/state.json"):
+            assert (head / file).is_file()
+        assert (head / "window_1" / "metrics.csv").read_text() == (own / "window_1" / "metrics.csv").read_text()
+    # a head's experiment is one like any other
+    argv = command(three, tmp_path / "together", CACHED, "--model.optimizer.init_args.lr=0.5")
+    code, _ = run(tmp_path / "together", [*argv, "--experiment_info.experiment_id=x_lr_0.5"], command="validate")
+    assert code == 0
+    assert log(tmp_path / "together").count("reproduced, logits differ by at most 0") == 3
+
+
+@pytest.mark.slow
+def test_a_run_with_heads_that_is_killed_again_and_again_ends_alike(three: Path, tmp_path: Path) -> None:
+    more = (CACHED, "--experiment_info.heads=[{lr: 0.5}, {seed: 7}]", "--data.num_workers=2")
+    fit(three, tmp_path / "undisturbed", *more)
+    rng, kills = np.random.default_rng(3), 0
+    while True:
+        code, _ = run(
+            tmp_path / "killed",
+            command(three, tmp_path / "killed", *more),
+            Events(kill_at=int(rng.integers(1, 120))),
+        )
+        if code == 0:
+            break
+        kills += 1
+        assert code == -9, log(tmp_path / "killed")[-3000:]
+    assert kills >= 5
+    for name in ("x", "x_lr_0.5", "x_seed_7"):
+        assert outcome(tmp_path / "killed", name) == outcome(tmp_path / "undisturbed", name), name
+
+
+@pytest.mark.slow
+def test_two_processes_embed_half_each_and_train_alike(three: Path, tmp_path: Path) -> None:
+    experiments = {}
+    for devices in (1, 2):
+        folder = tmp_path / str(devices)
+        argv = command(
+            three,
+            folder,
+            CACHED,
+            "--experiment_info.heads=[{lr: 0.5}]",
+            "--data.train_batch_size=2",
+            f"--trainer.devices={devices}",
+            f"--trainer.strategy={'ddp' if devices > 1 else 'auto'}",
+            f"--trainer.accumulate_grad_batches={4 // devices}",
+        )
+        argv_run = [sys.executable, "-m", "aigenbench", "fit", *argv]
+        done = subprocess.run(argv_run, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        experiments[devices] = folder / "experiments_data"
+    for name in ("experiment_x", "experiment_x_lr_0.5"):
+        one, two = (logits(experiments[devices] / name) for devices in (1, 2))
+        assert np.abs(one - two).max() < 1e-5
+    one, two = (stored_rows(tmp_path / str(devices)) for devices in (1, 2))
+    assert all(np.array_equal(one[shape], two[shape]) for shape in one)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--model.model_name=tiny_tune",), "needs a frozen backbone; tiny_tune trains its own"),
+        (("--model.training_cropping_strategy=random_crop",), "use data.orientation: per_copy"),
+        (("--data.deterministic_augmentations=false",), "needs data.deterministic_augmentations: true"),
+        (("--data.features=none", "--experiment_info.heads=[{lr: 1}]"), "give --data.features cache"),
+        (("--experiment_info.heads=[{lr: 1, wd: 2}]",), "unknown key experiment_info.heads.0.wd"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_in_one_line(
+    three: Path, tmp_path: Path, more: tuple[str, ...], said: str
+) -> None:
+    code, _ = run(tmp_path, command(three, tmp_path, CACHED, *more))
+    assert code == 2
+    assert said in log(tmp_path)
+    assert "Traceback" not in log(tmp_path)
+    assert not (tmp_path / "experiments_cache").exists()
+
+
+def test_a_head_that_diverges_is_named(three: Path, tmp_path: Path) -> None:
+    heads = "--experiment_info.heads=[{lr: 1e38, name: wild}]"
+    code, _ = run(tmp_path, command(three, tmp_path, CACHED, heads, "--model.scheduler=null"))
+    assert code == 2
+    assert "the loss of head 'wild' is not a finite number" in log(tmp_path)
