@@ -13,15 +13,12 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy loads its matrix library
 
-import argparse
 import io
-import json
 import random
 import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -41,6 +38,7 @@ from aigenbench.augmentations.images import size_of
 from aigenbench.augmentations.memory import keep_freed_memory
 from aigenbench.augmentations.operations import apply, apply_one
 from aigenbench.data.decode import decode
+from claims import Results, parser
 from plain_reference import PlainEvaluation, PlainTraining
 
 SIDE = 224
@@ -209,13 +207,17 @@ def profile(
     return {name: [sum(ms) / len(files), statistics.fmean(ms), len(ms) / len(files)] for name, ms in spent.items()}
 
 
-def print_profile(title: str, rows: dict[str, list[float]]) -> None:
-    """Print the table of `profile`, the costliest first."""
+def add_profile(results: Results, title: str, rows: dict[str, list[float]]) -> None:
+    """Add the table of `profile`, the costliest first."""
     total = sum(row[0] for row in rows.values())
-    print(f"\n{title}: {total:.2f} ms a sample\n\n| operation | ms a sample | share | ms where it fires | fires |")
-    print("|---|---:|---:|---:|---:|")
-    for name, (mean, each, often) in sorted(rows.items(), key=lambda row: -row[1][0]):
-        print(f"| {name} | {mean:.2f} | {100 * mean / total:.0f}% | {each:.2f} | {often:.2f} |")
+    results.table(
+        f"{title}, by operation: {total:.2f} ms a sample",
+        ["operation", "ms a sample", "share, %", "ms where it fires", "fires"],
+        [
+            [name, mean, 100 * mean / total, each, often]
+            for name, (mean, each, often) in sorted(rows.items(), key=lambda row: -row[1][0])
+        ],
+    )
 
 
 def spread(values: Sequence[float]) -> str:
@@ -233,12 +235,10 @@ RATIOS = {  # name: (numerator, denominator, goal)
 
 def main() -> None:
     """Measure, print, and with ``--json`` write what was measured."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=160, help="files in the made-up set")
-    parser.add_argument("--repeats", type=int, default=3, help="measurements of each pipeline")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="write the rates and ratios there")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--images", type=int, default=160, help="files in the made-up set")
+    arguments.add_argument("--seed", type=int, default=1)
+    options = arguments.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     random.seed(options.seed)
@@ -258,21 +258,16 @@ def main() -> None:
         for name, rate in measure(functions, files).items():
             rates[name].append(rate)
 
-    print(f"\n| pipeline | images/s, median of {options.repeats} (least to greatest) |\n|---|---:|")
+    results = Results("sample_pipeline", "Samples")
+    for name, (over, under, goal) in RATIOS.items():
+        values = [a / b for a, b in zip(rates[over], rates[under], strict=True)]
+        results.claim(name, values, "x", f">= {goal}")
     for name, values in rates.items():
-        print(f"| {name} | {spread(values)} |")
-    ratios = {
-        name: [a / b for a, b in zip(rates[over], rates[under], strict=True)]
-        for name, (over, under, _) in RATIOS.items()
-    }
-    print("\n| ratio | median (least to greatest) | goal |\n|---|---:|---:|")
-    for name, values in ratios.items():
-        print(f"| {name} | {spread(values)} | {RATIOS[name][2]} |")
+        results.claim(f"{name}, one core", values, "images/s")
     stochastic, crops = StochasticTraining("resize", (SIDE, SIDE)), EvaluationCrops("resize", (SIDE, SIDE))
-    print_profile("Training", profile(files, [MandatoryTraining(), BaselineTraining()], stochastic, 2))
-    print_profile("Evaluation", profile(files, [MandatoryEvaluation()], lambda image, _: crops(image), 3))
-    if options.json:
-        options.json.write_text(json.dumps({"images_per_second": rates, "ratios": ratios}, indent=1) + "\n")
+    add_profile(results, "Training", profile(files, [MandatoryTraining(), BaselineTraining()], stochastic, 2))
+    add_profile(results, "Evaluation", profile(files, [MandatoryEvaluation()], lambda image, _: crops(image), 3))
+    results.finish(options.json)
 
 
 if __name__ == "__main__":

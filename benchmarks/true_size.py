@@ -1,12 +1,13 @@
 """Score and report an experiment of true size: nine windows of 72,000 made-up predictions, 2,000 replicates.
 
 Prints seconds and peak memory of the bootstrap and of each command; the report once more with results of the whole
-grid of perturbations beside it (2 GB of disk for a while). Run by hand: ``python benchmarks/true_size.py``.
+grid of perturbations beside it (2 GB of disk for a while).
+
+    python benchmarks/true_size.py [--per-generator 1000] [--no-robustness] [--json FILE]
 """
 
 from __future__ import annotations
 
-import argparse
 import resource
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
 from aigenbench.protocol.periods import PERIODS
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.windows import generator_windows
+from claims import Results, parser
 
 WINDOWS = generator_windows(PUBLISHED, 4)
 
@@ -85,38 +87,42 @@ def predictions_of(logits: NDArray[np.floating], images: EvaluationSet | Predict
     )
 
 
-def timed_bootstrap(folder: Path) -> None:
+def time_bootstrap(results: Results, folder: Path) -> None:
     """2,000 replicates of AUROC for all windows and the protocol's periods, and their headline."""
     experiment = load_experiment(folder)
     started = time.monotonic()
     headline = bootstrap_auroc(experiment, 2000, periods=PERIODS).headline
-    print(f"bootstrap of {len(headline)} replicates {time.monotonic() - started:6.1f} s", flush=True)
+    seconds = time.monotonic() - started
+    results.claim(f"bootstrap of {len(headline):,} replicates, nine windows and all periods", seconds, "s")
 
 
-def timed(*argv: str) -> None:
-    """Run one command and print what it took."""
+def time_command(results: Results, name: str, *argv: str) -> None:
+    """Run one command; its seconds, and the peak memory of the commands so far."""
     started = time.monotonic()
     subprocess.run([sys.executable, "-m", "aigenbench", *argv], check=True, stdout=subprocess.DEVNULL)
+    results.claim(name, time.monotonic() - started, "s")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"{argv[0]:<8} {time.monotonic() - started:6.1f} s   peak so far {peak:6.0f} MiB", flush=True)
+    results.claim(f"{name}: peak memory up to then", peak, "MiB")
 
 
 def main() -> None:
     """Make the experiment in a temporary folder and time the commands over it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--per-generator", type=int, default=1000, help="evaluated fakes of each generator")
-    parser.add_argument("--no-robustness", action="store_true", help="leave out the report with perturbations")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__, repeats=1)
+    arguments.add_argument("--per-generator", type=int, default=1000, help="evaluated fakes of each generator")
+    arguments.add_argument("--no-robustness", action="store_true", help="leave out the report with perturbations")
+    options = arguments.parse_args()
+    results = Results("true_size", "Scores and reports at true size")
     with tempfile.TemporaryDirectory() as folder:
-        experiment = Path(folder) / "experiment_true_size"
-        make_experiment(experiment, arguments.per_generator)
-        timed_bootstrap(experiment)
-        timed("score", str(experiment), "--json")
-        timed("report", str(experiment), "-o", str(Path(folder) / "report.html"))
-        if not arguments.no_robustness:
+        experiment, page = Path(folder) / "experiment_true_size", str(Path(folder) / "report.html")
+        make_experiment(experiment, options.per_generator)
+        time_bootstrap(results, experiment)
+        time_command(results, "aigenbench score", "score", str(experiment), "--json")
+        time_command(results, "aigenbench report", "report", str(experiment), "-o", page)
+        if not options.no_robustness:
             add_robustness(experiment)
-            print(f"and with results of {len(GRID)} perturbations:")
-            timed("report", str(experiment), "-o", str(Path(folder) / "report.html"))
+            name = f"aigenbench report, with results of {len(GRID)} perturbations"
+            time_command(results, name, "report", str(experiment), "-o", page)
+    results.finish(options.json)
 
 
 if __name__ == "__main__":
