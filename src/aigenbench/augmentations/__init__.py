@@ -19,9 +19,13 @@ from aigenbench.augmentations.recipes import (
     StepsRecipe,
 )
 
+SAMPLE_FORMAT = 1
+"""Raised whenever decoding, a recipe or a crop gives other pixels than before: stored ones are then made anew."""
+
 __all__ = [
     "EVALUATION_CROPPING_STRATEGIES",
     "JPEG_MODES",
+    "SAMPLE_FORMAT",
     "TRAINING_CROPPING_STRATEGIES",
     "BaselineTraining",
     "EvaluationCrops",

@@ -13,7 +13,12 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that raises `InputError` where argparse would print its usage and exit.
 
     Sub-parsers made from it are of the same class.
+
+    Attributes:
+        forwards: arguments that it does not know are kept, in their order, as ``forwarded`` in the namespace.
     """
+
+    forwards = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("allow_abbrev", False)
@@ -22,6 +27,15 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise `InputError` with the message and where help is found."""
         raise InputError(f"{message} (see {self.prog} --help)")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """As argparse."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if self.forwards:
+            parsed.forwarded, unknown = unknown, []
+        return parsed, unknown
 
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None

@@ -1,4 +1,4 @@
-"""``aigenbench data``: what a run would use of a data set."""
+"""``aigenbench data``: what a run would use of a data set, and what is stored of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import argparse
 import json
 from typing import Any
 
+from aigenbench.cli import data_cache
+
 
 def register(subparsers: Any) -> None:
-    """Add ``data windows``."""
-    parser = subparsers.add_parser("data", help="what a run would use of a data set")
+    """Add ``data windows`` and ``data cache``."""
+    parser = subparsers.add_parser("data", help="what a run would use of a data set, and what is stored of it")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     windows = commands.add_parser("windows", help="windows with their generators, dates and numbers of images")
     windows.add_argument("source", help="a saved data set, a folder with index.csv, or a columns file")
@@ -21,6 +23,7 @@ def register(subparsers: Any) -> None:
     windows.add_argument("--train-subset-size", type=_number, metavar="N", help="a count, or a fraction")
     windows.add_argument("--validation-subset-size", type=_number, metavar="N", help="a count, or a fraction")
     windows.set_defaults(run=run_windows)
+    data_cache.register(commands)
 
 
 def _number(text: str) -> int | float:

@@ -59,6 +59,20 @@ def read_image(table: ImageTable, row: int) -> Pixels:
         ) from error
 
 
+RngOf = Callable[[str], np.random.Generator]
+"""Gives the generator of a stage of one sample."""
+
+
+def training_rng(base_seed: int, row: int, copy: int, window: int | None = None, epoch: int | None = None) -> RngOf:
+    """The generators of a training image's copy; with window and epoch, of that reading of it."""
+    return lambda stage: sample_rng(base_seed, "train", row, copy, stage, window, epoch)
+
+
+def evaluation_rng(base_seed: int, row: int, split: str = "validation") -> RngOf:
+    """The generators of an evaluated image."""
+    return lambda stage: sample_rng(base_seed, split, row, 0, stage)
+
+
 @dataclass(frozen=True)
 class TrainingTransforms:
     """The steps of a training sample: mandatory and first are deterministic unless told otherwise; second is not."""
@@ -66,6 +80,10 @@ class TrainingTransforms:
     mandatory: Transform
     first: Transform
     second: Transform
+
+    def deterministic_part(self, image: Pixels, rng_of: RngOf) -> Any:
+        """Mandatory and first step."""
+        return self.first(self.mandatory(image, rng_of("mandatory")), rng_of("first"))
 
 
 @dataclass(frozen=True)
@@ -78,9 +96,23 @@ class EvaluationTransforms:
     second: Transform
     perturbation: Transform | None = None
 
+    def crops_of(self, image: Pixels, rng_of: RngOf) -> Sequence[Any]:
+        """The image's crops, before the second step."""
+        image = self.mandatory(image, rng_of("mandatory"))
+        if self.perturbation is not None:
+            image = self.perturbation(image, rng_of("perturbation"))
+        return self.crops(self.first(image, rng_of("first")))
+
+    def finished(self, crops: Sequence[Any], rng_of: RngOf) -> list[Any]:
+        """The second step of each crop."""
+        return [self.second(crop, rng_of(f"second {i}")) for i, crop in enumerate(crops)]
+
 
 class TrainingSamples:
-    """Map-style data set over (position among the window's rows, copy, epoch)."""
+    """Map-style data set over (position among the window's rows, copy, epoch).
+
+    With ``stored`` (row, copy), what ``StochasticTraining.storable`` gave of an image's copy is read, not computed.
+    """
 
     def __init__(
         self,
@@ -92,10 +124,12 @@ class TrainingSamples:
         window: int,
         deterministic: bool = True,
         orientation: str = "per_epoch",
+        stored: Callable[[int, int], Pixels] | None = None,
     ) -> None:
         self._table, self._generator_ids, self._rows = table, generator_ids, rows
         self._transforms, self._base_seed = transforms, base_seed
         self._window, self._deterministic, self._orientation = window, deterministic, orientation
+        self._stored = stored
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -107,17 +141,23 @@ class TrainingSamples:
         """
         position, copy, epoch = key
         row = int(self._rows[position])
-        image: Any = read_image(self._table, row)
         steps = self._transforms
-        for stage, step in (("mandatory", steps.mandatory), ("first", steps.first), ("second", steps.second)):
-            lasting = self._orientation == "per_copy" if stage == "second" else self._deterministic
-            passing = () if lasting else (self._window, epoch)
-            image = step(image, sample_rng(self._base_seed, "train", row, copy, stage, *passing))
+        lasting = training_rng(self._base_seed, row, copy)
+        passing = training_rng(self._base_seed, row, copy, self._window, epoch)
+        rng = (lasting if self._orientation == "per_copy" else passing)("second")
+        if self._stored is not None:
+            image = steps.second.finish(self._stored(row, copy), rng)  # type: ignore[attr-defined]
+        else:
+            decoded = read_image(self._table, row)
+            image = steps.second(steps.deterministic_part(decoded, lasting if self._deterministic else passing), rng)
         return Sample([image], int(self._table.labels[row]), int(self._generator_ids[row]), row)
 
 
 class EvaluationSamples:
-    """Map-style data set over positions of an evaluation order."""
+    """Map-style data set over positions of an evaluation order.
+
+    With ``stored`` (row), an image's crops before the second step are read, not computed.
+    """
 
     def __init__(
         self,
@@ -126,9 +166,10 @@ class EvaluationSamples:
         ids: npt.NDArray[np.int64],
         transforms: EvaluationTransforms,
         base_seed: int,
+        stored: Callable[[int], Sequence[Pixels]] | None = None,
     ) -> None:
         self._table, self._generator_ids, self._ids = table, generator_ids, ids
-        self._transforms, self._base_seed = transforms, base_seed
+        self._transforms, self._base_seed, self._stored = transforms, base_seed, stored
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -137,14 +178,13 @@ class EvaluationSamples:
         """The crops of the image at ``position``: a function of split, image id and seed."""
         row = int(self._ids[position])
         # validation and test draw alike: where a data set has no test split, they are the same images
-        key = (self._base_seed, "validation", row, 0)
-        steps = self._transforms
-        image = steps.mandatory(read_image(self._table, row), sample_rng(*key, "mandatory"))
-        if steps.perturbation is not None:
-            image = steps.perturbation(image, sample_rng(*key, "perturbation"))
-        image = steps.first(image, sample_rng(*key, "first"))
-        crops = [steps.second(crop, sample_rng(*key, f"second {i}")) for i, crop in enumerate(steps.crops(image))]
-        return Sample(crops, int(self._table.labels[row]), int(self._generator_ids[row]), row)
+        rng_of = evaluation_rng(self._base_seed, row)
+        if self._stored is not None:
+            crops = self._stored(row)
+        else:
+            crops = self._transforms.crops_of(read_image(self._table, row), rng_of)
+        finished = self._transforms.finished(crops, rng_of)
+        return Sample(finished, int(self._table.labels[row]), int(self._generator_ids[row]), row)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:

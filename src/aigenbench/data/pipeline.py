@@ -8,8 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from aigenbench.augmentations import EvaluationCrops, MandatoryEvaluation, MandatoryTraining, Recipe
 from aigenbench.data.batches import BatchArithmetic, EvaluationBatches, TrainingBatches
+from aigenbench.data.cache.views import StoredSquares
+from aigenbench.data.cached import ViewCache
 from aigenbench.data.dataset import (
     EvaluationSamples,
     EvaluationTransforms,
@@ -21,7 +26,7 @@ from aigenbench.data.loading import make_loader, usable_processors
 from aigenbench.data.plan import Plan, make_plan
 from aigenbench.data.predict import PredictSamples, PredictSet, collate_predict, open_predict_set
 from aigenbench.data.sources import open_source
-from aigenbench.data.tables import Source
+from aigenbench.data.tables import ImageTable, Source
 from aigenbench.data.transforms import Augmentation, ForeignCrops, as_transform
 from aigenbench.errors import InputError, nearest
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
@@ -88,8 +93,8 @@ class AIGenBenchPipeline:
         evaluation_jpeg: ``two_point`` (qualities 50 and 100) or ``uniform`` (50..100).
         timeline: YAML or CSV with generators of one's own.
         predict_path: folder or data set ``predict`` reads; None takes the evaluation images.
-        cache: ``evaluation`` keeps the finished evaluation images on disk, ``all`` the training images too, ``none``
-            nothing; the samples are the same.
+        cache: ``evaluation`` keeps the finished evaluation images on disk, ``all`` the training images and
+            evaluations under perturbations too, ``none`` nothing; the samples are the same.
         cache_folder: where that is kept.
         features: ``cache`` trains a probe on the stored outputs of its frozen backbone; ``none`` runs the backbone
             every time.
@@ -151,6 +156,7 @@ class AIGenBenchPipeline:
         self.timeline = PUBLISHED if timeline is None else load_timeline(timeline)
         self.predict_path = predict_path
         self.cache, self.cache_folder = cache, cache_folder
+        self.views = ViewCache(cache, Path(cache_folder), self.num_workers)
         self.features, self.features_dtype, self.orientation = features, features_dtype, orientation
         self.mandatory_val_preprocessing()  # a wrong evaluation_jpeg is told before any data is read
 
@@ -226,15 +232,18 @@ class AIGenBenchPipeline:
             window: index of the window.
         """
         table, rows = self.source.table("train"), plan.training.rows(window)
+        transforms = self.training_transforms(hooks)
+        stored = self._stored_training(table, rows, transforms)
         samples = TrainingSamples(
             table,
             table.generator_ids(plan.timeline),
             rows,
-            self.training_transforms(hooks),
+            transforms,
             self.augmentations_base_seed,
             window,
             self.deterministic_augmentations,
             self.orientation,
+            stored,
         )
         return make_loader(samples, batches, collate, self.num_workers)
 
@@ -252,15 +261,40 @@ class AIGenBenchPipeline:
         A ``perturbation`` stands between the mandatory steps and the detector's own.
         """
         table, chosen = self.source.table(split_of(stage)), self.evaluation_set(plan, stage)
+        transforms = replace(self.evaluation_transforms(hooks, stage), perturbation=perturbation)
         samples = EvaluationSamples(
             table,
             table.generator_ids(plan.timeline),
             chosen.ids,
-            replace(self.evaluation_transforms(hooks, stage), perturbation=perturbation),
+            transforms,
             self.augmentations_base_seed,
+            self.views.evaluation(table, chosen.ids, transforms, self.augmentations_base_seed),
         )
         return make_loader(
             samples, EvaluationBatches(len(chosen.ids), self.eval_batch_size, rank, world), collate, self.num_workers
+        )
+
+    def store_views(self, plan: Plan, hooks: AugmentationHooks, windows: Sequence[int]) -> None:
+        """Compute and store the views that fitting ``windows`` reads, as far as ``cache`` asks for them.
+
+        Raises:
+            InputError: the disk has no room, or an image cannot be read.
+        """
+        table, transforms = self.source.table("validation"), self.evaluation_transforms(hooks, "validate")
+        self.views.evaluation(table, plan.evaluation.ids, transforms, self.augmentations_base_seed)
+        rows = np.unique(np.concatenate([plan.training.rows(window) for window in windows]))
+        self._stored_training(self.source.table("train"), rows, self.training_transforms(hooks))
+
+    def _stored_training(
+        self, table: ImageTable, rows: npt.NDArray[np.int64], transforms: TrainingTransforms
+    ) -> StoredSquares | None:
+        return self.views.training(
+            table,
+            rows,
+            self.augmentation_factor,
+            transforms,
+            self.augmentations_base_seed,
+            self.deterministic_augmentations,
         )
 
     def predict_set(self, plan: Callable[[], Plan]) -> PredictSet:

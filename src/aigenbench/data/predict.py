@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aigenbench.data.dataset import Batch, EvaluationTransforms, Sample, collate, read_image
+from aigenbench.data.dataset import Batch, EvaluationTransforms, Sample, collate, evaluation_rng, read_image
 from aigenbench.data.folders import INDEX, FolderImages
 from aigenbench.data.sources import open_source
-from aigenbench.data.tables import ImageTable
+from aigenbench.data.tables import Columns, ImageTable
 from aigenbench.errors import InputError
-from aigenbench.protocol.randomness import sample_rng
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jfif", ".avif"})
 
@@ -64,7 +63,7 @@ def open_predict_set(path: Path) -> PredictSet:
     names = [str(file.relative_to(folder)) for file in files]
     n = len(names)
     nothing = np.zeros(n, dtype=np.int32)
-    table = ImageTable("predict", nothing.astype(np.uint8), nothing, ("",), FolderImages(folder, names), {})
+    table = ImageTable("predict", nothing.astype(np.uint8), nothing, ("",), FolderImages(folder, names), Columns({}))
     return PredictSet(table, np.arange(n))
 
 
@@ -80,12 +79,9 @@ class PredictSamples:
     def __getitem__(self, position: int) -> tuple[int, Sample]:
         """Position and crops of one image."""
         row = int(self._chosen.rows[position])
-        key = (self._base_seed, "predict", row, 0)
-        steps = self._transforms
-        image = steps.mandatory(read_image(self._chosen.table, row), sample_rng(*key, "mandatory"))
-        image = steps.first(image, sample_rng(*key, "first"))
-        crops = [steps.second(crop, sample_rng(*key, f"second {i}")) for i, crop in enumerate(steps.crops(image))]
-        return position, Sample(crops, 0, 0, row)
+        rng_of = evaluation_rng(self._base_seed, row, "predict")
+        crops = self._transforms.crops_of(read_image(self._chosen.table, row), rng_of)
+        return position, Sample(self._transforms.finished(crops, rng_of), 0, 0, row)
 
 
 def collate_predict(items: Sequence[tuple[int, Sample]]) -> PredictBatch:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from aigenbench.data.folders import INDEX, open_indexed_folder
-from aigenbench.data.tables import ImageTable, Source, make_table
+from aigenbench.data.tables import Columns, ImageTable, Source, make_table
 from aigenbench.errors import InputError
 
 
@@ -23,6 +24,10 @@ class NoImages:
     def name(self, row: int) -> str:
         """No name is known."""
         return ""
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """There are no files."""
+        return np.empty(0, dtype=np.int64)
 
 
 def open_source(path: str | Path | None) -> Source:
@@ -70,5 +75,5 @@ def _open_columns(path: Path) -> dict[str, ImageTable]:
     for split, names in content.items():
         distinct, codes = np.unique(np.array(names, dtype=object), return_inverse=True)
         is_fake = np.array([bool(name) for name in names], dtype=np.int64)
-        tables[split] = make_table(path, split, is_fake, codes, tuple(distinct), NoImages(), {})
+        tables[split] = make_table(path, split, is_fake, codes, tuple(distinct), NoImages(), Columns({}))
     return tables

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,30 @@ class ImageStore(Protocol):
         """The file's name, or ``""`` where none is known."""
         ...
 
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of every file, without reading them; -1 where there is none; int64 (n,)."""
+        ...
+
+
+class Columns(Mapping[str, npt.NDArray[Any]]):
+    """Further columns of a split, each read when it is asked for: a run that asks for none holds none.
+
+    Args:
+        readers: functions that give a column, (n,), by name.
+    """
+
+    def __init__(self, readers: Mapping[str, Callable[[], npt.NDArray[Any]]]) -> None:
+        self._readers = dict(readers)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self._readers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
 
 @dataclass(frozen=True, eq=False)
 class ImageTable:
@@ -37,7 +61,7 @@ class ImageTable:
         generator_codes: index into ``generator_names``; int32 (n,).
         generator_names: distinct names found, ``""`` for real images.
         store: the image files.
-        columns: further columns that are at hand, such as ``origin_dataset``; each (n,).
+        columns: further columns that are at hand, such as ``origin_dataset``.
     """
 
     split: str
@@ -45,7 +69,7 @@ class ImageTable:
     generator_codes: npt.NDArray[np.int32]
     generator_names: tuple[str, ...]
     store: ImageStore
-    columns: Mapping[str, npt.NDArray[Any]]
+    columns: Columns
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -87,6 +111,11 @@ class Source:
         return {name for table in self.splits.values() for name, n in table.counts.items() if n and name}
 
 
+def file_size(path: Path) -> int:
+    """Bytes of a file, -1 where there is none."""
+    return path.stat().st_size if path.is_file() else -1
+
+
 def make_table(
     place: Path,
     split: str,
@@ -94,7 +123,7 @@ def make_table(
     generator_codes: npt.NDArray[np.integer],
     generator_names: tuple[str, ...],
     store: ImageStore,
-    columns: Mapping[str, npt.NDArray[Any]],
+    columns: Columns,
 ) -> ImageTable:
     """Check that labels and generators agree, and build the table.
 

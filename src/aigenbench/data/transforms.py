@@ -61,7 +61,7 @@ class ForeignTransform:
     """A callable that takes one image and draws, if at all, from global random states."""
 
     def __init__(self, function: Callable[[Any], Any], where: str) -> None:
-        self._function = function
+        self.function = function
         self._where = where
         self._prepare = _accepted_form(function, where)
 
@@ -72,7 +72,7 @@ class ForeignTransform:
             uint8 (H, W, 3) for a PIL image, an array or a uint8 tensor; a float tensor (3, H, W) is passed on as it is.
         """
         with seeded_globals(rng):
-            return from_foreign(self._function(self._prepare(image)), self._where)
+            return from_foreign(self.function(self._prepare(image)), self._where)
 
 
 class ForeignCrops:

@@ -128,6 +128,25 @@ def predict(inputs: RunInputs) -> Path:
     return path
 
 
+def store_views(inputs: RunInputs, share: tuple[int, int] | None = None) -> int:
+    """Compute and store what ``fit`` reads; returns how many views this process has stored.
+
+    Args:
+        inputs: as of ``fit``.
+        share: (index, count): only this share of them.
+
+    Raises:
+        InputError: bad input, ``data.cache`` asks for nothing, or the disk has no room.
+    """
+    setup = set_up(inputs)
+    views = setup.pipeline.views
+    if views.cache == "none":
+        raise InputError("data.cache is none, so nothing is stored: add --data.cache evaluation or --data.cache all")
+    views.share = share
+    setup.pipeline.store_views(setup.plan, setup.detector, _asked_windows(setup))
+    return views.computed
+
+
 def _tell_disk_need(setup: Setup, experiment: Experiment) -> None:
     """Say how much disk the run takes, and warn where there is less."""
     kept = sum(t.numel() * t.element_size() for t in setup.detector.state_dict().values())

@@ -127,7 +127,12 @@ class Store:
     def __init__(self, root: Path, kind: str, identity: Mapping[str, Any], shape: Sequence[int], dtype: str) -> None:
         assert dtype in DTYPES, f"dtype: one of {', '.join(DTYPES)}"
         self.kind = kind
-        self.identity = {"format": FORMAT, "shape": list(shape), "dtype": dtype, "identity": dict(identity)}
+        self.identity: dict[str, Any] = {
+            "format": FORMAT,
+            "shape": list(shape),
+            "dtype": dtype,
+            "identity": dict(identity),
+        }
         self.layout = Layout(fingerprint(self.identity), tuple(shape), dtype)
         self.folder = Path(root) / f"{kind}_{self.layout.store}"
         self._known: dict[Path, BlockIndex] = {}
@@ -229,6 +234,9 @@ class Store:
                 logger.warning("%s is damaged: %s; %s", path, error, "computed again" if remove else "left out")
                 if remove:
                     path.unlink(missing_ok=True)
+            except FileNotFoundError:
+                # another process has just removed a damaged file
+                continue
         self._known = indices
         return list(indices.values())
 
