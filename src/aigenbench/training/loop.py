@@ -55,7 +55,7 @@ class WindowsLoop:
     ) -> None:
         self.setup, self.experiment, self.rule, self.stop, self.heads = setup, experiment, rule, stop, heads
         self.n_windows = len(setup.plan.windows)
-        setup.pipeline.views.between = self._stop_if_asked
+        setup.pipeline.views.between = stop.check_alone
         # what the detector in memory is: (window, finished epochs) and the states to train on from there
         self._in_memory: tuple[int, int] | None = None
         self._carried: dict[str, Any] | None = None
@@ -82,11 +82,6 @@ class WindowsLoop:
                 self._evaluate(action)
             # not before the first action: the processes that share the work meet only within it
             self.stop.check()
-
-    def _stop_if_asked(self) -> None:
-        """Stop here if this process was asked to, where others need not hear of it at once."""
-        if self.stop.signal is not None:
-            raise StoppedError(self.stop.signal)
 
     def _folder(self, window: int) -> Path:
         return self.experiment.window_folder(window)
