@@ -27,8 +27,7 @@ check: .venv
 	$(BIN)/lint-imports
 
 bench: .venv
-	$(BIN)/python benchmarks/sample_pipeline.py
-	$(BIN)/python benchmarks/true_size.py
+	$(BIN)/python benchmarks/report.py --run
 
 campaign: .venv
 	$(BIN)/python -m pytest -m campaign

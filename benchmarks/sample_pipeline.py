@@ -13,15 +13,13 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy loads its matrix library
 
-import argparse
 import io
-import json
 import random
 import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,13 +31,14 @@ from aigenbench.augmentations import (
     EvaluationCrops,
     MandatoryEvaluation,
     MandatoryTraining,
-    Recipe,
     StepsRecipe,
     StochasticTraining,
 )
 from aigenbench.augmentations.images import size_of
 from aigenbench.augmentations.memory import keep_freed_memory
+from aigenbench.augmentations.operations import apply, apply_one
 from aigenbench.data.decode import decode
+from claims import Results, parser
 from plain_reference import PlainEvaluation, PlainTraining
 
 SIDE = 224
@@ -185,12 +184,14 @@ def pipelines(fastest: Decoder, seed: int) -> dict[str, Callable[[bytes], object
     }
 
 
-def profile(files: Sequence[bytes], recipes: Sequence[Recipe], seed: int) -> dict[str, list[float]]:
+def profile(
+    files: Sequence[bytes], recipes: Sequence[StepsRecipe], finish: Callable[..., object], seed: int
+) -> dict[str, list[float]]:
     """By operation: milliseconds a sample over all samples, milliseconds where it fires, and how often it does."""
     spent: dict[str, list[float]] = defaultdict(list)
     keys = Keys(seed)
 
-    def timed(name: str, function: Callable, *args: object) -> np.ndarray:
+    def timed(name: str, function: Callable, *args: object) -> Any:
         start = time.process_time()
         result = function(*args)
         spent[name].append(1000 * (time.process_time() - start))
@@ -199,22 +200,24 @@ def profile(files: Sequence[bytes], recipes: Sequence[Recipe], seed: int) -> dic
     for data in files:
         image = timed("decode", decode, data)
         for recipe in recipes:
-            rng = keys.next()
-            if isinstance(recipe, StepsRecipe):
-                for operation in timed("draw decisions", recipe.plan, size_of(image), rng):
-                    image = timed(type(operation).__name__, operation, image)
-            else:
-                image = timed("resize and turn", recipe, image, rng)
+            for operation in timed("draw decisions", recipe.plan, size_of(image), keys.next()):
+                image = timed(type(operation).__name__, apply_one, operation, image)
+            image = timed("grey to three channels", apply, [], image) if image.ndim == 2 else image
+        timed("resize and turn", finish, image, keys.next())
     return {name: [sum(ms) / len(files), statistics.fmean(ms), len(ms) / len(files)] for name, ms in spent.items()}
 
 
-def print_profile(title: str, rows: dict[str, list[float]]) -> None:
-    """Print the table of `profile`, the costliest first."""
+def add_profile(results: Results, title: str, rows: dict[str, list[float]]) -> None:
+    """Add the table of `profile`, the costliest first."""
     total = sum(row[0] for row in rows.values())
-    print(f"\n{title}: {total:.2f} ms a sample\n\n| operation | ms a sample | share | ms where it fires | fires |")
-    print("|---|---:|---:|---:|---:|")
-    for name, (mean, each, often) in sorted(rows.items(), key=lambda row: -row[1][0]):
-        print(f"| {name} | {mean:.2f} | {100 * mean / total:.0f}% | {each:.2f} | {often:.2f} |")
+    results.table(
+        f"{title}, by operation: {total:.2f} ms a sample",
+        ["operation", "ms a sample", "share, %", "ms where it fires", "fires"],
+        [
+            [name, mean, 100 * mean / total, each, often]
+            for name, (mean, each, often) in sorted(rows.items(), key=lambda row: -row[1][0])
+        ],
+    )
 
 
 def spread(values: Sequence[float]) -> str:
@@ -232,12 +235,10 @@ RATIOS = {  # name: (numerator, denominator, goal)
 
 def main() -> None:
     """Measure, print, and with ``--json`` write what was measured."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=160, help="files in the made-up set")
-    parser.add_argument("--repeats", type=int, default=3, help="measurements of each pipeline")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="write the rates and ratios there")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--images", type=int, default=160, help="files in the made-up set")
+    arguments.add_argument("--seed", type=int, default=1)
+    options = arguments.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     random.seed(options.seed)
@@ -257,21 +258,16 @@ def main() -> None:
         for name, rate in measure(functions, files).items():
             rates[name].append(rate)
 
-    print(f"\n| pipeline | images/s, median of {options.repeats} (least to greatest) |\n|---|---:|")
+    results = Results("sample_pipeline", "Samples")
+    for name, (over, under, goal) in RATIOS.items():
+        values = [a / b for a, b in zip(rates[over], rates[under], strict=True)]
+        results.claim(name, values, "x", f">= {goal}")
     for name, values in rates.items():
-        print(f"| {name} | {spread(values)} |")
-    ratios = {
-        name: [a / b for a, b in zip(rates[over], rates[under], strict=True)]
-        for name, (over, under, _) in RATIOS.items()
-    }
-    print("\n| ratio | median (least to greatest) | goal |\n|---|---:|---:|")
-    for name, values in ratios.items():
-        print(f"| {name} | {spread(values)} | {RATIOS[name][2]} |")
-    stochastic = StochasticTraining("resize", (SIDE, SIDE))
-    print_profile("Training", profile(files, [MandatoryTraining(), BaselineTraining(), stochastic], 2))
-    print_profile("Evaluation", profile(files, [MandatoryEvaluation(), stochastic], 3))
-    if options.json:
-        options.json.write_text(json.dumps({"images_per_second": rates, "ratios": ratios}, indent=1) + "\n")
+        results.claim(f"{name}, one core", values, "images/s")
+    stochastic, crops = StochasticTraining("resize", (SIDE, SIDE)), EvaluationCrops("resize", (SIDE, SIDE))
+    add_profile(results, "Training", profile(files, [MandatoryTraining(), BaselineTraining()], stochastic, 2))
+    add_profile(results, "Evaluation", profile(files, [MandatoryEvaluation()], lambda image, _: crops(image), 3))
+    results.finish(options.json)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,16 @@ def test_codecs_agree_within_rounding():
         assert np.abs(pair[0] - pair[1]).max() <= 2
 
 
+@pytest.mark.parametrize("shape", [(64, 96), (75, 61), (1, 5), (17, 16)])
+@pytest.mark.parametrize("quality", [30, 50, 93, 100])
+def test_pillows_round_trip_is_pillows(shape, quality):
+    image = smooth(*shape, quality)
+    encoded = io.BytesIO()
+    PillowImage.fromarray(image).save(encoded, "JPEG", quality=quality, subsampling="4:2:0")
+    with PillowImage.open(encoded) as decoded:
+        np.testing.assert_array_equal(jpeg_round_trip(image, quality, "pillow"), np.asarray(decoded))
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_channels_stay_in_their_order(codec):
     image = np.full((16, 16, 3), (200, 30, 90), np.uint8)

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from aigenbench.augmentations import operations
+from aigenbench.augmentations.colour import in_three_channels
 from aigenbench.augmentations.geometry import Box
+from aigenbench.augmentations.jpeg import CODECS
 from aigenbench.augmentations.operations import gaussian_blur
 
 
@@ -91,3 +93,46 @@ def test_threads_do_not_change_a_bit():
             np.testing.assert_array_equal(*results, err_msg=repr(operation))
     finally:
         cv2.setNumThreads(threads)
+
+
+def grey_image(height: int, width: int, seed: int = 0) -> np.ndarray:
+    small = np.random.default_rng(seed).integers(0, 256, (2 + height // 3, 2 + width // 3), dtype=np.uint8)
+    return cv2.resize(small, (width, height))
+
+
+@given(
+    size=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    quality=st.integers(1, 100), codec=st.sampled_from(CODECS), seed=st.integers(0, 9),
+)  # fmt: skip
+@settings(deadline=None, max_examples=100)
+def test_one_channel_of_a_grey_jpeg_stands_for_three(size, quality, codec, seed):
+    grey = grey_image(*size, seed)
+    result = operations.Jpeg(quality, codec)(grey)
+    expected = operations.Jpeg(quality, codec)(in_three_channels(grey))
+    np.testing.assert_array_equal(in_three_channels(result), expected)
+
+
+@given(size=st.tuples(st.integers(1, 70), st.integers(1, 70)), sigma=st.floats(0, 3), seed=st.integers(0, 9))
+@settings(deadline=None, max_examples=60)
+def test_one_channel_of_a_grey_blur_stands_for_three(size, sigma, seed):
+    grey = grey_image(*size, seed)
+    off = in_three_channels(operations.Blur(sigma)(grey)).astype(int) - operations.Blur(sigma)(in_three_channels(grey))
+    assert np.abs(off).max() <= 1
+    assert np.mean(off != 0) < 1e-3  # a sum next to a half may be rounded either way
+
+
+def test_grey_pictures_go_through_as_if_in_colour():
+    size = (64, 47)
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    for operation in every_operation(size):
+        for rest in ([], [operations.Hole(Box(1, 2, 3, 4))], [operations.Noise(9.0, (3, 4))], [operations.Grayscale()]):
+            row = [operations.Grayscale(), operation, *rest]
+            expected = image
+            for step in row:
+                expected = step(expected)
+            before = image.copy()
+            result = operations.apply(row, image)
+            np.testing.assert_array_equal(image, before)
+            assert result.shape == expected.shape
+            assert result.flags.c_contiguous
+            np.testing.assert_array_equal(result, expected, err_msg=repr(operation))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from PIL import Image
 
 from aigenbench.cli.arguments import Parser
 from aigenbench.errors import InputError
+from aigenbench.evaluation.metrics import METRICS
 from aigenbench.protocol.timeline import PUBLISHED
 
 COLUMNS = [*PUBLISHED.names, *[""] * len(PUBLISHED.names)] * 2
@@ -73,6 +76,56 @@ def test_the_report(imported: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("report", str(imported / "a"), str(imported / "b"), "-o", str(page), "--replicates", "20") == 0
     assert "Side by side" in page.read_text()
     assert f"report: {page}" in capsys.readouterr().out
+
+
+def test_several_seeds(imported: Path) -> None:
+    runs = [str(imported / name) for name in "ab"]
+    page = imported / "r.html"
+    assert run("report", *runs, "-o", str(page), "--replicates", "10", "--seeds") == 0
+    assert "Other seeds: mean AUROC (%) of a, b" in page.read_text()
+    with pytest.raises(InputError, match="--seeds needs two experiments"):
+        run("report", runs[0], "-o", str(imported / "none.html"), "--seeds")
+    assert not (imported / "none.html").exists()
+
+
+@pytest.fixture
+def metrics_put_back() -> Iterator[None]:
+    before = dict(METRICS)
+    yield
+    METRICS.clear()
+    METRICS.update(before)
+    sys.modules.pop("own_metric", None)
+
+
+@pytest.mark.usefixtures("metrics_put_back")
+def test_a_metric_of_ones_own(imported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = imported / "own_metric.py"
+    own.write_text(
+        "from aigenbench.evaluation.metrics import metric\n\n"
+        "@metric('share_called_fake')\n"
+        "def share(group):\n"
+        "    return float((group.scores > group.threshold).mean())\n"
+    )
+    a, page = str(imported / "a"), imported / "r.html"
+    assert run("score", a, "--import", str(own), "--metric", "share_called_fake") == 0
+    assert "share_called_fake (%)" in capsys.readouterr().out
+    assert run("report", a, "--import", str(own), "-o", str(page), "--replicates", "5") == 0
+    assert "Share called fake" in page.read_text()
+    with pytest.raises(InputError, match="no Python file to import"):
+        run("report", a, "--import", str(imported / "none.py"))
+
+
+def test_classes_of_images_are_scored_where_the_data_set_is_at_hand(
+    imported: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run("score", str(imported / "a"), "--json", "--dataset", str(imported / "columns.json")) == 0
+    assert "origins" not in json.loads(capsys.readouterr().out)
+    (tmp_path / "other.json").write_text(json.dumps({"train": [], "validation": COLUMNS[::-1]}))
+    with pytest.raises(InputError, match="is not the data set of a: image"):
+        run("score", str(imported / "a"), "--json", "--dataset", str(tmp_path / "other.json"))
+    (tmp_path / "short.json").write_text(json.dumps({"train": [], "validation": COLUMNS[:9]}))
+    with pytest.raises(InputError, match="has 9 images, but a scores image"):
+        run("report", str(imported / "a"), "--replicates", "5", "--dataset", str(tmp_path / "short.json"))
 
 
 def test_the_report_shows_mistakes_where_the_data_set_is_at_hand(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from aigenbench.cli.main import COMMANDS, Command, dispatch
 from aigenbench.errors import InputError
 
 MADE = [Command("made", "made_command", "", training=True)]
-HEAVY = ("torch", "lightning", "numpy", "timm", "sklearn", "matplotlib", "pyarrow", "datasets", "jsonargparse")
+TRAINING = ("torch", "torchvision", "lightning", "torchmetrics", "timm", "open_clip", "jsonargparse", "tensorboard")
+ONCE = ("sklearn", "scipy", "pandas", "datasets", "matplotlib", "jinja2", "huggingface_hub", "transformers", "wandb")
+HEAVY = (*TRAINING, *ONCE, "numpy", "pyarrow", "cv2", "PIL", "rich")
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,32 @@ def test_what_needs_nothing_heavy_imports_nothing_heavy(arguments, code):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == f"[{code}, []]"
     assert len(done.stderr.splitlines()) == (1 if code else 0)
+
+
+def imported(program, names):
+    program += f"\nimport sys; print([m for m in {names!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1]
+
+
+def test_a_look_at_the_data_imports_nothing_of_training(small_dataset):
+    program = f"from aigenbench.cli import main; assert main(['data', 'windows', {str(small_dataset)!r}]) == 0"
+    assert imported(program, (*TRAINING, *ONCE)) == "[]"
+
+
+def test_training_imports_only_what_every_run_needs():
+    # sklearn: subsets alone; models' sources: only the one that is asked for
+    rare = (
+        "timm",
+        "open_clip",
+        "sklearn",
+        "pandas",
+        "datasets",
+        "jinja2",
+        "transformers",
+        "wandb",
+    )
+    assert imported("import aigenbench.cli.resolution, aigenbench.training.commands", rare) == "[]"
 
 
 def test_help_lists_every_command(capsys):

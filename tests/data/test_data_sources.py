@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import logging
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +107,31 @@ def test_damaged_files_are_told(made, tmp_path: Path) -> None:
         open_source(folder)
 
 
+def test_a_missing_generator_is_a_real_image(made, tmp_path: Path) -> None:
+    files, names = made.rows(["ADM"], 2, 20, 0)
+    folder = made.write(tmp_path / "d", {"train": (files, [name or None for name in names])})
+    table = open_source(folder).table("train")
+    assert table.counts == {"": 20, "ADM": 2}
+    assert [table.generator_names[code] for code in table.generator_codes] == names
+
+
+def test_columns_are_read_when_asked_for(small_dataset: Path) -> None:
+    table = open_source(small_dataset).table("train")
+    columns = pickle.loads(pickle.dumps(table.columns))
+    assert set(columns) == {"height", "width", "origin_dataset"}
+    assert columns["width"].tolist() == [48] * 51
+    assert columns["origin_dataset"].tolist() == ["" if label else "COCO" for label in table.labels]
+
+
+def test_opening_imports_no_pandas(small_dataset: Path) -> None:
+    program = (
+        "import sys; from aigenbench.data.sources import open_source\n"
+        f"open_source({str(small_dataset)!r}); print('pandas' in sys.modules, 'datasets' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"
+
+
 def test_label_that_contradicts_its_generator(made, tmp_path: Path) -> None:
     files, names = made.rows(["ADM"], 1, 1, 0)
     for labels, said in (([0, 0], "label real contradicts"), ([1, 1], "label fake contradicts"), ([0, 2], "label 2")):
@@ -116,14 +143,15 @@ def test_label_that_contradicts_its_generator(made, tmp_path: Path) -> None:
 
 def test_indexed_folder(made, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    lines = ["path,label,generator,split"]
+    lines = ["path,label,generator,split,origin_dataset"]
     for i in range(6):
         name = "" if i % 2 else "ADM"
         (tmp_path / f"{i}.png").write_bytes(made.encoded(made.image(rng, bool(name))))
-        lines.append(f"{i}.png,{'fake' if name else 'real'},{name},{'train' if i < 4 else 'validation'}")
+        lines.append(f"{i}.png,{'fake' if name else 'real'},{name},{'train' if i < 4 else 'validation'},{i % 3}")
     (tmp_path / "index.csv").write_text("\n".join(lines) + "\n")
     source = open_source(tmp_path)
     assert source.table("train").labels.tolist() == [1, 0, 1, 0]
+    assert source.table("train").columns["origin_dataset"].tolist() == ["0", "1", "2", "0"]
     assert source.table("validation").store.name(1) == "5.png"
     assert bytes(source.table("validation").store.read(1)) == (tmp_path / "5.png").read_bytes()
     (tmp_path / "index.csv").write_text("path,label,generator,split\n0.png,maybe,,train\n")

@@ -9,18 +9,15 @@ from evaluation_made_up import WINDOWS, made_up
 from sklearn.metrics import roc_auc_score
 
 from aigenbench.errors import InputError
-from aigenbench.evaluation import bootstrap
-from aigenbench.evaluation.bootstrap import (
-    Ranked,
-    bootstrap_auroc,
-    bootstrap_metrics,
-    draw,
-    row_means,
-)
+from aigenbench.evaluation import draws
+from aigenbench.evaluation.bootstrap import bootstrap_auroc, bootstrap_generators, bootstrap_metrics, row_means
+from aigenbench.evaluation.draws import Draws
 from aigenbench.evaluation.experiment import Experiment, assemble
 from aigenbench.evaluation.group import Group
+from aigenbench.evaluation.metrics import METRICS
 from aigenbench.evaluation.other_generators import _draws, resample_generators
 from aigenbench.evaluation.pairs import pair_up
+from aigenbench.evaluation.ranked import Ranked
 from aigenbench.evaluation.score import score
 from aigenbench.evaluation.uncertainty import Effort, uncertainty
 
@@ -62,11 +59,11 @@ def test_unequal_numbers_are_refused() -> None:
 
 def test_a_draw_keeps_each_generators_number_and_depends_on_its_name_alone() -> None:
     pairs = pair_up(made_up())
-    weights = draw(pairs, 3)
+    weights = Draws(pairs).weights(3)
     assert np.bincount(pairs.strata, weights).tolist() == [0, 20, 20, 20, 20, 20]
-    np.testing.assert_array_equal(draw(pairs, 3), weights)
-    assert (draw(pairs, 4) != weights).any()
-    assert (draw(pairs, 3, seed=1) != weights).any()
+    np.testing.assert_array_equal(Draws(pairs).weights(3), weights)
+    assert (Draws(pairs).weights(4) != weights).any()
+    assert (Draws(pairs, seed=1).weights(3) != weights).any()
 
 
 @pytest.mark.parametrize("digits", [0, 1, 6])
@@ -75,9 +72,14 @@ def test_weighted_auroc_equals_scikit_learn(digits: int) -> None:
     labels, scores = rng.integers(0, 2, 60), rng.random(60).round(digits)
     order = np.argsort(-scores, kind="stable")
     weights = rng.poisson(1, 60).astype(np.int32)
-    ranked = Ranked.of(Group.of(scores, labels), order)
-    assert ranked.auroc(weights) == pytest.approx(roc_auc_score(labels, scores, sample_weight=weights))
-    assert np.isnan(ranked.auroc(np.zeros(60, np.int32)))
+    whole, half = Group.of(scores, labels), order % 2 == 0
+    expected = roc_auc_score(labels, scores, sample_weight=weights)
+    assert Ranked.of([(whole, order)]).auroc(weights) == pytest.approx([expected])
+    several = Ranked.of([(whole, order), (whole.take(half), order[half]), (whole, order)])
+    rows = np.arange(60) % 2 == 0
+    of_half = roc_auc_score(labels[rows], scores[rows], sample_weight=weights[rows])
+    assert several.auroc(weights) == pytest.approx([expected, of_half, expected])
+    assert np.isnan(several.auroc(np.zeros(60, np.int32))).all()
 
 
 @pytest.mark.parametrize("pairing", [True, False])
@@ -88,7 +90,7 @@ def test_replicates_equal_scoring_the_drawn_images(pairing: bool) -> None:
     for r in range(3):
         pairs = pair_up(e.first)
         for k, p in e.windows.items():
-            weights = draw(pairs, r)[pairs.of_image]
+            weights = Draws(pairs).weights(r)[pairs.of_image]
             for period, names in (("growing", WINDOWS[: k + 1]), ("immediate_future", WINDOWS[k + 1 : k + 2])):
                 ids = [p.generator_id_to_name.index(name) for names_ in names for name in names_]
                 rows = np.isin(p.fused_generator_ids, ids)
@@ -100,6 +102,40 @@ def test_replicates_equal_scoring_the_drawn_images(pairing: bool) -> None:
                     assert value == pytest.approx(expected)
                 else:
                     assert np.isnan(value)
+
+
+def test_generators_are_replicated_from_the_same_draws() -> None:
+    e = experiment(8)
+    replicates = bootstrap_generators(e, 3)
+    pairs, p = pair_up(e.first), e.windows[1]
+    for r in range(3):
+        weights = Draws(pairs).weights(r)[pairs.of_image]
+        for name in "ABCDE":
+            of = p.generator_id_to_name.index(name)
+            rows = (p.fused_generator_ids == of) | (p.pairing == of)
+            expected = roc_auc_score(p.fused_labels[rows], p.fused_logits[rows], sample_weight=weights[rows])
+            assert replicates[name][r, 1] == pytest.approx(expected)
+
+
+def test_a_metric_of_ones_own_gets_the_drawn_images_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS, "mean_fake_score", lambda group: float(group.scores[group.fakes].mean()))
+    e = experiment(8)
+    found = bootstrap_metrics(e, ("mean_fake_score", "recall"), ("growing",), 3)["growing"]
+    pairs, p = pair_up(e.first), e.windows[2]
+    for r in range(3):
+        weights = Draws(pairs).weights(r)[pairs.of_image] * (p.fused_labels == 1)
+        assert found["mean_fake_score"][r, 2] == pytest.approx(np.average(p.fused_scores, weights=weights))
+        assert found["recall"][r, 2] == pytest.approx(np.average(p.fused_scores > 0.5, weights=weights))
+    assert "mean_fake_score" in uncertainty(e, effort=Effort(5, 5))["periods"]["growing"]
+
+
+def test_a_metric_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS, "odd", lambda group: group.nothing)  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match=r"the metric 'odd' failed: AttributeError: .*nothing"):
+        score(experiment(8))
+    monkeypatch.setitem(METRICS, "odd", lambda group: "high")
+    with pytest.raises(InputError, match="the metric 'odd' must give a number, found 'high'"):
+        score(experiment(8))
 
 
 def test_rows_in_another_order_give_the_same_replicates() -> None:
@@ -116,7 +152,7 @@ def test_rows_in_another_order_give_the_same_replicates() -> None:
 
 def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     two = bootstrap_auroc(experiment(), 20).headline
-    monkeypatch.setattr(bootstrap, "THREADS", 1)
+    monkeypatch.setattr(draws, "THREADS", 1)
     np.testing.assert_array_equal(bootstrap_auroc(experiment(), 20).headline, two)
 
 
@@ -186,7 +222,19 @@ def test_every_value_lies_in_its_interval(pairing: bool) -> None:
     low, high = found["headline"]["images"]
     assert low < scores["headline"]["mean"] < high
     for period, columns in found["periods"].items():
-        for name in ("auroc", "auroc_delong", "accuracy", "recall", "average_precision", "f1", "brier", "nll"):
+        names = (
+            "auroc",
+            "auroc_delong",
+            "accuracy",
+            "recall",
+            "average_precision",
+            "f1",
+            "brier",
+            "nll",
+            "ece",
+            "best_f1",
+        )
+        for name in names:
             values = scores["periods"][period][name.removesuffix("_delong")]
             for value, interval in zip(values, columns[name], strict=True):
                 assert (value is None) == (interval is None)

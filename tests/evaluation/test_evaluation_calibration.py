@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from aigenbench.evaluation.calibration import calibration, fit_scaling, reliability, scaled_groups
+from aigenbench.evaluation.calibration import calibrate, fit_scaling, reliability
+from aigenbench.evaluation.derived_intervals import calibration_intervals
 from aigenbench.evaluation.experiment import assemble
 from aigenbench.evaluation.group import Group
+from aigenbench.evaluation.pairs import pair_up
 
 
 @settings(max_examples=25, deadline=None)
@@ -48,7 +50,8 @@ def test_a_temperature_undoes_overconfidence() -> None:
 
 def test_next_is_reported_with_the_fit_of_past() -> None:
     e = assemble("e", "validate", {k: made_up(100, window=k, separation=4.0) for k in range(3)}, "e")
-    found = calibration(e)
+    made = calibrate(e)
+    found = [entry.measured() for entry in made]
     assert [entry["window"] for entry in found] == [0, 1, 2]
     assert found[2]["next"]["before"]["ece"] is None
     for entry in found:
@@ -61,8 +64,36 @@ def test_next_is_reported_with_the_fit_of_past() -> None:
     z = fit.slope * p.fused_logits[coming].astype(float)
     expected = np.mean(np.logaddexp(0, np.where(p.fused_labels[coming] == 1, -z, z)))
     assert found[0]["next"]["temperature"]["nll"] == pytest.approx(expected)
-    assert set(scaled_groups(e, 0)) == {"before", "temperature"}
-    assert scaled_groups(e, 2) == {}
+    assert set(made[0].coming) == set(made[0].past) == {"before", "temperature", "platt"}
+    assert made[2].coming["temperature"][0].n == 0
+    assert [entry["past"]["platt"].keys() for entry in found] == [{"ece", "brier", "nll"}] * 3
+
+
+def test_past_is_scaled_by_the_fit_of_the_other_half() -> None:
+    e = assemble("e", "validate", {k: made_up(60, window=k, separation=4.0) for k in range(3)}, "e")
+    p, pairs = e.windows[1], pair_up(e.first)
+    group, of_rows = calibrate(e)[1].past["platt"]
+    half = pairs.of_image % 2 == 1
+    inside = p.fused_generator_ids + np.maximum(p.pairing, 0) <= 4
+    for mine in (half, ~half):
+        fit = fit_scaling(p.fused_logits[inside & ~mine].astype(float), p.fused_labels[inside & ~mine] == 1, True)
+        expected = np.sort(fit.slope * p.fused_logits[inside & mine].astype(float) + fit.offset)
+        rows = np.isin(of_rows, pairs.of_image[mine])
+        np.testing.assert_allclose(np.sort(group.rows.logits[rows]), expected, rtol=1e-6)
+    assert (np.diff(group.rows.ranks) <= 0).all()
+
+
+def test_intervals_of_calibration_errors_hold_their_values() -> None:
+    e = assemble("e", "validate", {k: made_up(100, window=k, separation=4.0) for k in range(2)}, "e")
+    made = calibrate(e)
+    bounds = calibration_intervals(e, made, 60)
+    for entry, interval in zip([one.measured() for one in made], bounds, strict=True):
+        for side in ("past", "next"):
+            for method, values in entry[side].items():
+                for name, value in values.items():
+                    low, high = interval[side][method][name]
+                    assert 0 <= low <= value <= high
+                    assert low < high
 
 
 def test_reliability_bins_hold_every_image() -> None:

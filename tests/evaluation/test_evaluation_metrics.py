@@ -141,6 +141,15 @@ def test_best_f1_is_reached_at_its_threshold(case: tuple[np.ndarray, np.ndarray]
     assert of(scores, labels, ours["best_f1_threshold"])["f1"] == ours["best_f1"]  # type: ignore[arg-type]
 
 
+def test_the_best_threshold_works_on_scores_as_files_hold_them() -> None:
+    # compared with a float32 score, a threshold is rounded to float32
+    scores = np.array([0.3, 0.7, 0.1, 0.6], dtype=np.float32)
+    labels = np.array([1, 1, 0, 0])
+    ours = of(scores, labels)
+    assert ours["best_f1"] == pytest.approx(0.8)
+    assert of(scores, labels, ours["best_f1_threshold"])["f1"] == ours["best_f1"]  # type: ignore[arg-type]
+
+
 @settings(max_examples=100, deadline=None)
 @given(scored(), st.randoms(use_true_random=False))
 def test_probability_metrics_equal_their_definitions(case: tuple[np.ndarray, np.ndarray], order: object) -> None:

@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 from evaluation_made_up import made_up
 
+from aigenbench.evaluation.bootstrap import bootstrap_auroc, bootstrap_generators
+from aigenbench.evaluation.carried import carried_forward, threshold_at_fpr
+from aigenbench.evaluation.derived_intervals import over_time_intervals
 from aigenbench.evaluation.experiment import Experiment, assemble
 from aigenbench.evaluation.group import Group
-from aigenbench.evaluation.overtime import carried_forward, generator_matrix, over_time, threshold_at_fpr
+from aigenbench.evaluation.intervals import wilson
+from aigenbench.evaluation.overtime import TRANSFERS, generator_matrix, over_time, transfers
 from aigenbench.evaluation.score import score
 
 
@@ -33,7 +37,7 @@ def test_transfer_and_forgetting_by_hand() -> None:
     assert c["backward_transfer"] is None
     assert c["forward_transfer"] == pytest.approx(0.2)
     assert found["mean"]["forward_transfer"] == pytest.approx(0.15)
-    assert found["gap"] == [pytest.approx(0.3), pytest.approx(0.1), None]
+    assert found["drop"] == [pytest.approx(0.3), pytest.approx(0.1), None]
     assert found["area"] == pytest.approx(0.65)
 
 
@@ -79,3 +83,47 @@ def test_a_threshold_is_carried_to_the_next_period() -> None:
     assert points[0]["next"]["recall"] == np.mean(p.fused_logits[fakes] > threshold)
     assert points[0]["next"]["false_positive_rate"] == np.mean(p.fused_logits[later] > threshold)
     assert points[2]["next"]["recall"] is None
+    assert points[2]["next_intervals"]["recall"] is None
+    assert points[0]["next_intervals"]["recall"] == list(wilson(int((p.fused_logits[fakes] > threshold).sum()), 100))
+    for side in ("past", "next"):
+        for name, value in points[0][side].items():
+            low, high = points[0][f"{side}_intervals"][name]
+            assert low <= value <= high
+
+
+def test_intervals_over_time_come_from_shared_draws() -> None:
+    e = experiment()
+    scores = score(e)
+    images, generators = bootstrap_auroc(e, 80), bootstrap_generators(e, 80)
+    found, points = over_time_intervals(scores, images, generators), over_time(scores)
+    drops = images.periods["growing"] - images.periods["immediate_future"]
+    assert found["drop"][1] == pytest.approx(np.quantile(drops[:, 1], [0.025, 0.975]).tolist())
+    assert found["drop"][2] is None
+    backward = generators["A"][:, 2] - generators["A"][:, 0]
+    assert found["generators"]["A"]["backward_transfer"] == pytest.approx(
+        np.quantile(backward, [0.025, 0.975]).tolist()
+    )
+    assert found["generators"]["A"]["forward_transfer"] is None
+    lost = generators["B"][:, :2].max(axis=1) - generators["B"][:, 2]
+    low, high = np.quantile(lost - lost.mean(), [0.025, 0.975])
+    forgetting = points["generators"]["B"]["forgetting"]
+    assert found["generators"]["B"]["forgetting"] == pytest.approx([forgetting + low, forgetting + high])
+    for name, (low, high) in {m: found["mean"][m] for m in TRANSFERS}.items():
+        assert low < points["mean"][name] < high
+    for name in ("mean_drop", "area"):
+        assert found[name][0] < points[name] < found[name][1]
+
+
+def test_transfers_of_many_rows_at_once() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.random((5, 4))
+    rows[1, 2] = np.nan
+    rows[2, 1:3] = np.nan
+    for entered in range(4):
+        at_once = transfers(rows, entered)
+        for i, row in enumerate(rows):
+            for name, value in transfers(row, entered).items():
+                np.testing.assert_equal(at_once[name][i], value)
+    assert transfers(rows, 1)["forgetting"][0] == rows[0, 1:3].max() - rows[0, 3]
+    assert transfers(rows, 1)["forgetting"][1] == rows[1, 1] - rows[1, 3]
+    assert np.isnan(transfers(rows, 1)["forgetting"][2])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import shutil
 import subprocess
@@ -17,10 +18,13 @@ from aigenbench.evaluation.chart import Cell, Chart, Series, Table, nice_ticks
 from aigenbench.evaluation.experiment import assemble
 from aigenbench.evaluation.export import as_csv, as_latex, export
 from aigenbench.evaluation.mistakes import confident_mistakes, gallery_window, shrink
-from aigenbench.evaluation.report import make_view, render
+from aigenbench.evaluation.records import times_table, versions_table
+from aigenbench.evaluation.report import make_view, put_together, render
 from aigenbench.evaluation.run import RUN_FILE, Run, load_run, make_run
 from aigenbench.evaluation.svg import svg
 from aigenbench.evaluation.uncertainty import Effort
+from aigenbench.protocol.timeline import PUBLISHED
+from aigenbench.protocol.windows import generator_windows
 
 EFFORT = Effort(50, 10)
 EVIL = '<script>alert("x")</script>&$_{}%'
@@ -146,7 +150,7 @@ def test_classes_and_breakdowns_are_shown_where_known() -> None:
     assert made.scores["multiclass"]["class_accuracy"] == [1.0, 1.0, 1.0]
     columns = {"origin_dataset": np.full(1000, EVIL), "width": np.full(1000, 512), "height": np.full(1000, 512)}
     page = render([make_view(made, 0, None, columns)])
-    for text in ("Naming the generator", "False positives by origin", "Error rates by image size"):
+    for text in ("Naming the generator", "False positives (%) by origin of the real", "By image size after window 1"):
         assert text in page
     assert "<script>alert" not in page
 
@@ -155,6 +159,29 @@ def test_thumbnails_are_small_jpeg_files() -> None:
     small = shrink(np.zeros((1000, 500, 3), np.uint8), 100)
     assert small.startswith(b"\xff\xd8")
     assert len(small) < 3000
+
+
+def test_records_are_summed_and_listed() -> None:
+    records = {
+        0: {
+            "started": "2026-01-02T03:04:05+00:00",
+            "seconds": 10.0,
+            "energy_joules": 5000,
+            "packages": {"torch": "2.8"},
+        },
+        1: {
+            "started": "2026-01-02T04:04:05+00:00",
+            "seconds": 20.5,
+            "energy_joules": 7000,
+            "packages": {"torch": "2.9"},
+        },
+    }
+    times, versions = times_table(records), versions_table(records)
+    assert [cell.text for cell in times.rows[0]] == ["0", "2026-01-02 03:04:05", "10.0", "5.0"]
+    assert [cell.value for cell in times.rows[-1][2:]] == [30.5, 12.0]
+    assert [[cell.text for cell in row] for row in versions.rows] == [["torch", "2.8, then 2.9"]]
+    assert times_table({}).rows == versions_table({}).rows == ()
+    assert times_table({0: {"seconds": 1.0}, 1: {}}).rows[-1][1].text == "-"
 
 
 def test_records_and_configuration_are_read(tmp_path: Path) -> None:
@@ -173,13 +200,20 @@ def test_records_and_configuration_are_read(tmp_path: Path) -> None:
 
 def test_exports(tmp_path: Path) -> None:
     view = make_view(run())
-    written = export(tmp_path, [replace(view, windows=view.windows[:1])], ("pdf",))
+    written = export(tmp_path, [replace(view, windows=view.windows[:1])], formats=("pdf",))
     names = {path.name for path in written}
     assert {"headline.csv", "headline.tex", "results.csv", "generators.csv", "curves.pdf", "roc_window_0.pdf"} <= names
+    assert {"generators.pdf", "transfer.csv", "over_time.csv", "drops.csv", "calibration.csv"} <= names
     assert all(path.stat().st_size > 50 for path in written)
     rows = list(csv.DictReader((tmp_path / "results.csv").open()))
     assert float(rows[0]["Next"]) == view.run.scores["periods"]["immediate_future"]["auroc"][0]
     assert rows[2]["Next"] == ""
+
+
+def test_what_runs_have_in_common_is_exported_too(tmp_path: Path) -> None:
+    views = [replace(make_view(run(name), i), windows=()) for i, name in enumerate("ab")]
+    written = {str(path.relative_to(tmp_path)) for path in export(tmp_path, views, formats=("png",))}
+    assert {"headline.csv", "comparison.csv", "comparison.tex", "next_period.png", "run1/results.csv"} <= written
 
 
 def test_cells_cannot_leave_their_format() -> None:
@@ -222,10 +256,35 @@ parent.postMessage(JSON.stringify(seen), '*');
 </script>"""
 
 
+@pytest.fixture(scope="module")
+def large_page() -> str:
+    """Two runs over the whole timeline that differ in their seed, with everything a page can hold."""
+    windows = generator_windows(PUBLISHED, 4)
+    views = []
+    for i in range(2):
+        predictions = {
+            k: replace(p, fused_multiclass_predictions=np.eye(37, dtype=np.float32)[p.fused_generator_ids])
+            for k in range(9)
+            if (p := made_up(8, windows, k, seed=i))
+        }
+        records = {k: {"started": "2026-01-01T00:00:00+00:00", "seconds": 9.5, "python": "3.11"} for k in range(9)}
+        experiment = assemble(f"seed_{i}", "validate", predictions, "e")
+        run = make_run(experiment, records, f"seed_everything: {i}\nmodel: {{}}\n", EFFORT)
+        n = 3 * 576 + 2
+        columns = {"origin_dataset": np.full(n, "a long name of an origin"), "width": np.full(n, 512)}
+        columns["height"] = columns["width"]
+        views.append(make_view(run, i, lambda _: shrink(np.zeros((9, 9, 3), np.uint8)), columns))
+    return render(views, put_together(views))
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 @pytest.mark.parametrize("width", [1280, 390])
-def test_in_a_browser(page: str, width: int, tmp_path: Path) -> None:
-    (tmp_path / "page.html").write_text(page.replace("</body>", PROBE + "</body>"), encoding="utf-8")
+@pytest.mark.parametrize("name", ["page", "large_page"])
+def test_in_a_browser(name: str, width: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    page: str = request.getfixturevalue(name)
+    panels = page.count('class="panel w')
+    probed = page.replace("</body>", PROBE + "</body>")
+    (tmp_path / "page.html").write_text(probed, encoding="utf-8")
     # a frame can be as narrow as a phone, a window cannot
     frame = f'<iframe src="page.html" style="width: {width}px; height: 900px; border: 0"></iframe>'
     (tmp_path / "frame.html").write_text(
@@ -254,9 +313,14 @@ def test_in_a_browser(page: str, width: int, tmp_path: Path) -> None:
         check=True,
     )
     assert "CONSOLE" not in done.stderr
+    a_run = panels // page.count('class="chooser"')
+    # of each run the last window with a Next period is shown; then of the first run another
+    chosen = [[i % a_run == a_run - 2 for i in range(panels)], [i % a_run == a_run - 2 for i in range(panels)]]
+    chosen[1][:a_run] = [True] + [False] * (a_run - 1)
+    chosen = [json.dumps(",".join(str(shown).lower() for shown in shows)) for shows in chosen]
     title = re.search(r"<title>(.*?)</title>", done.stdout)
     assert title
     assert title[1] == (
-        '{"falls":true,"rises":true,"back":true,"first":"false,true,false","second":"true,false,false",'
+        f'{{"falls":true,"rises":true,"back":true,"first":{chosen[0]},"second":{chosen[1]},'
         f'"told":true,"wide":true,"width":{width},"past":0}}'
     )

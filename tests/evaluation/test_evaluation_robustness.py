@@ -133,7 +133,7 @@ def test_the_report_shows_a_curve_a_family_and_exports_it(folder: Path, tmp_path
     assert "Under perturbations" in page
     for text in ('id="robustness_blur"', 'id="robustness_crop"', "Past period, clean:", "Next period, 0.75:"):
         assert text in page
-    written = {path.name for path in export(tmp_path / "out", [replace(view, windows=())], ("png",))}
+    written = {path.name for path in export(tmp_path / "out", [replace(view, windows=())], formats=("png",))}
     assert {"robustness_blur.png", "robustness_crop.png", "robustness.csv", "robustness_generators.csv"} <= written
     rows = list(csv.DictReader((tmp_path / "out" / "robustness.csv").open()))
     assert [row["Level"] for row in rows[:3]] == ["clean", "0.5", "1"]

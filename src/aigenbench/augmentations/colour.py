@@ -47,8 +47,13 @@ def luma(image: Image) -> NDArray[np.uint8]:
 
 def grayscale(image: Image) -> Image:
     """Return ``image`` with its `luma` in all three channels."""
-    grey: Image = cv2.cvtColor(luma(image), cv2.COLOR_GRAY2RGB)
-    return grey
+    return in_three_channels(luma(image))
+
+
+def in_three_channels(grey: NDArray[np.uint8]) -> Image:
+    """Return the levels of ``grey``, of shape (height, width), in all three channels."""
+    image: Image = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+    return image
 
 
 def colour_jitter(

@@ -1,15 +1,21 @@
-"""The operations a recipe is made of: each holds what was drawn for one image and is then a function of its pixels."""
+"""The operations a recipe is made of: each holds what was drawn for one image and is then a function of its pixels.
+
+A picture without colour has three equal channels, and most operations leave them equal. `apply` then works on one of
+them, an array of shape (height, width), which gives the same levels for less work.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
+from typing import ClassVar
 
 import cv2
 import numpy as np
 
-from aigenbench.augmentations.colour import colour_jitter, grayscale
+from aigenbench.augmentations.colour import colour_jitter, grayscale, in_three_channels, luma
 from aigenbench.augmentations.geometry import Box, cut
 from aigenbench.augmentations.images import Image, Size
 from aigenbench.augmentations.jpeg import jpeg_round_trip
@@ -33,7 +39,13 @@ def gaussian_blur(image: Image, sigma: float) -> Image:
 
 
 class Operation(ABC):
-    """One drawn operation; its fields say what was drawn."""
+    """One drawn operation; its fields say what was drawn.
+
+    Where ``keeps_grey`` is true, equal channels stay equal, and the operation takes one of them as well: shape
+    (height, width) in and out.
+    """
+
+    keeps_grey: ClassVar[bool] = False
 
     def __call__(self, image: Image) -> Image:
         """Return the changed image; ``image`` itself is never written to."""
@@ -46,6 +58,20 @@ class Operation(ABC):
     def size_after(self, size: Size) -> Size:
         """The (height, width) of the result for an image of ``size``."""
         return size
+
+
+def apply(operations: Iterable[Operation], image: Image) -> Image:
+    """Return ``image``, uint8 RGB of shape (height, width, 3), after ``operations``, one by one."""
+    for operation in operations:
+        image = apply_one(operation, image)
+    return in_three_channels(image) if image.ndim == 2 else image
+
+
+def apply_one(operation: Operation, image: Image) -> Image:
+    """Return ``image`` after ``operation``; either may be the one channel that stands for three, (height, width)."""
+    if image.ndim == 3:
+        return luma(image) if isinstance(operation, Grayscale) else operation(image)
+    return operation(image if operation.keeps_grey else in_three_channels(image))
 
 
 @dataclass(frozen=True)
@@ -96,13 +122,17 @@ class Jitter(Operation):
 class Grayscale(Operation):
     """Three equal channels."""
 
+    keeps_grey = True
+
     def _apply(self, image: Image) -> Image:
-        return grayscale(image)
+        return image if image.ndim == 2 else grayscale(image)
 
 
 @dataclass(frozen=True)
 class Hole(Operation):
     """Fill ``box`` with ``level`` in every channel."""
+
+    keeps_grey = True
 
     box: Box
     level: int = 128
@@ -129,6 +159,8 @@ class Noise(Operation):
 class Blur(Operation):
     """`gaussian_blur` of ``sigma`` pixels."""
 
+    keeps_grey = True
+
     sigma: float
 
     def _apply(self, image: Image) -> Image:
@@ -138,6 +170,8 @@ class Blur(Operation):
 @dataclass(frozen=True)
 class Jpeg(Operation):
     """`jpeg_round_trip` at ``quality`` with ``codec``."""
+
+    keeps_grey = True
 
     quality: int
     codec: str

@@ -15,7 +15,7 @@ import numpy as np
 
 from aigenbench.augmentations import steps
 from aigenbench.augmentations.images import Image, Size, check_image, size_of
-from aigenbench.augmentations.operations import Operation
+from aigenbench.augmentations.operations import Operation, apply
 from aigenbench.augmentations.resampling import INTERPOLATIONS
 from aigenbench.augmentations.steps import Step
 from aigenbench.errors import InputError, nearest
@@ -70,9 +70,7 @@ class StepsRecipe(Recipe):
     def __call__(self, image: Image, rng: np.random.Generator) -> Image:
         """Draw the plan for the image's size, then apply it in order."""
         image = check_image(image)
-        for operation in self.plan(size_of(image), rng):
-            image = operation(image)
-        return image
+        return apply(self.plan(size_of(image), rng), image)
 
     def describe(self) -> dict[str, Any]:
         """The recipe's name and every step's parameters, as they stand in JSON."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from aigenbench.cli.columns import check_belongs, evaluation_table, thumbnails
 from aigenbench.cli.compare import positive
+from aigenbench.cli.score import add_imports, run_metric_imports
 from aigenbench.errors import InputError
-
-if TYPE_CHECKING:
-    from aigenbench.evaluation.mistakes import Thumbnail
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,45 +28,44 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--export", metavar="DIR", help="also write every table as CSV, every chart as PNG and PDF, and LaTeX"
     )
     parser.add_argument("--replicates", default="2000", metavar="N", help="bootstrap replicates (default 2000)")
+    parser.add_argument(
+        "--seeds",
+        action="store_true",
+        help="the experiments differ in their training seed only: add the interval over seeds (found by itself where "
+        "their configurations say so)",
+    )
+    add_imports(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the page and say where."""
     replicates = positive(args.replicates, "--replicates")
+    if args.seeds and len(args.experiments) < 2:
+        raise InputError("--seeds needs two experiments or more: one training says nothing of another seed")
     if len({Path(e).resolve() for e in args.experiments}) < len(args.experiments):
         raise InputError("an experiment is named twice; name each once")
-    from aigenbench.evaluation.bootstrap import OTHER_REPLICATES
-    from aigenbench.evaluation.report import make_view, write_report
+    run_metric_imports(args.imports)
+    from aigenbench.evaluation.draws import OTHER_REPLICATES
+    from aigenbench.evaluation.experiment import load_experiment
+    from aigenbench.evaluation.report import make_view, put_together, write_report
     from aigenbench.evaluation.run import load_run
     from aigenbench.evaluation.uncertainty import Effort
 
-    thumbnail, columns = _dataset(args.dataset, args.stage) if args.dataset else (None, {})
+    table = evaluation_table(args.dataset, args.stage) if args.dataset else None
+    thumbnail = thumbnails(args.dataset, table) if table else None
     effort = Effort(replicates, min(OTHER_REPLICATES, replicates))
+    # what is wrong with any of them is told before minutes are spent on the first
+    for experiment in [load_experiment(folder, args.stage) for folder in args.experiments]:
+        if table:
+            check_belongs(args.dataset, table, experiment)
     runs = [load_run(folder, args.stage, effort) for folder in args.experiments]
-    views = [make_view(run, i, thumbnail, columns) for i, run in enumerate(runs)]
-    write_report(args.output, views)
+    views = [make_view(loaded, i, thumbnail, table.columns if table else {}) for i, loaded in enumerate(runs)]
+    together = put_together(views, args.seeds)
+    write_report(args.output, views, together)
     print(f"report: {args.output}")
     if args.export:
         from aigenbench.evaluation.export import export
 
-        print(f"exported {len(export(args.export, views))} files to {args.export}")
+        print(f"exported {len(export(args.export, views, together))} files to {args.export}")
     return 0
-
-
-def _dataset(path: str, stage: str) -> tuple[Thumbnail, Mapping[str, Any]]:
-    from aigenbench.data.decode import UnreadableImageError, decode
-    from aigenbench.data.sources import open_source
-    from aigenbench.evaluation.mistakes import shrink
-
-    table = open_source(path).table("validation" if stage == "validate" else stage)
-
-    def thumbnail(image_id: int) -> bytes:
-        if image_id >= len(table):
-            raise InputError(f"--dataset {path} has {len(table)} images, but the predictions name image {image_id}")
-        try:
-            return shrink(decode(table.store.read(image_id)))
-        except (UnreadableImageError, OSError) as error:
-            raise InputError(f"--dataset {path}: image {image_id} cannot be shown: {error}") from error
-
-    return thumbnail, table.columns

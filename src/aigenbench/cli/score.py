@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 
 from aigenbench.errors import InputError, nearest
 
@@ -38,20 +39,58 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--threshold", default="0.5", metavar="T", help="a score above T counts as fake (default 0.5)")
     parser.add_argument("--metric", default="auroc", help="the metric of table and plot (default auroc)")
     parser.add_argument("--plot", metavar="FILE", help="also draw the three curves to FILE (.png, .pdf or .svg)")
+    parser.add_argument(
+        "--dataset", metavar="SOURCE", help="the data set, to add real origins and image sizes to --json"
+    )
+    add_imports(parser)
     parser.set_defaults(run=run)
+
+
+def add_imports(parser: argparse.ArgumentParser) -> None:
+    """Add the option that imports users' metrics."""
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="FILE.py|MODULE",
+        help="import Python that enters metrics of your own into aigenbench.evaluation.metrics.METRICS",
+    )
+
+
+def run_metric_imports(items: Sequence[str]) -> None:
+    """Import what `add_imports` was given.
+
+    Raises:
+        InputError: see `import_item`.
+    """
+    from aigenbench.config.imports import import_item
+
+    for item in items:
+        import_item(item)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the scores."""
     pairing, threshold = truth(args.pairing, "--pairing"), _share(args.threshold)
+    run_metric_imports(args.imports)
+    from aigenbench.evaluation.experiment import load_experiment
     from aigenbench.evaluation.metrics import METRICS
-    from aigenbench.evaluation.score import score_experiment
+    from aigenbench.evaluation.score import score
     from aigenbench.evaluation.table import score_table
 
     if args.metric not in METRICS:
         hint = nearest(args.metric, METRICS)
         raise InputError(f"unknown metric {args.metric!r}; known: {', '.join(METRICS)}{hint}")
-    scores = score_experiment(args.experiment, args.stage, pairing, threshold)
+    experiment = load_experiment(args.experiment, args.stage)
+    scores = score(experiment, pairing, threshold)
+    if args.dataset:
+        from aigenbench.cli.columns import check_belongs, evaluation_table
+        from aigenbench.evaluation.breakdown import class_groups, class_scores
+
+        table = evaluation_table(args.dataset, args.stage)
+        check_belongs(args.dataset, table, experiment)
+        scores |= class_scores(class_groups(experiment, table.columns, threshold))
     if args.plot:
         from aigenbench.evaluation.plots import plot_scores
 

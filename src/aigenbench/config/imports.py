@@ -40,10 +40,19 @@ def run_imports(items: Iterable[str]) -> None:
         except Exception as error:
             raise InputError(f"the entry point {entry.name} = {entry.value}: {reason(error)}") from error
     for item in items:
-        if item.endswith(".py"):
-            import_file(Path(item))
-        else:
-            _import_module(item)
+        import_item(item)
+
+
+def import_item(item: str) -> None:
+    """Import a Python file (its path ends in `.py`) or a module by name.
+
+    Raises:
+        InputError: see `run_imports`.
+    """
+    if item.endswith(".py"):
+        import_file(Path(item))
+    else:
+        _import_module(item)
 
 
 def import_file(path: Path) -> ModuleType:

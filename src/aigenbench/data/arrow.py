@@ -1,13 +1,14 @@
 """Data sets saved by Hugging Face ``datasets`` (``save_to_disk``), read through Arrow itself.
 
 ``state.json`` names the stream files; nothing else the ``datasets`` package writes is needed, so a folder saved
-by any of its versions, with any feature types, opens. Image bytes stay in the memory map until they are decoded.
+by any of its versions, with any feature types, opens. Images stay on disk until they are decoded.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,58 +17,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aigenbench.data.tables import ImageTable, file_size, make_table
+from aigenbench.data.arrow_images import ArrowImages, read_tables
+from aigenbench.data.tables import Columns, ImageTable, make_table
 from aigenbench.errors import InputError
 
 REQUIRED_COLUMNS = ("image", "label", "generator")
-OPTIONAL_COLUMNS = ("height", "width", "origin_dataset", "file_id")
-
-
-class ArrowImages:
-    """Images of one split inside memory-mapped Arrow stream files. Pickles as the paths alone."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._files = tuple(files)
-        self._open(_read_tables(self._files))
-
-    def _open(self, table: pa.Table) -> None:
-        self._chunks = table.column("image").chunks
-        self._starts = np.cumsum([0, *(len(chunk) for chunk in self._chunks)])
-
-    def __getstate__(self) -> tuple[Path, ...]:
-        return self._files
-
-    def __setstate__(self, files: tuple[Path, ...]) -> None:
-        self._files = files
-        self._open(_read_tables(files))
-
-    def _locate(self, row: int) -> tuple[Any, int]:
-        chunk = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return self._chunks[chunk], row - int(self._starts[chunk])
-
-    def read(self, row: int) -> Any:
-        """Buffer of the file's bytes, not copied; or, where only a path is stored, the bytes at that path."""
-        chunk, i = self._locate(row)
-        data = chunk.field("bytes")[i]
-        if data.is_valid:
-            return data.as_buffer()
-        path = chunk.field("path")[i].as_py()
-        if not path:
-            raise OSError("neither bytes nor a path are stored")
-        return Path(path).read_bytes()
-
-    def name(self, row: int) -> str:
-        """The stored path, or ``""``."""
-        chunk, i = self._locate(row)
-        return chunk.field("path")[i].as_py() or ""
-
-    def sizes(self) -> npt.NDArray[np.int64]:
-        """Bytes of every file, without reading them; int64 (n,)."""
-        lengths = pa.chunked_array([pc.binary_length(chunk.field("bytes")).cast(pa.int64()) for chunk in self._chunks])
-        sizes = pc.fill_null(lengths, -1).to_numpy().copy()
-        for row in np.flatnonzero(sizes < 0):
-            sizes[row] = file_size(Path(self.name(int(row))))
-        return sizes
+OPTIONAL_COLUMNS = ("height", "width", "origin_dataset")
 
 
 def is_saved_dataset(path: Path) -> bool:
@@ -95,7 +50,7 @@ def _open_split(folder: Path, split: str) -> ImageTable:
     files = [folder / entry["filename"] for entry in state.get("_data_files", [])]
     if not files:
         raise InputError(f"{folder}: state.json names no data files")
-    table = _read_tables(files)
+    table = read_tables(files)
     missing = [name for name in REQUIRED_COLUMNS if name not in table.column_names]
     if missing:
         raise InputError(f"{folder}: the column {', '.join(missing)} is missing; found {', '.join(table.column_names)}")
@@ -104,36 +59,37 @@ def _open_split(folder: Path, split: str) -> ImageTable:
     if not pa.types.is_integer(table.schema.field("label").type):
         raise InputError(f"{folder}: column 'label' holds {table.schema.field('label').type}, expected 0 and 1")
     codes, names = _dictionary(table.column("generator"))
-    labels = pc.fill_null(table.column("label"), -1).to_numpy()
-    columns = {name: _optional(table.column(name)) for name in OPTIONAL_COLUMNS if name in table.column_names}
-    return make_table(folder.parent, split, labels, codes, names, ArrowImages(files), columns)
-
-
-def _read_tables(files: Sequence[Path]) -> pa.Table:
-    tables = []
-    for file in files:
-        try:
-            tables.append(pa.ipc.open_stream(pa.memory_map(str(file))).read_all())
-        except FileNotFoundError as error:
-            raise InputError(f"{file} is missing; the data set is incomplete, copy it again") from error
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{file} is damaged ({' '.join(str(error).split())}); copy it again") from error
-    return pa.concat_tables(tables)
+    labels = _integers(table.column("label"), -1)
+    columns = {name: partial(_read_column, files, name) for name in OPTIONAL_COLUMNS if name in table.column_names}
+    return make_table(folder.parent, split, labels, codes, names, ArrowImages(files), Columns(columns))
 
 
 def _dictionary(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
-    encoded = pc.fill_null(column, "").dictionary_encode().unify_dictionaries()
-    if not encoded.num_chunks:
-        return np.empty(0, dtype=np.int32), ()
-    names = tuple(encoded.chunk(0).dictionary.to_pylist())
-    codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
-    return codes.astype(np.int32), names
+    """Index of every row into the distinct values, a missing value being an empty text."""
+    found = pc.unique(column)
+    texts = [text or "" for text in found.to_pylist()]
+    names = tuple(dict.fromkeys(texts))
+    code_of = np.array([names.index(text) for text in texts], dtype=np.int32)
+    return code_of[_integers(pc.index_in(column, value_set=found), 0)], names
 
 
-def _optional(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+def _integers(column: pa.ChunkedArray, missing: int) -> npt.NDArray[Any]:
+    empty = np.empty(0, dtype=np.int64)
+    return np.concatenate([_chunk_integers(chunk, missing) for chunk in column.chunks if len(chunk)] or [empty])
+
+
+def _chunk_integers(chunk: pa.Array, missing: int) -> npt.NDArray[Any]:
+    if chunk.null_count:
+        chunk = chunk.fill_null(missing)
+    # Arrow's own conversion would import pandas
+    return np.from_dlpack(chunk)
+
+
+def _read_column(files: Sequence[Path], name: str) -> npt.NDArray[Any]:
+    column = read_tables(files).column(name)
     if pa.types.is_integer(column.type):
-        return pc.fill_null(column, 0).to_numpy()
-    codes, names = _dictionary(column.cast(pa.large_string()))
+        return _integers(column, 0)
+    codes, names = _dictionary(column)
     return np.array([*names, ""], dtype=object)[codes]
 
 

@@ -96,7 +96,8 @@ class TrainingBatches:
             batch = order[step * overall : (step + 1) * overall]
             for part in np.array_split(batch, self._arithmetic.accumulate):
                 mine = np.array_split(part, self._arithmetic.devices)[self._rank]
-                yield [(int(index) // self._copies, int(index) % self._copies, epoch) for index in mine]
+                positions, copies = np.divmod(mine, self._copies)
+                yield [(p, c, epoch) for p, c in zip(positions.tolist(), copies.tolist(), strict=True)]
 
 
 class EvaluationBatches:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aigenbench.data.tables import ImageTable, file_size, make_table
+from aigenbench.data.tables import Columns, ImageTable, file_size, make_table
 from aigenbench.errors import InputError
 
 INDEX = "index.csv"
@@ -62,17 +63,26 @@ def open_indexed_folder(path: Path) -> dict[str, ImageTable]:
 
 
 def _table(path: Path, split: str, rows: list[dict[str, str]]) -> ImageTable:
-    names = sorted({row["generator"] for row in rows})
-    code = {name: i for i, name in enumerate(names)}
+    codes, names = _codes([row["generator"] for row in rows])
     columns = {}
     if "origin_dataset" in rows[0]:
-        columns["origin_dataset"] = np.array([row["origin_dataset"] for row in rows], dtype=object)
+        columns["origin_dataset"] = partial(_decoded, *_codes([row["origin_dataset"] or "" for row in rows]))
     return make_table(
         path,
         split,
         np.array([_LABELS[row["label"]] for row in rows], dtype=np.int64),
-        np.array([code[row["generator"]] for row in rows], dtype=np.int32),
-        tuple(names),
+        codes,
+        names,
         FolderImages(path, [row["path"] for row in rows]),
-        columns,
+        Columns(columns),
     )
+
+
+def _codes(texts: list[str]) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
+    names = sorted(set(texts))
+    code = {name: i for i, name in enumerate(names)}
+    return np.array([code[text] for text in texts], dtype=np.int32), tuple(names)
+
+
+def _decoded(codes: npt.NDArray[np.int32], names: tuple[str, ...]) -> npt.NDArray[Any]:
+    return np.array(names, dtype=object)[codes]

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from aigenbench.data.workers import prepare_worker
+
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
@@ -63,6 +65,7 @@ def _begin_worker(worker: int) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
+    prepare_worker()
 
 
 @cache

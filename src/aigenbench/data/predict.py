@@ -13,7 +13,7 @@ import numpy.typing as npt
 from aigenbench.data.dataset import Batch, EvaluationTransforms, Sample, collate, evaluation_rng, read_image
 from aigenbench.data.folders import INDEX, FolderImages
 from aigenbench.data.sources import open_source
-from aigenbench.data.tables import ImageTable
+from aigenbench.data.tables import Columns, ImageTable
 from aigenbench.errors import InputError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jfif", ".avif"})
@@ -63,7 +63,7 @@ def open_predict_set(path: Path) -> PredictSet:
     names = [str(file.relative_to(folder)) for file in files]
     n = len(names)
     nothing = np.zeros(n, dtype=np.int32)
-    table = ImageTable("predict", nothing.astype(np.uint8), nothing, ("",), FolderImages(folder, names), {})
+    table = ImageTable("predict", nothing.astype(np.uint8), nothing, ("",), FolderImages(folder, names), Columns({}))
     return PredictSet(table, np.arange(n))
 
 

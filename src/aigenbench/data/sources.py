@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aigenbench.data.folders import INDEX, open_indexed_folder
-from aigenbench.data.tables import ImageTable, Source, make_table
+from aigenbench.data.tables import Columns, ImageTable, Source, make_table
 from aigenbench.errors import InputError
 
 
@@ -75,5 +75,5 @@ def _open_columns(path: Path) -> dict[str, ImageTable]:
     for split, names in content.items():
         distinct, codes = np.unique(np.array(names, dtype=object), return_inverse=True)
         is_fake = np.array([bool(name) for name in names], dtype=np.int64)
-        tables[split] = make_table(path, split, is_fake, codes, tuple(distinct), NoImages(), {})
+        tables[split] = make_table(path, split, is_fake, codes, tuple(distinct), NoImages(), Columns({}))
     return tables

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,26 @@ class ImageStore(Protocol):
         ...
 
 
+class Columns(Mapping[str, npt.NDArray[Any]]):
+    """Further columns of a split, each read when it is asked for: a run that asks for none holds none.
+
+    Args:
+        readers: functions that give a column, (n,), by name.
+    """
+
+    def __init__(self, readers: Mapping[str, Callable[[], npt.NDArray[Any]]]) -> None:
+        self._readers = dict(readers)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self._readers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+
 @dataclass(frozen=True, eq=False)
 class ImageTable:
     """One split.
@@ -41,7 +61,7 @@ class ImageTable:
         generator_codes: index into ``generator_names``; int32 (n,).
         generator_names: distinct names found, ``""`` for real images.
         store: the image files.
-        columns: further columns that are at hand, such as ``origin_dataset``; each (n,).
+        columns: further columns that are at hand, such as ``origin_dataset``.
     """
 
     split: str
@@ -49,7 +69,7 @@ class ImageTable:
     generator_codes: npt.NDArray[np.int32]
     generator_names: tuple[str, ...]
     store: ImageStore
-    columns: Mapping[str, npt.NDArray[Any]]
+    columns: Columns
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -103,7 +123,7 @@ def make_table(
     generator_codes: npt.NDArray[np.integer],
     generator_names: tuple[str, ...],
     store: ImageStore,
-    columns: Mapping[str, npt.NDArray[Any]],
+    columns: Columns,
 ) -> ImageTable:
     """Check that labels and generators agree, and build the table.
 

@@ -1,94 +1,26 @@
-"""Paired, stratified bootstrap of a whole experiment, and the interval from other generators.
+"""Paired, stratified bootstrap of a whole experiment.
 
-One replicate draws, within every generator, as many pairs (a fake and its real) as there are, with replacement. The
-draw depends on the seed, the replicate's number and the pairs alone, so every window, period and compared run
-sees the same images.
+One replicate draws, within every generator, as many pairs (a fake and its real) as there are, with replacement
+(see `Draws`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aigenbench.evaluation.draws import OTHER_REPLICATES, REPLICATES, SEED, Weights, replicate_all
 from aigenbench.evaluation.experiment import Experiment
 from aigenbench.evaluation.group import Group
-from aigenbench.evaluation.metrics import METRICS
+from aigenbench.evaluation.metrics import BUILT_IN, value_of
 from aigenbench.evaluation.pairs import Pairs, pair_up
 from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups
 from aigenbench.evaluation.predictions import Predictions
+from aigenbench.evaluation.ranked import Ranked
 from aigenbench.protocol.periods import period_generators
-
-REPLICATES = 2000
-OTHER_REPLICATES = 500
-SEED = 20865
-THREADS = 2
-
-Weights = NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """A group prepared for weighted AUROC: which pairs its images belong to, and where fakes fall among reals.
-
-    Attributes:
-        fakes: pair of every fake, by rising rank, (f,).
-        reals: pair of every real, by rising rank, (r,).
-        below: how many reals rank below each fake, (f,).
-        tied: fakes that a real ties with, (t,).
-        up_to: how many reals rank below or equal to each tied fake, (t,).
-    """
-
-    fakes: NDArray[np.intp]
-    reals: NDArray[np.intp]
-    below: NDArray[np.intp]
-    tied: NDArray[np.intp]
-    up_to: NDArray[np.intp]
-
-    @staticmethod
-    def of(group: Group, pairs: NDArray[np.int64]) -> Ranked:
-        """Prepare ``group``, whose rows belong to ``pairs`` (n,)."""
-        ranks, fakes, pairs = group.rows.ranks[::-1], group.fakes[::-1], pairs[::-1].astype(np.intp)
-        reals = ranks[~fakes]
-        below = np.searchsorted(reals, ranks[fakes], side="left")
-        up_to = np.searchsorted(reals, ranks[fakes], side="right")
-        tied = np.flatnonzero(below != up_to)
-        return Ranked(pairs[fakes], pairs[~fakes], below, tied, up_to[tied])
-
-    def auroc(self, weights: Weights) -> float:
-        """AUROC with each image counted as often as its pair's weight says; NaN without both classes."""
-        # int32 throughout: twice as fast as doubles, and no sum exceeds the number of images
-        of_reals = np.zeros(len(self.reals) + 1, dtype=np.int32)
-        np.cumsum(weights.take(self.reals, mode="clip"), out=of_reals[1:], dtype=np.int32)
-        of_fakes = weights.take(self.fakes, mode="clip").astype(np.float64)
-        total = of_fakes.sum() * of_reals[-1]
-        if not total:
-            return float("nan")
-        below = of_reals.take(self.below, mode="clip").astype(np.float64)
-        if len(self.tied):
-            below[self.tied] = (below[self.tied] + of_reals[self.up_to]) / 2
-        return float(np.dot(of_fakes, below) / total)
-
-
-def draw(pairs: Pairs, replicate: int, seed: int = SEED) -> Weights:
-    """How often each pair is drawn in a replicate, int32 (pairs,): each generator keeps its number of pairs."""
-    rng = np.random.Generator(np.random.Philox(key=[seed, replicate]))
-    starts = np.flatnonzero(np.append(True, pairs.strata[1:] != pairs.strata[:-1]))
-    sizes = np.diff(starts, append=len(pairs))
-    size_of, start_of = np.repeat(sizes, sizes), np.repeat(starts, sizes)
-    drawn = start_of + (rng.random(len(pairs)) * size_of).astype(np.int64)
-    return np.bincount(drawn, minlength=len(pairs)).astype(np.int32)
-
-
-def replicate_all(
-    pairs: Pairs, function: Callable[[Weights], NDArray[np.float64]], replicates: int, seed: int = SEED
-) -> NDArray[np.float64]:
-    """``function`` of the weights of every replicate, (replicates, ...); the same on any number of threads."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        return np.array(list(pool.map(lambda r: function(draw(pairs, r, seed)), range(replicates))))
 
 
 @dataclass(frozen=True)
@@ -134,23 +66,19 @@ def bootstrap_auroc(
     Raises:
         InputError: see `pair_up`.
     """
-    pairs = pair_up(experiment.first)
-    columns: dict[tuple[str, int], int] = {}
-    prepared: list[Ranked] = []
-    for k, predictions in experiment.windows.items():
-        # periods that hold the same images, as Past and Whole at the last window, are computed once
-        seen: dict[bytes, int] = {}
-        for period, group, rows in _groups(predictions, k, pairing, periods):
-            if group.both_classes:
-                column = seen.setdefault(rows.tobytes(), len(prepared))
-                columns[period, k] = column
-                if column == len(prepared):
-                    prepared.append(Ranked.of(group, pairs.of_rows(predictions)[rows]))
-    values = replicate_all(pairs, lambda w: np.array([g.auroc(w) for g in prepared]), replicates, seed)
-    found = {period: np.full((replicates, experiment.n_windows), np.nan) for period in periods}
-    for (period, k), column in columns.items():
-        found[period][:, k] = values[:, column]
-    return Replicates(found)
+
+    def rows(groups: WindowGroups, window: int, period: str) -> NDArray[np.bool_]:
+        return groups.mask(period_generators(period, groups.windows, window))
+
+    return Replicates(_replicated(experiment, periods, rows, replicates, seed, pairing))
+
+
+def bootstrap_generators(
+    experiment: Experiment, replicates: int = OTHER_REPLICATES, seed: int = SEED, pairing: bool = True
+) -> dict[str, NDArray[np.float64]]:
+    """Replicates of every generator's AUROC: name -> (replicates, windows), from the draws of `bootstrap_auroc`."""
+    names = [name for window in experiment.first.windows_timeline for name in window]
+    return _replicated(experiment, names, lambda groups, _, name: groups.mask([name]), replicates, seed, pairing)
 
 
 def bootstrap_metrics(
@@ -166,28 +94,86 @@ def bootstrap_metrics(
 
     In a replicate an image counts as often as it was drawn.
     """
-    pairs = pair_up(experiment.first)
-    shape = (replicates, experiment.n_windows)
-    found = {period: {name: np.full(shape, np.nan) for name in names} for period in periods}
-    groups = [
-        (period, k, group, pairs.of_rows(predictions)[rows])
+    found = {p: {n: np.full((replicates, experiment.n_windows), np.nan) for n in names} for p in periods}
+    chosen = [
+        (period, k, group, rows)
         for k, predictions in experiment.windows.items()
         for period, group, rows in _groups(predictions, k, pairing, periods, threshold)
-        if group.n
     ]
+    pairs = pair_up(experiment.first)
+    of_rows = {k: pairs.of_rows(predictions) for k, predictions in experiment.windows.items()}
+    values = resample(pairs, [(g, of_rows[k][rows]) for _, k, g, rows in chosen], names, replicates, seed)
+    for i, (period, k, _, _) in enumerate(chosen):
+        for j, name in enumerate(names):
+            found[period][name][:, k] = values[:, i, j]
+    return found
 
-    def all_metrics(weights: Weights) -> NDArray[np.float64]:
-        values = []
-        for _, _, group, of_rows in groups:
-            resampled = group.weighted(weights.take(of_rows, mode="clip"))
-            values.append([METRICS[name](resampled) for name in names])
-        return np.array(values)
 
-    if groups:
-        values = replicate_all(pairs, all_metrics, replicates, seed)
-        for i, (period, k, _, _) in enumerate(groups):
-            for j, name in enumerate(names):
-                found[period][name][:, k] = values[:, i, j]
+def resample(
+    pairs: Pairs,
+    groups: Sequence[tuple[Group, NDArray[np.int64]]],
+    names: Sequence[str],
+    replicates: int = OTHER_REPLICATES,
+    seed: int = SEED,
+) -> NDArray[np.float64]:
+    """Replicates of metrics of any groups, (replicates, groups, names); NaN for an empty group.
+
+    Args:
+        pairs: of the evaluation set.
+        groups: each with the pair (n,) of every row.
+        names: of metrics. Our own know of weights; others are given the rows as often as they are drawn.
+        replicates: how many.
+        seed: of the draws.
+    """
+
+    def replicate(weights: Weights) -> NDArray[np.float64]:
+        values = np.full((len(groups), len(names)), np.nan)
+        for i, (group, of_rows) in enumerate(groups):
+            if group.n:
+                counts = weights.take(of_rows, mode="clip")
+                weighted = group.weighted(counts)
+                repeated = weighted if ours else group.take(np.repeat(np.arange(len(counts)), counts))
+                values[i] = [value_of(name, weighted if name in BUILT_IN else repeated) for name in names]
+        return values
+
+    ours = BUILT_IN.issuperset(names)
+    if not names or not groups:
+        return np.full((replicates, len(groups), len(names)), np.nan)
+    return replicate_all(pairs, replicate, replicates, seed)
+
+
+def _replicated(
+    experiment: Experiment,
+    names: Sequence[str],
+    rows: Callable[[WindowGroups, int, str], NDArray[np.bool_]],
+    replicates: int,
+    seed: int,
+    pairing: bool,
+) -> dict[str, NDArray[np.float64]]:
+    """AUROC of the ``rows`` (groups, window, name) of every window: name -> (replicates, windows)."""
+    pairs = pair_up(experiment.first)
+    columns: dict[tuple[str, int], int] = {}
+    prepared: list[Ranked] = []
+    n = 0
+    for k, predictions in experiment.windows.items():
+        groups = WindowGroups(predictions, pairing)
+        of_rows = pairs.of_rows(predictions)[groups.order]
+        # names that hold the same images, as Past and Whole at the last window, are computed once
+        chosen: dict[bytes, tuple[Group, NDArray[np.int64]]] = {}
+        for name in names:
+            mask = rows(groups, k, name)
+            group = groups.whole.take(mask)
+            if group.both_classes:
+                chosen.setdefault(mask.tobytes(), (group, of_rows[mask]))
+                columns[name, k] = n + list(chosen).index(mask.tobytes())
+        if chosen:
+            prepared.append(Ranked.of(list(chosen.values())))
+        n += len(chosen)
+    found = {name: np.full((replicates, experiment.n_windows), np.nan) for name in names}
+    if prepared:
+        values = replicate_all(pairs, lambda w: np.concatenate([g.auroc(w) for g in prepared]), replicates, seed)
+        for (name, k), column in columns.items():
+            found[name][:, k] = values[:, column]
     return found
 
 

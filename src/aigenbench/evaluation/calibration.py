@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aigenbench.evaluation.experiment import Experiment
 from aigenbench.evaluation.fuse import log_sigmoid, sigmoid
-from aigenbench.evaluation.group import Group
+from aigenbench.evaluation.group import Group, Rows
 from aigenbench.evaluation.metrics import compute, mass_bins
 from aigenbench.evaluation.pairs import pair_up
 from aigenbench.evaluation.periods import WindowGroups
@@ -29,10 +29,9 @@ class Scaling:
     slope: float = 1.0
     offset: float = 0.0
 
-    def apply(self, group: Group) -> Group:
-        """The same images with rescaled logits and the probabilities of those."""
-        logits = self.slope * group.rows.logits + self.offset
-        return Group.of(sigmoid(logits), group.fakes, logits, group.threshold)
+    def logits(self, group: Group) -> NDArray[np.float64]:
+        """The rescaled logits of a group's rows, (n,)."""
+        return self.slope * group.rows.logits + self.offset
 
 
 def fit_scaling(logits: NDArray[np.float64], labels: NDArray[np.bool_], offset: bool) -> Scaling:
@@ -68,45 +67,66 @@ def fit_scaling(logits: NDArray[np.float64], labels: NDArray[np.bool_], offset: 
     return Scaling(*theta.tolist())
 
 
-def calibration(experiment: Experiment) -> list[dict[str, Any]]:
-    """Fit on what is known, report on what comes.
+Paired = tuple[Group, NDArray[np.int64]]
+"""A group with the pair (n,) of each of its rows."""
 
-    At each window both scalings are fitted on the Past period with its paired reals and reported on the Next
+
+@dataclass(frozen=True, eq=False)
+class Calibrated:
+    """A window's probabilities, as they are and rescaled.
+
+    Attributes:
+        window: index of the window.
+        temperature, platt: the scalings fitted on Past.
+        past, coming: the Past and the Next period by ``METHODS``; Past is rescaled by cross-fitting.
+    """
+
+    window: int
+    temperature: Scaling
+    platt: Scaling
+    past: dict[str, Paired]
+    coming: dict[str, Paired]
+
+    def measured(self) -> dict[str, Any]:
+        """``window``, ``temperature``, ``platt`` (slope, offset), ``past`` and ``next``: method -> ``MEASURES``."""
+        return {
+            "window": self.window,
+            "temperature": 1 / self.temperature.slope,
+            "platt": [self.platt.slope, self.platt.offset],
+            "past": {method: compute(group, MEASURES) for method, (group, _) in self.past.items()},
+            "next": {method: compute(group, MEASURES) for method, (group, _) in self.coming.items()},
+        }
+
+
+def calibrate(experiment: Experiment) -> list[Calibrated]:
+    """Fit on what is known, apply to what comes.
+
+    At each window both scalings are fitted on the Past period with its paired reals and applied to the Next
     period; on the Past period itself by cross-fitting, two halves of the pairs each scaled by the fit of the
     other. Unpaired reals are never used: they stand in every period, and would be fitted and reported on at once.
 
-    Returns:
-        One mapping a window: ``temperature``, ``platt`` (slope and offset), and ``past`` and ``next``, each
-        ``before`` / ``temperature`` / ``platt`` -> ECE, Brier score, NLL; None where a period is empty.
+    Raises:
+        InputError: see `pair_up`.
     """
     pairs = pair_up(experiment.first)
     found = []
     for k, predictions in experiment.windows.items():
         groups = WindowGroups(predictions)
-        mask = groups.mask(period_generators("growing", groups.windows, k))
-        past, coming = groups.whole.take(mask), groups.period("immediate_future", k)
-        half = pairs.of_rows(predictions)[groups.order[mask]] % 2 == 1
+        of_rows = pairs.of_rows(predictions)[groups.order]
+        masks = [groups.mask(period_generators(p, groups.windows, k)) for p in ("growing", "immediate_future")]
+        (past, of_past), (coming, of_coming) = ((groups.whole.take(mask), of_rows[mask]) for mask in masks)
         fits = {"temperature": _fit(past, False), "platt": _fit(past, True)}
-        crossed = {method: _cross_fitted(past, half, method == "platt") for method in fits}
+        crossed = {method: _cross_fitted(past, of_past % 2 == 1, method == "platt") for method in fits}
         found.append(
-            {
-                "window": k,
-                "temperature": 1 / fits["temperature"].slope,
-                "platt": [fits["platt"].slope, fits["platt"].offset],
-                "past": {"before": _measured(past)} | {m: _measured(g) for m, g in crossed.items()},
-                "next": {"before": _measured(coming)} | {m: _measured(f.apply(coming)) for m, f in fits.items()},
-            }
+            Calibrated(
+                k,
+                **fits,
+                past={"before": (past, of_past)} | {m: _rescaled(past, z, of_past) for m, z in crossed.items()},
+                coming={"before": (coming, of_coming)}
+                | {m: _rescaled(coming, fit.logits(coming), of_coming) for m, fit in fits.items()},
+            )
         )
     return found
-
-
-def scaled_groups(experiment: Experiment, window: int) -> dict[str, Group]:
-    """The Next period of a window before and after temperature scaling fitted on its Past, for diagrams."""
-    groups = WindowGroups(experiment.windows[window])
-    coming = groups.period("immediate_future", window)
-    if not coming.n:
-        return {}
-    return {"before": coming, "temperature": _fit(groups.period("growing", window), False).apply(coming)}
 
 
 def reliability(group: Group) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
@@ -123,13 +143,14 @@ def _fit(group: Group, offset: bool) -> Scaling:
     return fit_scaling(group.rows.logits, group.fakes, offset)
 
 
-def _cross_fitted(group: Group, half: NDArray[np.bool_], offset: bool) -> Group:
+def _cross_fitted(group: Group, half: NDArray[np.bool_], offset: bool) -> NDArray[np.float64]:
     logits = np.empty(group.n)
     for mine in (half, ~half):
-        fit = _fit(group.take(~mine), offset)
-        logits[mine] = fit.slope * group.rows.logits[mine] + fit.offset
-    return Group.of(sigmoid(logits), group.fakes, logits)
+        logits[mine] = _fit(group.take(~mine), offset).logits(group.take(mine))
+    return logits
 
 
-def _measured(group: Group) -> dict[str, float | None]:
-    return compute(group, MEASURES)
+def _rescaled(group: Group, logits: NDArray[np.float64], pairs: NDArray[np.int64]) -> Paired:
+    order = np.argsort(-logits, kind="stable")
+    ranks = logits[order]
+    return Group(Rows(sigmoid(ranks), group.fakes[order], ranks), group.threshold), pairs[order]

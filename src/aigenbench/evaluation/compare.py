@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aigenbench.errors import InputError
-from aigenbench.evaluation.bootstrap import REPLICATES, SEED, Replicates, bootstrap_auroc, row_means
+from aigenbench.evaluation.bootstrap import Replicates, bootstrap_auroc, row_means
+from aigenbench.evaluation.draws import REPLICATES, SEED
 from aigenbench.evaluation.experiment import Experiment
 from aigenbench.evaluation.intervals import holm, percentiles, two_sided_p
 from aigenbench.evaluation.score import score

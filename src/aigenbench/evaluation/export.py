@@ -9,9 +9,9 @@ from pathlib import Path
 
 from aigenbench import files
 from aigenbench.evaluation.chart import Cell, Chart, Table
+from aigenbench.evaluation.heat_plot import draw_heat
 from aigenbench.evaluation.plots import draw_chart
-from aigenbench.evaluation.report import View
-from aigenbench.evaluation.report_tables import headline_table
+from aigenbench.evaluation.report import Together, View, put_together
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -28,8 +28,13 @@ _LATEX = {
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def export(folder: Path | str, views: Sequence[View], formats: Iterable[str] = ("png", "pdf")) -> list[Path]:
-    """Write every table (CSV) and chart of ``views``, and the headline table as LaTeX.
+def export(
+    folder: Path | str,
+    views: Sequence[View],
+    together: Together | None = None,
+    formats: Sequence[str] = ("png", "pdf"),
+) -> list[Path]:
+    """Write every table (CSV) and chart of ``views`` and ``together``, the main tables as LaTeX too.
 
     Files of a run lie in a folder of its number, or in ``folder`` itself where there is only one.
 
@@ -42,9 +47,12 @@ def export(folder: Path | str, views: Sequence[View], formats: Iterable[str] = (
         files.write_text(path, text)
         written.append(path)
 
-    headline = headline_table([view.run for view in views])
-    write(folder / "headline.csv", as_csv(headline))
-    write(folder / "headline.tex", as_latex(headline))
+    together = together or put_together(views)
+    for table in together.tables:
+        write(folder / f"{table.name}.csv", as_csv(table))
+        write(folder / f"{table.name}.tex", as_latex(table))
+    if together.coming:
+        written += _charts(folder, together.coming, formats)
     for view in views:
         place = folder if len(views) == 1 else folder / view.id
         for table in view.tables:
@@ -52,6 +60,9 @@ def export(folder: Path | str, views: Sequence[View], formats: Iterable[str] = (
         write(place / "results.tex", as_latex(view.results))
         for chart in view.charts:
             written += _charts(place, chart, formats)
+        heat = [place / f"{view.heat.name}.{kind}" for kind in formats]
+        draw_heat(view.heat, *heat)
+        written += heat
     return written
 
 

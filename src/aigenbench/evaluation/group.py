@@ -65,6 +65,11 @@ class Rows:
         return (self.scores.astype(np.float64) - self.fakes) ** 2
 
     @cached_property
+    def ones(self) -> NDArray[np.int32]:
+        """1 for a fake, 0 for a real, (n,)."""
+        return self.fakes.astype(np.int32)
+
+    @cached_property
     def ties(self) -> NDArray[np.intp]:
         """Last row of every run of equal ranks, (t,)."""
         return _last_of_runs(self.ranks)
@@ -153,14 +158,19 @@ class Group:
     @cached_property
     def curve(self) -> Curve:
         """Counts at every distinct rank."""
-        return self._curve(self.rows.ranks, self.rows.ties, None)
+        return _curve(self.rows.ranks, self.rows.ties, self._sums)
 
     @cached_property
     def score_curve(self) -> Curve:
         """Counts at every distinct score: coarser than ``curve`` where scores round to the same number."""
-        if self.rows.ranks is self.rows.scores:
+        rows = self.rows
+        if rows.ranks is rows.scores:
             return self.curve
-        return self._curve(self.scores, self.rows.score_ties, self.rows.score_order)
+        if rows.score_order is None:
+            return _curve(rows.scores, rows.score_ties, self._sums)
+        order = rows.score_order
+        counts = None if self.weights is None else self.weights[order]
+        return _curve(rows.scores[order], rows.score_ties, _sums(rows.ones[order], counts))
 
     @cached_property
     def confusion(self) -> tuple[int, int, int, int]:
@@ -188,20 +198,30 @@ class Group:
     def _shares(self) -> NDArray[np.float64] | None:
         return None if self.weights is None else self.weights.astype(np.float64)
 
-    def _curve(self, values: NDArray[np.floating], ties: NDArray[np.intp], order: NDArray[np.intp] | None) -> Curve:
-        fakes, weights = self.fakes, self.weights
-        if order is not None:
-            values, fakes = values[order], fakes[order]
-            weights = None if weights is None else weights[order]
-        # sums in one 32-bit type are several times as fast as mixed ones; they count images, so they fit
-        ones = fakes.astype(np.int32)
-        if weights is None:
-            tps, totals = np.cumsum(ones, dtype=np.int32)[ties].astype(np.int64), ties + 1
-        else:
-            counts = weights.astype(np.int32, copy=False)
-            totals = np.cumsum(counts, dtype=np.int32)[ties].astype(np.int64)
-            tps = np.cumsum(counts * ones, dtype=np.int32)[ties].astype(np.int64)
-        return Curve(values[ties], tps, totals - tps)
+    @cached_property
+    def _sums(self) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+        return _sums(self.rows.ones, self.weights)
+
+
+def _sums(
+    ones: NDArray[np.int32], counts: NDArray[np.integer] | None
+) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Fakes and images from the first row up to each, (n,) both."""
+    # sums in one 32-bit type are several times as fast as mixed ones; they count images, so they fit
+    if counts is None:
+        return np.cumsum(ones, dtype=np.int32), np.arange(1, len(ones) + 1)
+    counts = counts.astype(np.int32, copy=False)
+    return np.cumsum(counts * ones, dtype=np.int32), np.cumsum(counts, dtype=np.int32)
+
+
+def _curve(
+    values: NDArray[np.floating], ties: NDArray[np.intp], sums: tuple[NDArray[np.integer], NDArray[np.integer]]
+) -> Curve:
+    fakes, images = sums
+    if len(ties) < len(values):
+        values, fakes, images = values[ties], fakes[ties], images[ties]
+    tps = fakes.astype(np.int64)
+    return Curve(values, tps, images - tps)
 
 
 def _last_of_runs(values: NDArray[np.floating]) -> NDArray[np.intp]:

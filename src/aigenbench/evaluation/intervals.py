@@ -17,6 +17,17 @@ LEVEL = 0.95
 Interval = tuple[float, float]
 UNDEFINED: Interval = (NAN, NAN)
 
+Bounds = list[float] | None
+"""An interval as it is written: [low, high], or None where undefined."""
+
+BIASED = ("ece", "best_f1", "forgetting")
+"""Measures that noise pushes one way."""
+
+
+def bounds(interval: Interval) -> Bounds:
+    """An interval as it is written."""
+    return None if np.isnan(interval[0]) else [float(bound) for bound in interval]
+
 
 def wilson(successes: float, trials: float, level: float = LEVEL) -> Interval:
     """Wilson's score interval of a rate; NaN without trials."""
@@ -40,6 +51,24 @@ def percentiles(replicates: NDArray[np.float64], level: float = LEVEL) -> Interv
         return UNDEFINED
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def centred(replicates: NDArray[np.float64], value: float, level: float = LEVEL) -> Interval:
+    """`percentiles` of replicates moved by their mean onto ``value``.
+
+    For measures that noise pushes one way, such as a calibration error or a maximum: resampling adds noise, and
+    would push its replicates further than the value itself.
+    """
+    known = replicates[~np.isnan(replicates)]
+    return percentiles(known - known.mean() + value, level) if len(known) else UNDEFINED
+
+
+def interval_of(measure: str, replicates: NDArray[np.float64], value: float) -> Interval:
+    """The interval of a measure of this value from its replicates (r,)."""
+    if measure not in BIASED:
+        return percentiles(replicates)
+    low, high = centred(replicates, value)
+    return (max(low, 0.0), high) if measure == "ece" else (low, high)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from typing import Any
 
 from aigenbench import __version__, files
 from aigenbench.errors import InputError
-from aigenbench.evaluation.bootstrap import REPLICATES, SEED, Replicates, bootstrap_auroc, row_means
+from aigenbench.evaluation.bootstrap import Replicates, bootstrap_auroc, row_means
 from aigenbench.evaluation.chart import Cell, Table
+from aigenbench.evaluation.draws import REPLICATES, SEED
 from aigenbench.evaluation.intervals import holm, percentiles, two_sided_p
 from aigenbench.evaluation.other_generators import resample_generators
 from aigenbench.evaluation.pages import environment, resource

@@ -9,11 +9,11 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aigenbench.errors import InputError
 from aigenbench.evaluation.group import Group
 
 NAN = float("nan")
@@ -38,9 +38,27 @@ def compute(group: Group, names: tuple[str, ...] | None = None) -> dict[str, flo
     """All metrics (or those named) of ``group``; None where a metric is undefined or the group empty."""
     values: dict[str, float | None] = {}
     for name in METRICS if names is None else names:
-        value = METRICS[name](group) if group.n else NAN
+        value = value_of(name, group) if group.n else NAN
         values[name] = None if np.isnan(value) else value
     return values
+
+
+def value_of(name: str, group: Group) -> float:
+    """One metric of ``group``; NaN where undefined.
+
+    Raises:
+        InputError: a metric of one's own fails or does not give a number.
+    """
+    if name in BUILT_IN:
+        return METRICS[name](group)
+    try:
+        value = METRICS[name](group)
+    except Exception as error:
+        raise InputError(f"the metric {name!r} failed: {type(error).__name__}: {error}") from error
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"the metric {name!r} must give a number, found {value!r}") from None
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -208,14 +226,13 @@ def mass_bins(group: Group, n_bins: int = CALIBRATION_BINS) -> Bins:
     curve = group.score_curve
     up_to = np.append(0, curve.tps + curve.fps)
     doubled_middles = up_to[1:] + up_to[:-1]
-    edges = np.searchsorted(doubled_middles * n_bins, 2 * group.n * np.arange(1, n_bins))
+    # the first run of equal scores whose middle reaches each bound
+    edges = np.searchsorted(doubled_middles, 2 * group.n * np.arange(1, n_bins) / n_bins)
     edges = np.concatenate(([0], edges, [len(doubled_middles)]))
-    sizes, scores = np.diff(up_to).astype(np.float64), curve.thresholds.astype(np.float64)
-    return Bins(
-        np.diff(up_to[edges]),
-        np.array([np.dot(sizes[a:b], scores[a:b]) for a, b in pairwise(edges)]),
-        np.diff(np.append(0, curve.tps)[edges]),
-    )
+    filled = edges[1:] > edges[:-1]
+    sums = np.zeros(n_bins)
+    sums[filled] = np.add.reduceat(np.diff(up_to) * curve.thresholds.astype(np.float64), edges[:-1][filled])
+    return Bins(np.diff(up_to[edges]), sums, np.diff(np.append(0, curve.tps)[edges]))
 
 
 def _best_f1(group: Group) -> tuple[float, float]:
@@ -224,8 +241,9 @@ def _best_f1(group: Group) -> tuple[float, float]:
     curve = group.score_curve
     values = 2 * curve.tps / (curve.tps + curve.fps + group.n_fakes)
     best = int(np.argmax(values))
-    # strictly greater than the next number below a score means: at least that score
-    return float(values[best]), float(np.nextafter(np.float64(curve.thresholds[best]), -np.inf))
+    # strictly greater than the next number below a score, of the scores' own type, means: at least that score
+    found = curve.thresholds[best]
+    return float(values[best]), float(np.nextafter(found, found.dtype.type(-np.inf)))
 
 
 @metric("tp")
@@ -262,3 +280,7 @@ def n_real(group: Group) -> float:
 def n_fake(group: Group) -> float:
     """Number of fakes."""
     return float(group.n_fakes)
+
+
+BUILT_IN = frozenset(METRICS)
+"""The metrics of this module: those that take the weights of a resampled group into account."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aigenbench.evaluation.bootstrap import REPLICATES, SEED, Replicates
+from aigenbench.evaluation.bootstrap import Replicates
+from aigenbench.evaluation.draws import REPLICATES, SEED
 from aigenbench.evaluation.experiment import Experiment
 from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups
 from aigenbench.protocol.periods import period_generators

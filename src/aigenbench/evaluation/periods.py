@@ -1,4 +1,4 @@
-"""The metrics of one window: every period and every generator from one sort."""
+"""The metrics of one window: periods and generators, each from one sort."""
 
 from __future__ import annotations
 
@@ -77,9 +77,13 @@ def evaluate(
     """
     groups = WindowGroups(predictions, pairing, threshold)
     scores = {period: metrics.compute(groups.period(period, window)) for period in ALL_PERIODS}
-    scores[GENERATORS] = {
-        name: metrics.compute(groups.generators(name), ("auroc",))["auroc"]
-        for names in predictions.windows_timeline
-        for name in names
-    }
+    by_generator = evaluate_generators(groups, ("auroc",))
+    scores[GENERATORS] = {name: values["auroc"] for name, values in by_generator.items()}
     return scores
+
+
+def evaluate_generators(
+    groups: WindowGroups, names: tuple[str, ...] | None = None
+) -> dict[str, dict[str, float | None]]:
+    """All metrics (or those named) of every generator of the windows: its fakes with their reals."""
+    return {g: metrics.compute(groups.generators(g), names) for window in groups.windows for g in window}

@@ -43,7 +43,7 @@ def _check_lengths(p: Predictions, where: str) -> None:
         if value.ndim not in dimensions or len(value) != rows:
             raise _bad(where, f"{field.name} has shape {value.shape}, expected {rows} rows")
     index = p.crop_to_image_index
-    if not np.array_equal(np.unique(index), np.arange(len(p))):
+    if index.min() < 0 or index.max() >= len(p) or not np.bincount(index, minlength=len(p)).all():
         raise _bad(where, f"crop_to_image_index must name each of the {len(p)} images, and no other")
     for name in ("labels", "generator_ids", "identifiers"):
         if not np.array_equal(getattr(p, f"crop_{name}"), getattr(p, f"fused_{name}")[index]):
@@ -53,13 +53,14 @@ def _check_lengths(p: Predictions, where: str) -> None:
 def _check_images(p: Predictions, where: str) -> None:
     if not len(p.identifier):
         raise _bad(where, "no predictions; expected one row an image")
-    for name in ("identifier", "fused_identifiers"):
-        ids, counts = np.unique(getattr(p, name), return_counts=True)
-        doubled = ids[counts > 1]
+    expected, found = np.sort(p.identifier), np.sort(p.fused_identifiers)
+    for name, ids in (("identifier", expected), ("fused_identifiers", found)):
+        doubled = np.unique(ids[1:][ids[1:] == ids[:-1]])
         if len(doubled):
             raise _bad(where, f"{len(doubled)} images stand more than once in {name}, such as {doubled[0]}")
-    missing = np.setdiff1d(p.identifier, p.fused_identifiers)
-    foreign = np.setdiff1d(p.fused_identifiers, p.identifier)
+    if np.array_equal(expected, found):
+        return
+    missing, foreign = np.setdiff1d(expected, found), np.setdiff1d(found, expected)
     if len(missing):
         raise _bad(where, f"{len(missing)} images of the evaluation set have no score, such as {missing[0]}")
     if len(foreign):

@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from aigenbench.evaluation.calibration import reliability, scaled_groups
+from aigenbench.evaluation.calibration import reliability
 from aigenbench.evaluation.chart import Chart, Series, Tick, nice_ticks
 from aigenbench.evaluation.group import Group
 from aigenbench.evaluation.periods import WindowGroups
@@ -146,11 +146,12 @@ def _det(groups: dict[str, Group], window: int) -> Chart:
 
 
 def _reliability(run: Run, groups: dict[str, Group], window: int) -> Chart:
+    """Before scaling, and after temperature scaling: of Past by cross-fitting, of Next by the fit of Past."""
     series = [Series("perfect", (0.0, 1.0), (0.0, 1.0), "guide", dashed=True)]
-    scaled = scaled_groups(run.experiment, window)
+    calibrated = next(entry for entry in run.calibrated if entry.window == window)
+    scaled = {"growing": calibrated.past, "immediate_future": calibrated.coming}
     lines = [(f"{PERIOD_TITLES[p]}, as is", p, group, False) for p, group in groups.items()]
-    if scaled:
-        lines.append(("Next, temperature", "immediate_future", scaled["temperature"], True))
+    lines += [(f"{PERIOD_TITLES[p]}, temperature", p, scaled[p]["temperature"][0], True) for p in groups]
     for label, role, group, dashed in lines:
         expected, observed, counts = reliability(group)
         tips = [

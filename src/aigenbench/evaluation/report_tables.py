@@ -101,68 +101,6 @@ def heat_map(run: Run) -> Table:
     return Table("generators", "AUROC (%) of every generator after every window", header, tuple(rows))
 
 
-def transfer_table(run: Run) -> Table:
-    """Forgetting and transfer of every generator."""
-    measures = ("forgetting", "backward_transfer", "forward_transfer")
-    rows = [
-        (Cell(name), Cell(str(v["entered"]), v["entered"]), *(_points(v[m]) for m in measures))
-        for name, v in run.over_time["generators"].items()
-    ]
-    means = (_points(run.over_time["mean"][m], strong=True) for m in measures)
-    rows.append((Cell("mean", strong=True), Cell("-"), *means))
-    header = ("Generator", "Enters", "Forgetting", "Backward transfer", "Forward transfer")
-    return Table("transfer", "Forgetting and transfer (AUROC points)", header, tuple(rows))
-
-
-def carried_table(run: Run) -> Table:
-    """The threshold of 5 % false positives on the Past period, applied to the Next."""
-    rows = []
-    for point in run.carried:
-        cells = [
-            Cell(percent(point[side][m]), point[side][m])
-            for m in ("recall", "false_positive_rate", "balanced_accuracy")
-            for side in ("past", "next")
-        ]
-        gap = run.over_time["gap"][point["window"]]
-        rows.append((Cell(str(point["window"]), point["window"]), *cells, _points(gap)))
-    header = (
-        "Window",
-        *(f"{m}, {side}" for m in ("Recall", "FPR", "Balanced acc.") for side in ("Past", "Next")),
-        "Past - Next AUROC",
-    )
-    return Table("carried_forward", "A threshold carried forward (%)", header, tuple(rows))
-
-
-def calibration_table(run: Run) -> Table:
-    """Calibration error before and after scaling."""
-    rows = []
-    for entry in run.calibration:
-        temperature = entry["temperature"]
-        cells = [Cell(str(entry["window"]), entry["window"]), Cell(f"{temperature:.2f}", temperature)]
-        for side in ("past", "next"):
-            for method in ("before", "temperature", "platt"):
-                value = entry[side][method]["ece"]
-                cells.append(Cell(percent(value), value))
-        rows.append(tuple(cells))
-    header = (
-        "Window",
-        "Temperature",
-        *(f"{side}, {m}" for side in ("Past", "Next") for m in ("as is", "temperature", "Platt")),
-    )
-    return Table("calibration", "Expected calibration error (%)", header, tuple(rows))
-
-
-def multiclass_table(run: Run) -> Table:
-    """Which generator it was, as far as a multiclass detector tells; no rows for a binary one."""
-    found = run.scores["multiclass"] or {}
-    rows = tuple(
-        (Cell(str(k), k), *(Cell(percent(values[k]), values[k]) for values in found.values()))
-        for k in (range(run.experiment.n_windows) if found else ())
-    )
-    header = ("Window", *(metric_title(name) for name in found))
-    return Table("multiclass", "Naming the generator, Past period (%)", header, rows)
-
-
 def metrics_table(run: Run, window: int) -> Table:
     """Every metric of one window."""
     rows = []
@@ -173,8 +111,17 @@ def metrics_table(run: Run, window: int) -> Table:
             interval = run.bounds["periods"][period].get(name, [None] * (window + 1))[window]
             cells.append(_metric(name, value, interval))
         rows.append((Cell(metric_title(name)), *cells))
+        if name == "auroc":
+            rows.append(
+                (Cell("… interval over other generators"), *(_generators(run, p, window) for p in SHOWN_PERIODS))
+            )
     header = ("Metric", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS))
     return Table(f"metrics_window_{window}", f"All metrics after window {window}", header, tuple(rows))
+
+
+def _generators(run: Run, period: str, window: int) -> Cell:
+    interval = run.bounds["periods"][period]["auroc_generators"][window]
+    return Cell(interval_text(interval, 1) or "-")
 
 
 def _metric(name: str, value: float | None, interval: Sequence[float] | None) -> Cell:
@@ -186,7 +133,3 @@ def _metric(name: str, value: float | None, interval: Sequence[float] | None) ->
         note = "" if interval is None else f"[{interval[0]:.3f}, {interval[1]:.3f}]"
         return Cell(f"{value:.4f}", value, note)
     return shown(value, interval)
-
-
-def _points(value: float | None, strong: bool = False) -> Cell:
-    return Cell("-" if value is None else f"{100 * value:+.2f}", value, strong=strong)

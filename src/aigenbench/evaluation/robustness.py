@@ -8,6 +8,7 @@ before they are squared. So images that several windows share, and that are the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from math import sqrt
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from aigenbench.augmentations.perturbations import FAMILIES, Perturbation
 from aigenbench.errors import InputError
+from aigenbench.evaluation.draws import THREADS
 from aigenbench.evaluation.experiment import Experiment
 from aigenbench.evaluation.intervals import Placements, on_logit_scale
 from aigenbench.evaluation.metrics import auroc
@@ -125,11 +127,13 @@ def _family(
 ) -> Family:
     counted = tuple(k for k in windows if k < experiment.n_windows - 1) or windows
     clean = _result("clean", None, {k: experiment.windows[k] for k in windows}, counted)
-    results = []
-    for level in levels:
-        predictions = {k: _perturbed(folder, experiment, level, k) for k in windows}
-        results.append(_result(level.title, level, predictions, counted))
-    return Family(name, FAMILIES[name], windows, counted, clean, tuple(results))
+
+    def result(level: Perturbation) -> Result:
+        return _result(level.title, level, {k: _perturbed(folder, experiment, level, k) for k in windows}, counted)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        results = tuple(pool.map(result, levels))
+    return Family(name, FAMILIES[name], windows, counted, clean, results)
 
 
 def _perturbed(folder: Path, experiment: Experiment, level: Perturbation, window: int) -> Predictions:

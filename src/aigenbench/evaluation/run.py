@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from aigenbench.errors import InputError
-from aigenbench.evaluation.calibration import calibration
+from aigenbench.evaluation.calibration import Calibrated, calibrate
+from aigenbench.evaluation.carried import carried_forward
 from aigenbench.evaluation.experiment import Experiment, load_experiment
-from aigenbench.evaluation.overtime import carried_forward, over_time
+from aigenbench.evaluation.overtime import over_time
 from aigenbench.evaluation.robustness import Family, load_robustness
 from aigenbench.evaluation.score import score
 from aigenbench.evaluation.uncertainty import Effort, uncertainty
@@ -32,7 +35,7 @@ class Run:
         bounds: see `uncertainty`.
         over_time: see `over_time`.
         carried: see `carried_forward`.
-        calibration: see `calibration`.
+        calibrated: see `calibrate`.
         records: what each window's run recorded of itself (versions, hardware, times), by window.
         config: the resolved configuration as text, or "".
         robustness: see `load_robustness`.
@@ -43,7 +46,7 @@ class Run:
     bounds: dict[str, Any]
     over_time: dict[str, Any]
     carried: list[dict[str, Any]]
-    calibration: list[dict[str, Any]]
+    calibrated: list[Calibrated]
     records: dict[int, dict[str, Any]]
     config: str
     robustness: tuple[Family, ...] = ()
@@ -77,14 +80,17 @@ def make_run(
     robustness: tuple[Family, ...] = (),
 ) -> Run:
     """Compute everything about predictions that are already loaded."""
-    scores = score(experiment)
+    # for vectors this short the matrix library's threads cost more than they bring
+    with threadpool_limits(1, "blas"):
+        scores, calibrated = score(experiment), calibrate(experiment)
+        bounds = uncertainty(experiment, effort=effort, scores=scores, calibrated=calibrated)
     return Run(
         experiment,
         scores,
-        uncertainty(experiment, effort=effort),
+        bounds,
         over_time(scores),
         carried_forward(experiment),
-        calibration(experiment),
+        calibrated,
         records,
         config,
         robustness,

@@ -9,7 +9,7 @@ from typing import Any
 from aigenbench.evaluation.experiment import Experiment, load_experiment
 from aigenbench.evaluation.metrics import METRICS
 from aigenbench.evaluation.multiclass import multiclass
-from aigenbench.evaluation.periods import ALL_PERIODS, GENERATORS, evaluate
+from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups, evaluate, evaluate_generators
 
 HEADLINE_PERIOD = "immediate_future"
 HEADLINE_METRIC = "auroc"
@@ -42,12 +42,14 @@ def score_experiment(
 def score(experiment: Experiment, pairing: bool = True, threshold: float = 0.5) -> dict[str, Any]:
     """`score_experiment` of an experiment that is already loaded."""
     by_window = {k: evaluate(p, k, pairing, threshold) for k, p in experiment.windows.items()}
+    by_generator = {k: evaluate_generators(WindowGroups(p, pairing, threshold)) for k, p in experiment.windows.items()}
     first = experiment.first
 
-    def column(group: str, name: str) -> list[float | None]:
-        return [by_window[k][group][name] if k in by_window else None for k in range(experiment.n_windows)]
+    def columns(found: dict[int, dict[str, dict[str, float | None]]], group: str) -> dict[str, list[float | None]]:
+        windows = range(experiment.n_windows)
+        return {name: [found[k][group][name] if k in found else None for k in windows] for name in METRICS}
 
-    periods = {period: {name: column(period, name) for name in METRICS} for period in ALL_PERIODS}
+    periods = {period: columns(by_window, period) for period in ALL_PERIODS}
     names = [name for window in first.windows_timeline for name in window]
     classes = {k: multiclass(p, k) for k, p in experiment.windows.items()}
     return {
@@ -59,7 +61,7 @@ def score(experiment: Experiment, pairing: bool = True, threshold: float = 0.5) 
         "pairing_fingerprint": first.pairing_fingerprint,
         "headline": headline(periods[HEADLINE_PERIOD][HEADLINE_METRIC]),
         "periods": periods,
-        "generators": {name: {HEADLINE_METRIC: column(GENERATORS, name)} for name in names},
+        "generators": {name: columns(by_generator, name) for name in names},
         "multiclass": {
             name: [classes[k][name] if k in classes else None for k in range(experiment.n_windows)]
             for name in classes[min(classes)]

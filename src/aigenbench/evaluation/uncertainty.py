@@ -10,18 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aigenbench.evaluation import intervals
-from aigenbench.evaluation.bootstrap import (
-    OTHER_REPLICATES,
-    REPLICATES,
-    SEED,
-    bootstrap_auroc,
-    bootstrap_metrics,
-    row_means,
-)
+from aigenbench.evaluation.bootstrap import bootstrap_auroc, bootstrap_generators, bootstrap_metrics, row_means
+from aigenbench.evaluation.calibration import MEASURES, METHODS, Calibrated, calibrate
+from aigenbench.evaluation.derived_intervals import calibration_intervals, class_intervals, over_time_intervals
+from aigenbench.evaluation.draws import OTHER_REPLICATES, REPLICATES, SEED
 from aigenbench.evaluation.experiment import Experiment
-from aigenbench.evaluation.intervals import LEVEL, Interval
+from aigenbench.evaluation.intervals import LEVEL, Bounds, bounds, interval_of, percentiles
+from aigenbench.evaluation.metrics import METRICS
 from aigenbench.evaluation.other_generators import resample_generators
 from aigenbench.evaluation.periods import WindowGroups
+from aigenbench.evaluation.score import score
 from aigenbench.evaluation.table import SHOWN_PERIODS
 
 RATES: dict[str, Callable[[tuple[int, int, int, int]], tuple[int, int]]] = {
@@ -32,20 +30,8 @@ RATES: dict[str, Callable[[tuple[int, int, int, int]], tuple[int, int]]] = {
 }
 """Metrics that are rates: successes and trials from (tp, fp, tn, fn)."""
 
-RESAMPLED = (
-    "average_precision",
-    "balanced_accuracy",
-    "f1",
-    "best_f1",
-    "eer",
-    "tpr_at_fpr_1",
-    "tpr_at_fpr_5",
-    "tpr_at_fpr_10",
-    "ece",
-    "brier",
-    "nll",
-)
-"""Metrics whose intervals come from replicates."""
+CLOSED_FORM = ("auroc", "best_f1_threshold", "tp", "fp", "tn", "fn", "n_real", "n_fake", *RATES)
+"""Metrics whose intervals do not come from `bootstrap_metrics`, and counts, which have none."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +44,12 @@ class Effort:
 
 
 def uncertainty(
-    experiment: Experiment, pairing: bool = True, threshold: float = 0.5, effort: Effort | None = None
+    experiment: Experiment,
+    pairing: bool = True,
+    threshold: float = 0.5,
+    effort: Effort | None = None,
+    scores: dict[str, Any] | None = None,
+    calibrated: Sequence[Calibrated] | None = None,
 ) -> dict[str, Any]:
     """Intervals of an experiment's scores, 95 %.
 
@@ -67,56 +58,100 @@ def uncertainty(
         pairing: see `evaluate`.
         threshold: see `evaluate`.
         effort: numbers of replicates; with ``other_replicates`` 0 only AUROC and rates get intervals.
+        scores: of `score` with the same arguments, where already known.
+        calibrated: of `calibrate`, where already known.
 
     Returns:
-        ``level``, ``replicates``, ``headline`` (``images`` and ``generators``: [low, high]), ``periods``
-        (period -> metric -> [low, high] a window; AUROC also as ``auroc_delong`` and ``auroc_generators``),
-        ``means`` (period -> interval of the mean AUROC over the windows that have a Next period) and
-        ``generators`` (name -> AUROC intervals, DeLong). None where undefined.
+        ``level``, ``replicates``, ``other_replicates``, ``headline`` (``images`` and ``generators``: [low, high]),
+        ``periods`` (period -> metric -> [low, high] a window; AUROC also as ``auroc_delong`` and ``auroc_generators``),
+        ``means`` (period -> interval of the mean AUROC over the windows that have a Next period),
+        ``generators`` (name -> AUROC intervals, DeLong), and with ``other_replicates`` also ``over_time``,
+        ``calibration`` and ``multiclass`` (see `over_time_intervals`, `calibration_intervals`,
+        `class_intervals`). None where undefined.
 
     Raises:
         InputError: see `pair_up`.
     """
-    effort = effort or Effort()
+    effort, scores = effort or Effort(), scores or score(experiment, pairing, threshold)
     images = bootstrap_auroc(experiment, effort.replicates, effort.seed, pairing, SHOWN_PERIODS)
     generators = resample_generators(experiment, effort.replicates, effort.seed, pairing)
-    periods: dict[str, dict[str, list[list[float] | None]]] = {}
-    for period in SHOWN_PERIODS:
-        periods[period] = {
-            "auroc": _columns(images.periods[period]),
-            "auroc_generators": _columns(generators.periods[period]),
+    periods: dict[str, dict[str, list[Bounds]]] = {
+        period: {
+            "auroc": _columns("auroc", images.periods[period], scores["periods"][period]["auroc"]),
+            "auroc_generators": _columns("auroc", generators.periods[period], scores["periods"][period]["auroc"]),
         }
+        for period in SHOWN_PERIODS
+    }
     _add_closed_forms(periods, experiment, pairing, threshold)
-    if effort.other_replicates:
-        found = bootstrap_metrics(
-            experiment, RESAMPLED, SHOWN_PERIODS, effort.other_replicates, effort.seed, pairing, threshold
-        )
-        for period, by_name in found.items():
-            periods[period] |= {name: _columns(values) for name, values in by_name.items()}
     counted = slice(0, max(experiment.n_windows - 1, 1))
-    return {
+    found = {
         "level": LEVEL,
         "replicates": effort.replicates,
-        "headline": {"images": _interval(images.headline), "generators": _interval(generators.headline)},
+        "other_replicates": effort.other_replicates,
+        "headline": {
+            "images": bounds(percentiles(images.headline)),
+            "generators": bounds(percentiles(generators.headline)),
+        },
         "periods": periods,
-        "means": {p: _interval(row_means(v[:, counted])) for p, v in images.periods.items()},
+        "means": {p: bounds(percentiles(row_means(v[:, counted]))) for p, v in images.periods.items()},
         "generators": generator_intervals(experiment, pairing),
     }
+    if effort.other_replicates:
+        _add_other_metrics(periods, scores, experiment, effort, pairing, threshold)
+        by_generator = bootstrap_generators(experiment, effort.other_replicates, effort.seed, pairing)
+        found["over_time"] = over_time_intervals(scores, images, by_generator)
+        found["calibration"] = _calibration(periods, experiment, calibrated, effort, pairing)
+        found["multiclass"] = class_intervals(experiment, effort.other_replicates, effort.seed)
+    return found
 
 
-def generator_intervals(experiment: Experiment, pairing: bool = True) -> dict[str, list[list[float] | None]]:
+def _add_other_metrics(
+    periods: dict[str, dict[str, list[Bounds]]],
+    scores: dict[str, Any],
+    experiment: Experiment,
+    effort: Effort,
+    pairing: bool,
+    threshold: float,
+) -> None:
+    names = [name for name in METRICS if name not in CLOSED_FORM]
+    found = bootstrap_metrics(
+        experiment, names, SHOWN_PERIODS, effort.other_replicates, effort.seed, pairing, threshold
+    )
+    for period, by_name in found.items():
+        values = scores["periods"][period]
+        periods[period] |= {name: _columns(name, columns, values[name]) for name, columns in by_name.items()}
+
+
+def _calibration(
+    periods: dict[str, dict[str, list[Bounds]]],
+    experiment: Experiment,
+    calibrated: Sequence[Calibrated] | None,
+    effort: Effort,
+    pairing: bool,
+) -> list[dict[str, Any]]:
+    # with pairing, the periods as they are have their intervals already
+    methods = METHODS[1:] if pairing else METHODS
+    calibrated = calibrate(experiment) if calibrated is None else calibrated
+    found = calibration_intervals(experiment, calibrated, effort.other_replicates, effort.seed, methods)
+    for entry in found if pairing else ():
+        for side, period in (("past", "growing"), ("next", "immediate_future")):
+            entry[side]["before"] = {m: periods[period][m][entry["window"]] for m in MEASURES}
+    return found
+
+
+def generator_intervals(experiment: Experiment, pairing: bool = True) -> dict[str, list[Bounds]]:
     """DeLong's interval of every generator's AUROC after every window: name -> [low, high] a window."""
     names = [name for window in experiment.first.windows_timeline for name in window]
-    found: dict[str, list[list[float] | None]] = {name: [None] * experiment.n_windows for name in names}
+    found: dict[str, list[Bounds]] = {name: [None] * experiment.n_windows for name in names}
     for k, predictions in experiment.windows.items():
         groups = WindowGroups(predictions, pairing)
         for name in names:
-            found[name][k] = _pair(intervals.delong(groups.generators(name)))
+            found[name][k] = bounds(intervals.delong(groups.generators(name)))
     return found
 
 
 def _add_closed_forms(
-    periods: dict[str, dict[str, list[list[float] | None]]],
+    periods: dict[str, dict[str, list[Bounds]]],
     experiment: Experiment,
     pairing: bool,
     threshold: float,
@@ -128,25 +163,19 @@ def _add_closed_forms(
         groups = WindowGroups(predictions, pairing, threshold)
         for period, columns in periods.items():
             group = groups.period(period, k)
-            columns["auroc_delong"][k] = _pair(intervals.delong(group))
+            columns["auroc_delong"][k] = bounds(intervals.delong(group))
             resampled = columns["auroc"][k]
             if resampled and resampled[0] == resampled[1]:
                 # a perfect ranking is perfect in every replicate, which is no certainty
                 columns["auroc"][k] = columns["auroc_delong"][k]
             for name, counts in RATES.items():
-                columns[name][k] = _pair(intervals.wilson(*counts(group.confusion)))
+                columns[name][k] = bounds(intervals.wilson(*counts(group.confusion)))
 
 
-def _columns(values: NDArray[np.float64]) -> list[list[float] | None]:
-    return [_interval(values[:, k]) for k in range(values.shape[1])]
-
-
-def _interval(replicates: NDArray[np.float64]) -> list[float] | None:
-    return _pair(intervals.percentiles(replicates))
-
-
-def _pair(interval: Interval) -> list[float] | None:
-    return None if np.isnan(interval[0]) else list(interval)
+def _columns(name: str, replicates: NDArray[np.float64], values: Sequence[float | None]) -> list[Bounds]:
+    return [
+        None if value is None else bounds(interval_of(name, replicates[:, k], value)) for k, value in enumerate(values)
+    ]
 
 
 def interval_text(interval: Sequence[float] | None, digits: int = 2) -> str:
