@@ -22,9 +22,9 @@ import time
 from pathlib import Path
 
 import torch
-from claims import Results, parser
 
 import aigenbench.cli
+from claims import Results, parser
 
 MODEL = ("--model.model_name=timm/vit_tiny_patch16_224_probe", "--model.model_args.pretrained=false")
 CACHED = "--data.features=cache"

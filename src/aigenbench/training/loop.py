@@ -58,7 +58,7 @@ class WindowsLoop:
     ) -> None:
         self.setup, self.experiment, self.rule, self.stop, self.heads = setup, experiment, rule, stop, heads
         self.n_windows = len(setup.plan.windows)
-        setup.pipeline.views.between = self._stop_if_asked
+        setup.pipeline.views.between = stop.check_alone
         # what the detector in memory is: (window, finished epochs) and the states to train on from there
         self._in_memory: tuple[int, int] | None = None
         self._carried: dict[str, Any] | None = None

@@ -28,6 +28,11 @@ class StopRequest:
         if self.signal is not None:
             raise StoppedError(self.signal)
 
+    def check_alone(self) -> None:
+        """Stop here if this process was asked to, where the others do not check; raises likewise."""
+        if self.signal is not None:
+            raise StoppedError(self.signal)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.signal == signal.SIGINT:
             # the second Ctrl-C: at once, and not by KeyboardInterrupt, which Lightning turns into an exit of its own
