@@ -40,6 +40,7 @@ def test_students_interval() -> None:
     assert mean == pytest.approx(np.mean(values))
     expected = t.interval(0.95, 3, np.mean(values), np.std(values, ddof=1) / 2)
     assert interval == pytest.approx(expected)
+    assert over_seeds([0.99, 0.8])[1][1] == 1.0
     assert over_seeds([0.7, None])[0] is None
     assert over_seeds([0.7])[0] == 0.7
     assert np.isnan(over_seeds([0.7])[1]).all()
