@@ -10,10 +10,12 @@ from scipy.stats import t
 
 from aigenbench.errors import InputError
 from aigenbench.evaluation.experiment import assemble
-from aigenbench.evaluation.report import make_view, put_together, render
+from aigenbench.evaluation.report import render
 from aigenbench.evaluation.run import Run, make_run
 from aigenbench.evaluation.seeds import over_seeds, recipe_of, seed_groups, seed_of, seeds_table
+from aigenbench.evaluation.together import put_together
 from aigenbench.evaluation.uncertainty import Effort
+from aigenbench.evaluation.view import make_view
 
 
 def config(seed: int, name: str = "a", lr: float = 0.1, workers: int = 0) -> str:
