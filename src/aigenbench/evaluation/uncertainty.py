@@ -75,12 +75,10 @@ def uncertainty(
     effort, scores = effort or Effort(), scores or score(experiment, pairing, threshold)
     images = bootstrap_auroc(experiment, effort.replicates, effort.seed, pairing, SHOWN_PERIODS)
     generators = resample_generators(experiment, effort.replicates, effort.seed, pairing)
+    kinds = {"auroc": images, "auroc_generators": generators}
     periods: dict[str, dict[str, list[Bounds]]] = {
-        period: {
-            "auroc": _columns("auroc", images.periods[period], scores["periods"][period]["auroc"]),
-            "auroc_generators": _columns("auroc", generators.periods[period], scores["periods"][period]["auroc"]),
-        }
-        for period in SHOWN_PERIODS
+        p: {kind: _columns("auroc", of.periods[p], scores["periods"][p]["auroc"]) for kind, of in kinds.items()}
+        for p in SHOWN_PERIODS
     }
     _add_closed_forms(periods, experiment, pairing, threshold)
     counted = slice(0, max(experiment.n_windows - 1, 1))
