@@ -12,41 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from training_harness import Events, arguments, free_port, outcome, run, run_together
+from training_harness import SignalledAt, arguments, free_port, outcome, run, run_together
 
 from aigenbench.training.processes import RANK_VARIABLES, is_first_process, largest
 
 EVALUATED = 12
 """Images; with a batch of 1, six batches for each of two processes."""
-
-
-class SignalledAt(Events):
-    """Signals its process when it has done a number of batches of a window's training or evaluation."""
-
-    def __init__(self, what: str, window: int, batches: int, number: int) -> None:
-        super().__init__()
-        self.what, self.window, self.batches, self.number = what, window, batches, number
-
-    def install(self) -> None:
-        from aigenbench.training.collect import OutputCollector
-        from aigenbench.training.keeper import EpochKeeper
-
-        super().install()
-        owner, name = {
-            "training": (EpochKeeper, "on_train_batch_end"),
-            "evaluation": (OutputCollector, "on_validation_batch_end"),
-        }[self.what]
-        original, done = getattr(owner, name), 0
-
-        def wrapped(callback, trainer, module, *rest, **more) -> None:
-            nonlocal done
-            if module.stage.window == self.window:
-                done += 1
-                if done == self.batches:
-                    signal.raise_signal(self.number)
-            original(callback, trainer, module, *rest, **more)
-
-        setattr(owner, name, wrapped)
 
 
 def pair(dataset: Path, folder: Path, *more: str) -> list[str]:
@@ -59,12 +30,12 @@ def three(made, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(three: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, list[int]]:
-    """What two processes leave that nothing disturbed, and how many events each had."""
+def undisturbed(three: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """What two processes leave that nothing disturbed."""
     folder = tmp_path_factory.mktemp("undisturbed")
     results = run_together(folder, pair(three, folder))
     assert [code for code, _ in results] == [0, 0], (folder / "log.txt").read_text()[-3000:]
-    return outcome(folder), [count for _, count in results]
+    return outcome(folder)
 
 
 def state(folder: Path, window: int) -> dict:
@@ -90,7 +61,7 @@ def test_one_process_agrees_with_itself() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_to_one_process_stops_all_at_the_same_step(
-    three: Path, undisturbed: tuple[dict, list[int]], tmp_path: Path, rank: int
+    three: Path, undisturbed: dict, tmp_path: Path, rank: int
 ) -> None:
     argv = pair(three, tmp_path)
     # after the third part of a batch, one optimizer step is done and the second under way
@@ -101,26 +72,24 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(
     assert "stopped by SIGUSR1" in log
     assert state(tmp_path, 1)["steps"] == 2
     assert [code for code, _ in run_together(tmp_path, argv)] == [0, 0]
-    assert outcome(tmp_path) == undisturbed[0]
+    assert outcome(tmp_path) == undisturbed
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_ends_an_evaluation_of_several_processes_at_once(
-    three: Path, undisturbed: tuple[dict, list[int]], tmp_path: Path, rank: int
+    three: Path, undisturbed: dict, tmp_path: Path, rank: int
 ) -> None:
     argv = pair(three, tmp_path)
-    counted = undisturbed[1][1]
-    # the last evaluation: the first of six batches at the process that does not write; in the second, it stops
-    first = counted - EVALUATED // 2 + 1
-    results = run_together(tmp_path, argv, events={rank: SignalledAt("evaluation", 2, 2, signal.SIGTERM)})
+    at_second, never = (SignalledAt("evaluation", 2, at, signal.SIGTERM) for at in (2, 1000))
+    results = run_together(tmp_path, argv, events={rank: at_second, 1 - rank: never})
     log = (tmp_path / "log.txt").read_text()
     assert [ended for ended, _ in results] == [128 + signal.SIGTERM, 0], log[-3000:]
     assert "Traceback" not in log + (tmp_path / "log_1.txt").read_text()
-    assert results[1][1] == first, "no further batch was evaluated"
+    assert [count for _, count in results] == [2, 2], f"batches evaluated, of {EVALUATED // 2}"
     assert state(tmp_path, 2)["evaluated"] == 0
     assert [ended for ended, _ in run_together(tmp_path, argv)] == [0, 0]
-    assert outcome(tmp_path) == undisturbed[0]
+    assert outcome(tmp_path) == undisturbed
 
 
 @pytest.mark.slow

@@ -122,6 +122,33 @@ class Events:
             self()
 
 
+class SignalledAt(Events):
+    """Counts the batches of a window's training or evaluation alone, and signals its process at one of them."""
+
+    def __init__(self, what: str, window: int, batches: int, number: int) -> None:
+        super().__init__()
+        self.what, self.window, self.batches, self.number = what, window, batches, number
+
+    def install(self) -> None:
+        from aigenbench.training.collect import OutputCollector
+        from aigenbench.training.keeper import EpochKeeper
+
+        owner, name = {
+            "training": (EpochKeeper, "on_train_batch_end"),
+            "evaluation": (OutputCollector, "on_validation_batch_end"),
+        }[self.what]
+        original = getattr(owner, name)
+
+        def wrapped(callback: Any, trainer: Any, module: Any, *rest: Any, **more: Any) -> None:
+            if module.stage.window == self.window:
+                self.count += 1
+                if self.count == self.batches:
+                    signal.raise_signal(self.number)
+            original(callback, trainer, module, *rest, **more)
+
+        setattr(owner, name, wrapped)
+
+
 def _after(owner: Any, name: str, event: Callable[[], None]) -> None:
     original = getattr(owner, name)
 
