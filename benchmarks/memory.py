@@ -67,9 +67,8 @@ def measure_workers(data: Path) -> dict[str, list[Sizes]]:
     pipeline, plan, detector = make_objects(data, WORKERS)
     window = len(plan.windows) - 1
 
-    def batches(n_rows: int, copies: int) -> TrainingBatches:
-        return TrainingBatches(n_rows, copies, pipeline.arithmetic(), 1, window, 0)
-
+    rows, copies = len(plan.training.rows(window)), pipeline.augmentation_factor
+    batches = TrainingBatches(rows, copies, pipeline.arithmetic(), 1, window, 0)
     loaders = {
         "training": lambda: pipeline.training_loader(plan, detector, batches, window),
         "evaluation": lambda: pipeline.evaluation_loader(plan, detector, "validate"),
@@ -116,7 +115,9 @@ def measure_main(data: Path) -> Sizes:
 def in_process(task: str, data: Path) -> Any:
     """What a task prints as JSON, run in a process of its own."""
     command = [sys.executable, __file__, "--task", task, "--data", str(data)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -83,10 +83,8 @@ def against_workers(data: Path, repeats: int) -> Points:
     for workers in (w for _ in range(repeats) for w in WORKERS):
         pipeline = pipeline_of(data, workers)
         plan, window = pipeline.plan(), 8
-
-        def batches(n_rows: int, copies: int, pipeline: AIGenBenchPipeline = pipeline) -> TrainingBatches:
-            return TrainingBatches(n_rows, copies, pipeline.arithmetic(), 1, 8, 0)
-
+        rows, copies = len(plan.training.rows(window)), pipeline.augmentation_factor
+        batches = TrainingBatches(rows, copies, pipeline.arithmetic(), 1, window, 0)
         iterator = iter(pipeline.training_loader(plan, Hooks(), batches, window))
         for _ in islice(iterator, 4 * max(1, workers)):
             pass  # what was fetched ahead

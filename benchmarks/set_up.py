@@ -68,10 +68,12 @@ def set_up_once(data: Path, spent: Times) -> None:
 def set_up_window(pipeline: AIGenBenchPipeline, plan: Plan, window: int, spent: Times) -> None:
     """A window's loaders and its order of samples."""
 
-    def batches(n_rows: int, copies: int) -> TrainingBatches:
-        return TrainingBatches(n_rows, copies, pipeline.arithmetic(1, ACCUMULATE), 1, window, 0)
+    def training() -> Any:
+        rows, copies = len(plan.training.rows(window)), pipeline.augmentation_factor
+        batches = TrainingBatches(rows, copies, pipeline.arithmetic(1, ACCUMULATE), 1, window, 0)
+        return pipeline.training_loader(plan, Hooks(), batches, window)
 
-    loader = timed(spent, f"{window} loader", lambda: pipeline.training_loader(plan, Hooks(), batches, window))
+    loader = timed(spent, f"{window} loader", training)
     indices = iter(loader.batch_sampler)
     timed(spent, f"{window} order", lambda: next(indices))
     timed(spent, f"{window} indices", lambda: sum(map(len, indices)))

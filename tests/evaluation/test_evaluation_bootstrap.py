@@ -14,6 +14,7 @@ from aigenbench.evaluation.bootstrap import bootstrap_auroc, bootstrap_generator
 from aigenbench.evaluation.draws import Draws
 from aigenbench.evaluation.experiment import Experiment, assemble
 from aigenbench.evaluation.group import Group
+from aigenbench.evaluation.intervals import wilson
 from aigenbench.evaluation.metrics import METRICS
 from aigenbench.evaluation.other_generators import _draws, resample_generators
 from aigenbench.evaluation.pairs import pair_up
@@ -241,3 +242,18 @@ def test_every_value_lies_in_its_interval(pairing: bool) -> None:
                 if interval:
                     assert interval[0] <= value <= interval[1]
     assert found["generators"]["E"][0][0] < scores["generators"]["E"]["auroc"][0] < found["generators"]["E"][0][1]
+
+
+def test_perfect_rankings_are_no_certainty() -> None:
+    windows = {}
+    for k in range(3):
+        p = made_up(10, window=k)
+        logits = (4.0 * p.fused_labels - 2).astype(np.float32)
+        windows[k] = replace(p, fused_logits=logits, crop_logits=logits)
+    found = uncertainty(assemble("e", "validate", windows, "e"), effort=Effort(20, 0))
+    columns = [found["periods"]["immediate_future"]["auroc"][k] for k in (0, 1)]
+    assert columns == [list(wilson(20, 20)), list(wilson(10, 10))]
+    low, high = found["headline"]["images"]
+    assert low == pytest.approx((columns[0][0] + columns[1][0]) / 2)
+    assert high == 1
+    assert found["means"]["immediate_future"] == found["headline"]["images"]

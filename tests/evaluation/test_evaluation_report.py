@@ -19,10 +19,12 @@ from aigenbench.evaluation.experiment import assemble
 from aigenbench.evaluation.export import as_csv, as_latex, export
 from aigenbench.evaluation.mistakes import confident_mistakes, gallery_window, shrink
 from aigenbench.evaluation.records import times_table, versions_table
-from aigenbench.evaluation.report import make_view, put_together, render
+from aigenbench.evaluation.report import render
 from aigenbench.evaluation.run import RUN_FILE, Run, load_run, make_run
 from aigenbench.evaluation.svg import svg
+from aigenbench.evaluation.together import put_together
 from aigenbench.evaluation.uncertainty import Effort
+from aigenbench.evaluation.view import make_view
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.windows import generator_windows
 

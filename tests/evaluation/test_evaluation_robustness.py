@@ -17,11 +17,12 @@ from aigenbench.evaluation.intervals import delong
 from aigenbench.evaluation.metrics import auroc
 from aigenbench.evaluation.perturbed import PREDICTIONS_FILE, digest, predictions_path, save_perturbed
 from aigenbench.evaluation.predictions import Predictions
-from aigenbench.evaluation.report import make_view, render
+from aigenbench.evaluation.report import render
 from aigenbench.evaluation.report_robustness import robustness_table, robustness_text, robustness_view
 from aigenbench.evaluation.robustness import Family, load_robustness
 from aigenbench.evaluation.run import load_run
 from aigenbench.evaluation.uncertainty import Effort
+from aigenbench.evaluation.view import make_view
 
 EFFORT = Effort(20, 5)
 BLUR = [cell for cell in GRID if cell.family == "blur"]

@@ -10,12 +10,12 @@ import pytest
 from evaluation_made_up import WINDOWS, made_up, without_additions, write_experiment
 
 from aigenbench.errors import InputError
-from aigenbench.evaluation.experiment import load_experiment
+from aigenbench.evaluation.experiment import assemble, load_experiment
 from aigenbench.evaluation.group import Group
 from aigenbench.evaluation.metrics import METRICS, compute
 from aigenbench.evaluation.periods import ALL_PERIODS, evaluate
 from aigenbench.evaluation.predictions import save_predictions
-from aigenbench.evaluation.score import score_experiment
+from aigenbench.evaluation.score import score, score_experiment
 from aigenbench.evaluation.table import score_table
 
 GOLDEN_NAMES = {"auroc": "roc_auc", "specificity": "tnr", "n_real": "n_real_images", "n_fake": "n_fake_images"}
@@ -181,3 +181,15 @@ def test_every_metric_has_a_column(tmp_path: Path) -> None:
     for columns in scores["periods"].values():
         assert set(columns) == set(METRICS)
         assert {len(values) for values in columns.values()} == {3}
+
+
+def test_constant_scores_and_one_class_only_are_told() -> None:
+    p = made_up()
+    flat = replace(p, fused_logits=None, crop_logits=None, fused_scores=np.full(len(p), 0.5, np.float32))
+    notes = score(assemble("e", "validate", {0: p, 1: replace(flat, window=1)}, "e"))["notes"]
+    assert notes[-1] == "every image has the same score in window 1: AUROC is one half"
+    pairing = np.where(p.pairing == p.generator_id_to_name.index("E"), 1, p.pairing)
+    lonely = {1: replace(p, window=1, pairing=pairing)}
+    notes = score(assemble("e", "validate", lonely, "e"))["notes"]
+    assert "one class only in the Next period of window 1: AUROC is undefined" in notes
+    assert not any("one class" in note for note in score(assemble("e", "validate", {0: p}, "e"))["notes"])

@@ -10,10 +10,12 @@ from scipy.stats import t
 
 from aigenbench.errors import InputError
 from aigenbench.evaluation.experiment import assemble
-from aigenbench.evaluation.report import make_view, put_together, render
+from aigenbench.evaluation.report import render
 from aigenbench.evaluation.run import Run, make_run
 from aigenbench.evaluation.seeds import over_seeds, recipe_of, seed_groups, seed_of, seeds_table
+from aigenbench.evaluation.together import put_together
 from aigenbench.evaluation.uncertainty import Effort
+from aigenbench.evaluation.view import make_view
 
 
 def config(seed: int, name: str = "a", lr: float = 0.1, workers: int = 0) -> str:
@@ -40,6 +42,7 @@ def test_students_interval() -> None:
     assert mean == pytest.approx(np.mean(values))
     expected = t.interval(0.95, 3, np.mean(values), np.std(values, ddof=1) / 2)
     assert interval == pytest.approx(expected)
+    assert over_seeds([0.99, 0.8])[1][1] == 1.0
     assert over_seeds([0.7, None])[0] is None
     assert over_seeds([0.7])[0] == 0.7
     assert np.isnan(over_seeds([0.7])[1]).all()

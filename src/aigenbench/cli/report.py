@@ -48,9 +48,11 @@ def run(args: argparse.Namespace) -> int:
     run_metric_imports(args.imports)
     from aigenbench.evaluation.draws import OTHER_REPLICATES
     from aigenbench.evaluation.experiment import load_experiment
-    from aigenbench.evaluation.report import make_view, put_together, write_report
+    from aigenbench.evaluation.report import write_report
     from aigenbench.evaluation.run import load_run
+    from aigenbench.evaluation.together import put_together
     from aigenbench.evaluation.uncertainty import Effort
+    from aigenbench.evaluation.view import make_view
 
     table = evaluation_table(args.dataset, args.stage) if args.dataset else None
     thumbnail = thumbnails(args.dataset, table) if table else None

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aigenbench.evaluation.bins import mass_bins
 from aigenbench.evaluation.experiment import Experiment
 from aigenbench.evaluation.fuse import log_sigmoid, sigmoid
 from aigenbench.evaluation.group import Group, Rows
-from aigenbench.evaluation.metrics import compute, mass_bins
+from aigenbench.evaluation.metrics import compute
 from aigenbench.evaluation.pairs import pair_up
 from aigenbench.evaluation.periods import WindowGroups
 from aigenbench.protocol.periods import period_generators

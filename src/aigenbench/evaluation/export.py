@@ -11,7 +11,8 @@ from aigenbench import files
 from aigenbench.evaluation.chart import Cell, Chart, Table
 from aigenbench.evaluation.heat_plot import draw_heat
 from aigenbench.evaluation.plots import draw_chart
-from aigenbench.evaluation.report import Together, View, put_together
+from aigenbench.evaluation.together import Together, put_together
+from aigenbench.evaluation.view import View
 
 _LATEX = {
     "\\": r"\textbackslash{}",

@@ -60,13 +60,14 @@ def import_csv(
     windows = generator_windows(used, n_generators_per_window)
     evaluation = evaluation_set(np.array([used.ids.get(name, -1) for name in generators], dtype=np.int64))
     rows = _read(Path(path), len(generators), len(windows))
-    for k in sorted(rows):
-        chosen = _chosen(rows[k], evaluation, f"{path}: window {k}")
+    # a window that lacks an image is told before any is written
+    chosen = {k: _chosen(rows[k], evaluation, f"{path}: window {k}") for k in sorted(rows)}
+    for k, scores in chosen.items():
         save_predictions(
             Path(folder) / f"window_{k}" / "predictions_validate_all.npz",
-            replace(_predictions(chosen, evaluation, used, windows, k), benchmark_type=benchmark_type),
+            replace(_predictions(scores, evaluation, used, windows, k), benchmark_type=benchmark_type),
         )
-    return sorted(rows)
+    return list(chosen)
 
 
 Scores = dict[int, tuple[float, float]]
@@ -81,8 +82,10 @@ def _read(path: Path, n_images: int, n_windows: int) -> dict[int, Scores]:
             raise InputError(f"{where}: no image {image_id}; the evaluation split has rows 0..{n_images - 1}")
         if not 0 <= window < n_windows:
             raise InputError(f"{where}: no window {window}; there are 0..{n_windows - 1}")
-        if not 0 <= score <= 1 or not (logit is None or np.isfinite(logit)):
-            raise InputError(f"{where}: score must be in 0..1 and logit finite, found {score} and {logit}")
+        if not 0 <= score <= 1:
+            raise InputError(f"{where}: score must be in 0..1, found {score}")
+        if logit is not None and not np.isfinite(logit):
+            raise InputError(f"{where}: logit must be finite, found {logit}")
         known = windows.setdefault(window, {})
         if image_id in known:
             raise InputError(f"{where}: image {image_id} stands twice in window {window}")

@@ -16,7 +16,7 @@ from aigenbench.evaluation.draws import REPLICATES, SEED
 from aigenbench.evaluation.intervals import holm, percentiles, two_sided_p
 from aigenbench.evaluation.other_generators import resample_generators
 from aigenbench.evaluation.pages import environment, resource
-from aigenbench.evaluation.published import BASELINES, NOTE
+from aigenbench.evaluation.published import BASELINES
 from aigenbench.evaluation.table import SHOWN_PERIODS, mean, percent
 from aigenbench.evaluation.uncertainty import interval_text
 from aigenbench.evaluation.verify import PER_GENERATOR, Verification, verify_submission
@@ -140,7 +140,7 @@ def leaderboard_table(entries: Sequence[Entry], groups: Sequence[int]) -> Table:
     for b in BASELINES:
         values = [Cell(percent(v), v) for v in (b.past, b.coming, b.whole)]
         blank = [Cell("-")] * 4
-        rows.append((b.coming, (Cell(b.name), Cell("-"), *values, *blank, Cell(NOTE))))
+        rows.append((b.coming, (Cell(b.name), Cell("-"), *values, *blank, Cell("published"))))
     rows.sort(key=lambda row: -row[0])
     header = (
         "Detector",

@@ -6,10 +6,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+
 from aigenbench.evaluation.experiment import Experiment, load_experiment
 from aigenbench.evaluation.metrics import METRICS
 from aigenbench.evaluation.multiclass import multiclass
 from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups, evaluate, evaluate_generators
+from aigenbench.evaluation.table import SHOWN_PERIODS
+from aigenbench.protocol.periods import PERIOD_TITLES
 
 HEADLINE_PERIOD = "immediate_future"
 HEADLINE_METRIC = "auroc"
@@ -69,8 +73,24 @@ def score(experiment: Experiment, pairing: bool = True, threshold: float = 0.5) 
         if first.fused_multiclass_predictions is not None
         else None,
         "windows": [list(window) for window in first.windows_timeline],
-        "notes": list(experiment.notes),
+        "notes": [*experiment.notes, *_notes(experiment, periods)],
     }
+
+
+def _notes(experiment: Experiment, periods: dict[str, dict[str, list[float | None]]]) -> list[str]:
+    """What makes values undefined or meaningless, one line each."""
+    notes = []
+    constant = [k for k, p in experiment.windows.items() if np.ptp(p.fused_scores) == 0]
+    if constant:
+        notes.append(f"every image has the same score in window {', '.join(map(str, constant))}: AUROC is one half")
+    for period in SHOWN_PERIODS:
+        counts = zip(periods[period]["n_real"], periods[period]["n_fake"], strict=True)
+        # an empty period has neither count
+        one = [k for k, (reals, fakes) in enumerate(counts) if (reals or fakes) and not (reals and fakes)]
+        if one:
+            where = ", ".join(map(str, one))
+            notes.append(f"one class only in the {PERIOD_TITLES[period]} period of window {where}: AUROC is undefined")
+    return notes
 
 
 def headline(values: list[float | None]) -> dict[str, Any]:

@@ -74,10 +74,10 @@ class SeedGroup:
 
 
 def over_seeds(values: Sequence[float | None], level: float = LEVEL) -> tuple[float | None, Interval]:
-    """Mean over seeds and Student's interval of it: where the mean of ever more seeds would lie.
+    """Mean over seeds and Student's interval of it, cut to 0..1: where the mean of ever more seeds would lie.
 
     Args:
-        values: one a run; None where a run has none, which leaves the mean undefined.
+        values: in 0..1, one a run; None where a run has none, which leaves the mean undefined.
         level: of the interval.
     """
     known = [value for value in values if value is not None]
@@ -85,7 +85,7 @@ def over_seeds(values: Sequence[float | None], level: float = LEVEL) -> tuple[fl
         return mean(values) if len(known) == len(values) else None, UNDEFINED
     spread = float(np.std(known, ddof=1)) / len(known) ** 0.5 * float(stdtrit(len(known) - 1, (1 + level) / 2))
     centre = float(np.mean(known))
-    return centre, (centre - spread, centre + spread)
+    return centre, (max(centre - spread, 0.0), min(centre + spread, 1.0))
 
 
 def seed_groups(runs: Sequence[Run], declared: bool = False) -> tuple[SeedGroup, ...]:

@@ -75,25 +75,27 @@ def uncertainty(
     effort, scores = effort or Effort(), scores or score(experiment, pairing, threshold)
     images = bootstrap_auroc(experiment, effort.replicates, effort.seed, pairing, SHOWN_PERIODS)
     generators = resample_generators(experiment, effort.replicates, effort.seed, pairing)
+    kinds = {"auroc": images, "auroc_generators": generators}
     periods: dict[str, dict[str, list[Bounds]]] = {
-        period: {
-            "auroc": _columns("auroc", images.periods[period], scores["periods"][period]["auroc"]),
-            "auroc_generators": _columns("auroc", generators.periods[period], scores["periods"][period]["auroc"]),
-        }
-        for period in SHOWN_PERIODS
+        p: {kind: _columns("auroc", of.periods[p], scores["periods"][p]["auroc"]) for kind, of in kinds.items()}
+        for p in SHOWN_PERIODS
     }
     _add_closed_forms(periods, experiment, pairing, threshold)
     counted = slice(0, max(experiment.n_windows - 1, 1))
+    means = {
+        p: _of_mean(row_means(images.periods[p][:, counted]), columns["auroc"][counted])
+        for p, columns in periods.items()
+    }
     found = {
         "level": LEVEL,
         "replicates": effort.replicates,
         "other_replicates": effort.other_replicates,
         "headline": {
-            "images": bounds(percentiles(images.headline)),
+            "images": means["immediate_future"] if experiment.has_next else None,
             "generators": bounds(percentiles(generators.headline)),
         },
         "periods": periods,
-        "means": {p: bounds(percentiles(row_means(v[:, counted]))) for p, v in images.periods.items()},
+        "means": means,
         "generators": generator_intervals(experiment, pairing),
     }
     if effort.other_replicates:
@@ -170,6 +172,14 @@ def _add_closed_forms(
                 columns["auroc"][k] = columns["auroc_delong"][k]
             for name, counts in RATES.items():
                 columns[name][k] = bounds(intervals.wilson(*counts(group.confusion)))
+
+
+def _of_mean(replicates: NDArray[np.float64], columns: Sequence[Bounds]) -> Bounds:
+    found, known = bounds(percentiles(replicates)), [c for c in columns if c is not None]
+    if found is None or found[0] < found[1] or not known:
+        return found
+    # replicates that are all equal are no certainty either; a mean lies between the means of bounds
+    return [float(np.mean([c[side] for c in known])) for side in (0, 1)]
 
 
 def _columns(name: str, replicates: NDArray[np.float64], values: Sequence[float | None]) -> list[Bounds]:
