@@ -6,7 +6,9 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -134,31 +136,92 @@ def run(folder: Path, argv: list[str], events: Events | None = None, command: st
     Returns:
         Its exit code (negative: the signal that ended it), and how many events it counted.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    # children are forked from a server that has imported what is slow and done nothing: torch, which other tests use
-    # in this process, does not survive a fork
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["aigenbench.cli.fit", "aigenbench.training.commands", "tensorboard"])
-    read, write = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(folder, argv, events or Events(), command, write))
-    child.start()
-    write.close()
-    try:
-        counted = read.recv()
-    except EOFError:
-        counted = 0
-    child.join()
-    assert child.exitcode is not None
-    return child.exitcode, counted
+    return Child(folder, argv, events, command).result()
 
 
-def _child(folder: Path, argv: list[str], events: Events, command: str, write: Connection) -> None:
+def run_together(
+    folder: Path, argv: list[str], processes: int = 2, nodes: int = 1, events: dict[int, Events] | None = None
+) -> list[tuple[int, int]]:
+    """Run ``fit`` in processes that share its work, with the variables torchrun sets; their results by rank.
+
+    A rank's output goes to ``log.txt`` (rank 0) or ``log_<rank>.txt``.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    per_node = processes // nodes
+    children = []
+    for rank in range(processes):
+        variables = {
+            "RANK": rank,
+            "LOCAL_RANK": rank % per_node,
+            "GROUP_RANK": rank // per_node,
+            "WORLD_SIZE": processes,
+            "LOCAL_WORLD_SIZE": per_node,
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port,
+            "TORCHELASTIC_RUN_ID": "test",
+        }
+        more = [f"--trainer.devices={per_node}", f"--trainer.num_nodes={nodes}"]
+        of_rank = (events or {}).get(rank)
+        environment = {name: str(value) for name, value in variables.items()}
+        children.append(Child(folder, [*argv, *more], of_rank, environment=environment))
+    while any(child.process.is_alive() for child in children):
+        time.sleep(0.02)
+        if any(child.process.exitcode for child in children):
+            # as torchrun does, end those that wait for one that failed
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline and any(child.process.is_alive() for child in children):
+                time.sleep(0.02)
+            for child in children:
+                child.process.kill()
+    return [child.result() for child in children]
+
+
+class Child:
+    """A command that runs in a child, which started at once."""
+
+    def __init__(
+        self,
+        folder: Path,
+        argv: list[str],
+        events: Events | None = None,
+        command: str = "fit",
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        # children are forked from a server that has imported what is slow and done nothing: torch, which other tests
+        # use in this process, does not survive a fork
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["aigenbench.cli.fit", "aigenbench.training.commands", "tensorboard"])
+        self._read, write = context.Pipe(duplex=False)
+        arguments = (folder, argv, events or Events(), command, write, environment or {})
+        self.process = context.Process(target=_child, args=arguments)
+        self.process.start()
+        write.close()
+
+    def result(self) -> tuple[int, int]:
+        """Wait for its end: exit code (negative: the signal that ended it), and how many events it counted."""
+        try:
+            counted = self._read.recv()
+        except EOFError:
+            counted = 0
+        self.process.join()
+        assert self.process.exitcode is not None
+        return self.process.exitcode, counted
+
+
+def _child(
+    folder: Path, argv: list[str], events: Events, command: str, write: Connection, environment: dict[str, str]
+) -> None:
     import aigenbench.cli
 
     code = 1
     try:
         os.chdir(folder)
-        with (folder / "log.txt").open("a") as log:
+        os.environ.update(environment)
+        rank = int(environment.get("RANK", 0))
+        with (folder / (f"log_{rank}.txt" if rank else "log.txt")).open("a") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
         sys.stdout = os.fdopen(1, "w", buffering=1)

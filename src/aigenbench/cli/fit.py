@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import signal
+import os
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -79,11 +79,10 @@ def _run(argv: list[str], subcommand: str) -> int:
     inputs = Inputs(resolved.subcommand, resolved.config, resolved.allow_config_change)
     _have_weights(resolved.config)
     # torch and Lightning take seconds to import: only once the arguments are right
-    from lightning.pytorch.utilities.exceptions import SIGTERMException
-
     from aigenbench.training import commands
-    from aigenbench.training.processes import is_first_process
-    from aigenbench.training.signals import StoppedError
+    from aigenbench.training.experiment import ID_VARIABLE
+    from aigenbench.training.processes import SharedError, is_first_process
+    from aigenbench.training.signals import StoppedError, exit_code
 
     try:
         if subcommand == "fit":
@@ -95,13 +94,16 @@ def _run(argv: list[str], subcommand: str) -> int:
         else:
             for path in commands.evaluate(inputs, subcommand):
                 print(path)
-    except (StoppedError, SIGTERMException) as error:
-        # Lightning ends an evaluation by an exception of its own, which would be exit code 0
-        stopped = error if isinstance(error, StoppedError) else StoppedError(signal.SIGTERM)
-        logger.warning("%s; everything done so far is kept, the same command with its id goes on", stopped)
+    except SharedError:
+        if is_first_process():
+            raise
+    except StoppedError as stopped:
+        experiment_id = os.environ.get(ID_VARIABLE)
+        which = f" with --experiment_info.experiment_id {experiment_id}" if experiment_id else ""
+        logger.warning("%s; everything done so far is kept, the same command%s goes on", stopped, which)
         if subcommand == "fit":
             after_stop(stopped.number)
-        return 128 + stopped.number
+        return exit_code(stopped.number)
     return 0
 
 

@@ -106,6 +106,8 @@ class EvaluationBatches:
     def __init__(self, n: int, batch_size: int, rank: int = 0, world: int = 1) -> None:
         self._positions = range(rank, n, world)
         self._batch_size = batch_size
+        self.common = -(-len(range(world - 1, n, world)) // batch_size)
+        """How many batches every rank has; some may have one more."""
 
     def __len__(self) -> int:
         return -(-len(self._positions) // self._batch_size)

@@ -16,6 +16,7 @@ from aigenbench.errors import InputError
 from aigenbench.files import remove_temporaries, whole_file
 from aigenbench.models.probe import weights_hash
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
+from aigenbench.training.sharding import gathered, spread_like
 from aigenbench.training.state import SavedCheckpoint, WindowState, write_state
 
 logger = logging.getLogger(__name__)
@@ -26,8 +27,11 @@ KEPT = 2
 """Resumable checkpoints kept while a window is being trained: the newest, and one to fall back on."""
 
 
-def detector_record(detector: BaseDeepfakeDetectionModel) -> dict[str, Any]:
-    """Weights of a detector with what is needed to use them: tensors and primitives."""
+def detector_record(detector: BaseDeepfakeDetectionModel, keep: bool = True) -> dict[str, Any]:
+    """Weights of a detector with what is needed to use them: tensors and primitives.
+
+    All processes must call it where the detector is sharded; ``keep`` is of those that want the weights.
+    """
     return {
         "schema": CHECKPOINT_SCHEMA,
         "model_name": detector.model_name,
@@ -35,7 +39,7 @@ def detector_record(detector: BaseDeepfakeDetectionModel) -> dict[str, Any]:
         "preprocessing": detector.preprocessing.to_dict(),
         "input_size": list(detector.input_size),
         "backbone": backbone_reference(detector),
-        "state_dict": {name: tensor.detach().cpu() for name, tensor in detector.state_dict().items()},
+        "state_dict": gathered(detector.state_dict(), keep),
     }
 
 
@@ -123,7 +127,7 @@ def load_record(detector: BaseDeepfakeDetectionModel, record: Mapping[str, Any],
         )
     _check_shapes(own, weights, path)
     _check_backbone(detector, record, path)
-    detector.load_state_dict(dict(weights), strict=False)
+    detector.load_state_dict({name: spread_like(own[name], value) for name, value in weights.items()}, strict=False)
 
 
 def _is_probe_record(record: Mapping[str, Any]) -> bool:

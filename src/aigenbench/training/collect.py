@@ -15,7 +15,8 @@ from aigenbench.evaluation.predictions import Predictions
 from aigenbench.protocol.fingerprints import pairing_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet
 from aigenbench.training.detector import BaseDeepfakeDetectionModel, EvaluationOutput, fusion_is_overridden
-from aigenbench.training.signals import StoppedError, StopRequest
+from aigenbench.training.processes import everyones
+from aigenbench.training.signals import StopRequest
 from aigenbench.training.tasks import MulticlassTask
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -25,31 +26,26 @@ class OutputCollector(pl.Callback):
     """Keeps what ``evaluation_step`` returns, as NumPy arrays, a row for every crop.
 
     Args:
-        stop: a request to stop ends an evaluation at once, which is then run again. With several processes, which may
-            not hear of it at the same batch, it takes effect after the evaluation.
+        common_batches: how many batches every process has; some may have one more.
+        stop: a request to stop ends an evaluation at once, in all processes; it is then run again.
     """
 
-    def __init__(self, stop: StopRequest | None = None) -> None:
+    def __init__(self, common_batches: int, stop: StopRequest | None = None) -> None:
         self._batches: list[Arrays] = []
-        self._stop = stop
-
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals back from Lightning, whose handlers end an evaluation in ways of their own."""
-        if self._stop is not None:
-            self._stop.install()
-
-    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Likewise."""
-        self.on_validation_start(trainer, pl_module)
+        self._common, self._stop = common_batches, stop
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any, **__: Any
     ) -> None:
-        """Take a validation batch's output."""
+        """Take a validation batch's output.
+
+        Raises:
+            StoppedError: a process was asked to stop.
+        """
         assert isinstance(pl_module, BaseDeepfakeDetectionModel)
         self.add(pl_module, outputs)
-        if self._stop is not None and self._stop.signal is not None and trainer.world_size == 1:
-            raise StoppedError(self._stop.signal)
+        if self._stop is not None and len(self._batches) <= self._common:
+            self._stop.check()
 
     def add(self, detector: BaseDeepfakeDetectionModel, outputs: Any) -> None:
         """Take what a detector's ``evaluation_step`` returned."""
@@ -58,18 +54,14 @@ class OutputCollector(pl.Callback):
     def on_test_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any, **__: Any
     ) -> None:
-        """Take a test batch's output."""
+        """Take a test batch's output; as for validation."""
         self.on_validation_batch_end(trainer, pl_module, outputs)
 
     def gathered(self) -> Arrays:
         """The rows of all processes; every process gets them."""
         mine = _concatenated(self._batches)
         self._batches = []
-        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-            return mine
-        everyone: list[Any] = [None] * torch.distributed.get_world_size()
-        torch.distributed.all_gather_object(everyone, mine)
-        return _concatenated([arrays for arrays in everyone if arrays])
+        return _concatenated([arrays for arrays in everyones([mine]) if arrays])
 
 
 def _to_arrays(detector: BaseDeepfakeDetectionModel, output: EvaluationOutput) -> Arrays:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import lightning.pytorch as pl
@@ -18,7 +17,7 @@ from torch import Tensor
 from aigenbench.data.cache import Block, Store, share_of
 from aigenbench.errors import InputError
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
-from aigenbench.training.signals import StoppedError, StopRequest
+from aigenbench.training.signals import StopRequest
 from aigenbench.training.trainers import make_trainer
 
 logger = logging.getLogger(__name__)
@@ -56,6 +55,7 @@ def embed(
         InputError: the disk lacks room, or a feature is no finite number as stored.
         StoppedError: a signal asked for it; whole blocks are kept.
     """
+    stop = stop or StopRequest()
     while len(missing := store.missing(keys)):
         store.check_room(keys)
         logger.info("embedding %d of %d %s", len(missing), len(keys), what)
@@ -63,26 +63,35 @@ def embed(
         blocks = store.blocks_for(keys, min(ROWS_A_BLOCK, -(-len(keys) // trainer.world_size)))
         queue = BlockQueue(share_of(blocks, trainer.global_rank, trainer.world_size), batches_of, stop)
         with queue.claims:
-            trainer.callbacks.append(_BlockWriter(queue, store, stop))  # type: ignore[attr-defined]
+            trainer.callbacks.append(_BlockWriter(queue, store))  # type: ignore[attr-defined]
             trainer.validate(_Embedder(detector, stop), dataloaders=loader_of(queue), verbose=False)
-        if trainer.strategy.reduce_boolean_decision(bool(stop), all=False):
-            raise StoppedError(_signal(stop))
-        for block in blocks:
-            # another run may be at work on the same views
-            block.wait(lambda: _raise_if_stopped(stop))
-        trainer.strategy.barrier()
+        stop.check()
+        with suppress(_AskedToStopError):
+            for block in blocks:
+                # another run may be at work on the same views
+                block.wait(lambda: _look_up(stop))
+        stop.check()
+
+
+class _AskedToStopError(Exception):
+    """Ends the waiting of this process; whether to stop, all of them decide together."""
+
+
+def _look_up(stop: StopRequest) -> None:
+    if stop.signal is not None:
+        raise _AskedToStopError
 
 
 class _Embedder(pl.LightningModule):
     """Runs a probe's backbone alone, under the Trainer's precision and on its devices."""
 
-    def __init__(self, detector: BaseDeepfakeDetectionModel, stop: StopRequest | None) -> None:
+    def __init__(self, detector: BaseDeepfakeDetectionModel, stop: StopRequest) -> None:
         super().__init__()
         self._detector, self._stop = detector, stop
 
     def validation_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         """Features float (n_crops, D); None once the run is asked to stop."""
-        if self._stop:
+        if self._stop.signal is not None:
             return None
         return self._detector.model.features(self._detector.normalise(batch.images))  # type: ignore[operator]
 
@@ -90,7 +99,7 @@ class _Embedder(pl.LightningModule):
 class BlockQueue:
     """Batch sampler over the blocks that this process computes, each claimed when its first batch is asked for."""
 
-    def __init__(self, blocks: Sequence[Block], batches_of: BatchesOf, stop: StopRequest | None) -> None:
+    def __init__(self, blocks: Sequence[Block], batches_of: BatchesOf, stop: StopRequest) -> None:
         self._blocks, self._batches_of, self._stop = blocks, batches_of, stop
         self.claimed: deque[tuple[Block, ExitStack]] = deque()
         self.claims = ExitStack()
@@ -107,7 +116,7 @@ class BlockQueue:
                 continue
             self.claimed.append((block, claim))
             for batch in self._batches_of(block.keys):
-                if self._stop:
+                if self._stop.signal is not None:
                     return
                 yield batch
 
@@ -115,14 +124,9 @@ class BlockQueue:
 class _BlockWriter(pl.Callback):
     """Puts the features of batches together to blocks, and stores these."""
 
-    def __init__(self, queue: BlockQueue, store: Store, stop: StopRequest | None) -> None:
-        self._queue, self._store, self._stop = queue, store, stop
+    def __init__(self, queue: BlockQueue, store: Store) -> None:
+        self._queue, self._store = queue, store
         self._rows: list[npt.NDArray[Any]] = []
-
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals back from Lightning."""
-        if self._stop is not None:
-            self._stop.install()
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any, **__: Any
@@ -159,12 +163,3 @@ def _rows(features: Tensor, batch: Any, store: Store) -> npt.NDArray[Any]:
     stored = values.to(dtype)
     # NumPy knows no bfloat16: its bits
     return stored.view(torch.int16).numpy().view(np.uint16) if dtype == torch.bfloat16 else stored.numpy()
-
-
-def _signal(stop: StopRequest | None) -> int:
-    return signal.SIGTERM if stop is None or stop.signal is None else stop.signal
-
-
-def _raise_if_stopped(stop: StopRequest | None) -> None:
-    if stop:
-        raise StoppedError(_signal(stop))

@@ -50,17 +50,18 @@ def evaluate_detector(
         perturbation: applied after the mandatory steps; it enters the protocol fingerprint.
     """
     setup.detector.begin(stage_of(setup, window))
-    collector = OutputCollector(stop)
-    trainer.callbacks.append(collector)  # type: ignore[attr-defined]
+    chosen = setup.pipeline.evaluation_set(setup.plan, stage)
     share = (trainer.global_rank, trainer.world_size)
     if setup.features is not None:
         setup.features.embed_evaluation(stage, perturbation, stop)
         loader = setup.features.evaluation_batches(stage, *share, perturbation)
     else:
         loader = setup.pipeline.evaluation_loader(setup.plan, setup.detector, stage, *share, perturbation)
+    # a loader of stored features is given whole batches by its sampler
+    collector = OutputCollector((loader.batch_sampler or loader.sampler).common, stop)
+    trainer.callbacks.append(collector)  # type: ignore[attr-defined]
     run = trainer.validate if stage == "validate" else trainer.test
     run(setup.detector, dataloaders=loader, verbose=False)
-    chosen = setup.pipeline.evaluation_set(setup.plan, stage)
     fingerprint = setup.fingerprint if perturbation is None else setup.fingerprint_under(perturbation)
     return make_predictions(setup.detector, collector.gathered(), chosen, setup.plan, window, fingerprint)
 

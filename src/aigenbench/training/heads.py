@@ -282,7 +282,7 @@ class HeadsEvaluation(pl.Callback):
 
     def __init__(self, runs: Sequence[HeadRun], window: int) -> None:
         self._runs, self._window = runs, window
-        self._collectors = [OutputCollector() for _ in runs]
+        self._collectors = [OutputCollector(0) for _ in runs]
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put the heads on the device."""

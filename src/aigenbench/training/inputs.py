@@ -17,6 +17,7 @@ from aigenbench.training.features import FeatureCache
 from aigenbench.training.trainers import check_trainer_arguments
 
 DEFAULT_SEED = 1234
+DOUBLE = ("64-true", "64")
 
 
 class RunInputs(Protocol):
@@ -134,4 +135,7 @@ def make_detector(inputs: RunInputs, seed: int) -> BaseDeepfakeDetectionModel:
 
     seed_everything((seed, "initial weights"))
     detector: BaseDeepfakeDetectionModel = inputs.instantiate_model()
+    if str((inputs.config.get("trainer") or {}).get("precision")) in DOUBLE:
+        # now, and not when the Trainer would: weights from a checkpoint must not pass through float32
+        detector.double()
     return detector

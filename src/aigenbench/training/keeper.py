@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,12 +13,16 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
-from aigenbench.errors import InputError
 from aigenbench.training.checkpoints import WindowCheckpoints, detector_record
+from aigenbench.training.processes import SharedError, everyones, largest
+from aigenbench.training.sharding import gathered, is_sharded, spread_optimizer_state
 from aigenbench.training.signals import StopRequest
 
 if TYPE_CHECKING:
     from aigenbench.training.heads import Heads
+
+NOT_FINITE = 1000
+"""Stands among the numbers of signals for a loss that is no number."""
 
 
 @dataclass(frozen=True)
@@ -102,15 +105,13 @@ class EpochKeeper(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore the states, and let what is logged run on from earlier windows and epochs."""
-        # Lightning's own handlers, set by now, end a run in ways that lose work
-        self.stop.install()
         trainer.fit_loop.epoch_loop._batches_that_stepped = self.plan.logged_before + self.plan.start
         # what ``current_epoch`` reads
         trainer.fit_loop.epoch_progress.current.processed = self.plan.epoch  # type: ignore[attr-defined]
         if self.resumed is None:
             return
         for optimizer, state in zip(trainer.optimizers, self.resumed["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
+            optimizer.load_state_dict(spread_optimizer_state(optimizer, state))
         for config, state in zip(trainer.lr_scheduler_configs, self.resumed["schedulers"], strict=True):
             config.scheduler.load_state_dict(state)
         if self.resumed["precision"]:
@@ -124,10 +125,8 @@ class EpochKeeper(pl.Callback):
         Checkpoints are written here and not at a batch's end, since Lightning logs a step only after that.
         """
         part = batch_idx % trainer.accumulate_grad_batches
-        if part == 0 and self.done > self.plan.start:
-            due = self.rule.due(self.done)
-            if trainer.strategy.reduce_boolean_decision(due, all=False):
-                self._write(trainer, self.plan.epoch, self.done)
+        if part == 0 and self.done > self.plan.start and largest(self.rule.due(self.done)):
+            self._write(trainer, self.plan.epoch, self.done)
         seed_batch(self.plan.seed, self.plan, self.done, part, trainer.global_rank)
         self._ids = [*self._ids, batch.image_ids] if part else [batch.image_ids]
 
@@ -141,13 +140,15 @@ class EpochKeeper(pl.Callback):
             return
         self.done += 1
         pl_module.log("epoch", float(self.plan.epochs_before + self.plan.epoch), batch_size=1)
-        if not bool(self._finite):
-            raise InputError(self._not_finite())
+        # of all processes: one whose loss is no number, or one that was asked to stop
+        worst = largest((self.stop.signal or 0) if bool(self._finite) else NOT_FINITE)
+        if worst == NOT_FINITE:
+            raise SharedError(self._not_finite())
         self._finite = None
-        if trainer.strategy.reduce_boolean_decision(bool(self.stop), all=False):
+        if worst:
             trainer.should_stop = True
             # a process that heard nothing stops with the others
-            self.stop.signal = self.stop.signal or signal.SIGTERM
+            self.stop.signal = worst
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write a checkpoint where the epoch ends or stops; after the last epoch, the window's weights."""
@@ -155,9 +156,11 @@ class EpochKeeper(pl.Callback):
             self._write(trainer, self.plan.epoch, self.done)
         elif self.plan.epoch + 1 < self.plan.epochs:
             self._write(trainer, self.plan.epoch + 1, 0)
-        elif trainer.is_global_zero:
-            self.heads.save_final(self.plan.window, self.plan.epochs)
-            self.checkpoints.save_final(self.plan.epochs, detector_record(trainer.lightning_module))  # type: ignore[arg-type]
+        else:
+            record = detector_record(trainer.lightning_module, trainer.is_global_zero)  # type: ignore[arg-type]
+            if trainer.is_global_zero:
+                self.heads.save_final(self.plan.window, self.plan.epochs)
+                self.checkpoints.save_final(self.plan.epochs, record)
         trainer.strategy.barrier()
 
     def _write(self, trainer: pl.Trainer, epochs: int, steps: int) -> None:
@@ -168,7 +171,7 @@ class EpochKeeper(pl.Callback):
         trainer.strategy.barrier()
 
     def _not_finite(self) -> str:
-        ids = torch.cat(self._ids).tolist()
+        ids = everyones(torch.cat(self._ids).tolist())
         return (
             f"the loss is not a finite number in window {self.plan.window}, epoch {self.plan.epoch}, optimizer step "
             f"{self.done} (image ids {ids[:8]}{' ...' if len(ids) > 8 else ''}); try a smaller learning rate, "
@@ -177,10 +180,15 @@ class EpochKeeper(pl.Callback):
 
 
 def training_record(trainer: pl.Trainer) -> dict[str, Any]:
-    """Everything an epoch resumes from: weights, optimizers, schedulers and the gradient scaler's state."""
+    """Everything an epoch resumes from: weights, optimizers, schedulers and the gradient scaler's state.
+
+    All processes must call it; of a sharded detector, the first alone gets the tensors.
+    """
+    detector = trainer.lightning_module
+    keep = trainer.is_global_zero or not is_sharded(detector)
     return {
-        **detector_record(trainer.lightning_module),  # type: ignore[arg-type]
-        "optimizers": [optimizer.state_dict() for optimizer in trainer.optimizers],
+        **detector_record(detector, keep),  # type: ignore[arg-type]
+        "optimizers": gathered([optimizer.state_dict() for optimizer in trainer.optimizers], keep),
         "schedulers": [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs],
         "precision": trainer.precision_plugin.state_dict(),
     }

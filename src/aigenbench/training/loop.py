@@ -22,7 +22,8 @@ from aigenbench.training.inputs import Setup
 from aigenbench.training.keeper import CheckpointRule, EpochKeeper, EpochPlan
 from aigenbench.training.loggers import LongCSVLogger, drop_logged, logger_defaults
 from aigenbench.training.runtime import add_seconds, record_run
-from aigenbench.training.signals import StoppedError, StopRequest
+from aigenbench.training.sharding import is_sharded
+from aigenbench.training.signals import StopRequest
 from aigenbench.training.state import (
     Done,
     Evaluate,
@@ -54,7 +55,7 @@ class WindowsLoop:
     ) -> None:
         self.setup, self.experiment, self.rule, self.stop, self.heads = setup, experiment, rule, stop, heads
         self.n_windows = len(setup.plan.windows)
-        setup.pipeline.views.between = self._stop_if_asked
+        setup.pipeline.views.between = stop.check_alone
         # what the detector in memory is: (window, finished epochs) and the states to train on from there
         self._in_memory: tuple[int, int] | None = None
         self._carried: dict[str, Any] | None = None
@@ -74,19 +75,13 @@ class WindowsLoop:
         schedule = Schedule(windows, self.setup.epochs, evaluate_every)
         if self.setup.features is not None:
             self._embed(self.setup.features, schedule)
-        while True:
-            action = next_action(self._states(), schedule)
-            if isinstance(action, Done):
-                return
-            self._stop_if_asked()
+        while not isinstance(action := next_action(self._states(), schedule), Done):
             if isinstance(action, Train):
                 self._train(action)
             else:
                 self._evaluate(action)
-
-    def _stop_if_asked(self) -> None:
-        if self.stop.signal is not None:
-            raise StoppedError(self.stop.signal)
+            # not before the first action: the processes that share the work meet only within it
+            self.stop.check()
 
     def _folder(self, window: int) -> Path:
         return self.experiment.window_folder(window)
@@ -154,7 +149,9 @@ class WindowsLoop:
             add_seconds(folder, seconds)
         self._in_memory, self._carried = None, None
         if keeper.done == plan.steps:
-            self._in_memory, self._carried = (window, epoch + 1), keeper.record or None
+            # of a sharded detector, no process holds the optimizer's whole state: the next epoch reads it
+            if not is_sharded(self.setup.detector) or epoch + 1 == plan.epochs:
+                self._in_memory, self._carried = (window, epoch + 1), keeper.record or None
             logger.info(
                 "%s: %d optimizer steps in %.1f s",
                 self._title(window, epoch),

@@ -56,6 +56,7 @@ def evaluate_robustness(
     tasks = [task for k in chosen for task in _tasks(setup, experiment, k, perturbations)]
     logger.info("%d of %d evaluations are left to run", len(tasks), len(chosen) * len(perturbations))
     with StopRequest().installed() as stop:
+        setup.pipeline.views.between = stop.check_alone
         loaded = None
         for done, task in enumerate(tasks):
             if loaded != task.window:

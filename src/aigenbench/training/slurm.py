@@ -19,6 +19,7 @@ from types import FrameType
 from aigenbench.errors import InputError
 from aigenbench.training.experiment import slurm_job_id
 from aigenbench.training.processes import is_first_process
+from aigenbench.training.signals import exit_code
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ def stops_before_the_run() -> Iterator[None]:
 def _stop_at_once(number: int, frame: FrameType | None) -> None:
     after_stop(number)
     # not an exception: imports that are under way may swallow it; nothing is being written yet
-    os._exit(128 + number)
+    os._exit(exit_code(number))
 
 
 def _why_not(job: str) -> str | None:

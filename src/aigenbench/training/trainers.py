@@ -15,6 +15,7 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from aigenbench.errors import InputError
 from aigenbench.training.processes import is_first_process
+from aigenbench.training.sharding import ShardedStrategy
 
 _REFUSED = {
     "fast_dev_run": "use data.train_subset_size and data.validation_subset_size for a short run",
@@ -27,6 +28,8 @@ _REFUSED = {
     "limit_test_batches": "each image is evaluated exactly once; use data.validation_subset_size",
     "val_check_interval": "evaluations come after epochs: use trainer.check_val_every_n_epoch",
 }
+SHARDED = "fsdp"
+_OTHER_SHARDING = ("fsdp", "deepspeed", "modelparallel")
 _OURS = ("max_epochs", "check_val_every_n_epoch", "limit_train_batches", "use_distributed_sampler", "default_root_dir")
 _QUIET = (
     r".*you defined a `validation_step` but have no `val_dataloader`.*",
@@ -51,6 +54,16 @@ def check_trainer_arguments(arguments: Mapping[str, Any]) -> None:
         value = arguments.get(key)
         if not any(value is u or (value == u and type(value) is type(u)) for u in unset):
             raise InputError(f"trainer.{key} = {value!r} is not supported; {instead}")
+    _check_strategy(arguments)
+
+
+def _check_strategy(arguments: Mapping[str, Any]) -> None:
+    strategy = arguments.get("strategy")
+    name = str(strategy.get("class_path") if isinstance(strategy, Mapping) else strategy).rpartition(".")[2]
+    if any(part in name.lower() for part in _OTHER_SHARDING) and name != SHARDED:
+        raise InputError(f"trainer.strategy {name}: its checkpoints are of another kind; write strategy: {SHARDED}")
+    if name == SHARDED and arguments.get("precision") in ("16-mixed", "16"):
+        raise InputError("trainer.strategy fsdp does not go with precision 16-mixed; use bf16-mixed")
 
 
 def make_trainer(
@@ -71,6 +84,7 @@ def make_trainer(
         description: shown by the progress bar.
         loggers: all loggers.
     """
+    quiet_lightning()
     given = {key: value for key, value in arguments.items() if key not in _OURS and key not in _REFUSED}
     given.pop("logger", None)
     all_callbacks = [*callbacks, *(given.pop("callbacks", None) or [])]
@@ -83,10 +97,11 @@ def make_trainer(
         all_callbacks.append(WindowProgressBar(description))
     given.pop("enable_checkpointing", None)
     given.pop("num_sanity_val_steps", None)
+    if given.get("strategy") == SHARDED:
+        given["strategy"] = ShardedStrategy()
     # Lightning would print it anew for every window
     given["enable_model_summary"] = bool(given.get("enable_model_summary"))
-    quiet_lightning()
-    return pl.Trainer(
+    trainer = pl.Trainer(
         **given,
         plugins=plugins or None,
         callbacks=all_callbacks,
@@ -98,6 +113,9 @@ def make_trainer(
         enable_progress_bar=shows_progress,
         num_sanity_val_steps=0,
     )
+    # Lightning's own handlers end a run in ways that lose work, and its one of SIGTERM waits for other processes
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return trainer
 
 
 class WindowProgressBar(TQDMProgressBar):
