@@ -10,10 +10,7 @@ repeat shares its circumstances; run it on an idle machine.
 
 from __future__ import annotations
 
-import argparse
 import csv
-import json
-import os
 import random
 import tempfile
 import time
@@ -30,10 +27,12 @@ from aigenbench.augmentations import BaselineTraining, EvaluationCrops, Stochast
 from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
 from aigenbench.data.batches import TrainingBatches
 from aigenbench.protocol.timeline import PUBLISHED
+from claims import Results, parser
 from plain_reference import MEAN, STD, PlainEvaluation, PlainTraining
-from sample_pipeline import SIDE, make_files, spread
+from sample_pipeline import SIDE, make_files
 
 BATCH = 16
+GOALS = {"train": ">= 3", "evaluate": ">= 2"}
 Pass = Callable[[], Iterable[tuple[torch.Tensor, torch.Tensor]]]
 
 
@@ -98,9 +97,7 @@ def ours(folder: Path, workers: int) -> dict[str, Pass]:
             yield batch.images.float().sub_(mean).div_(std), batch.labels
 
     def train() -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
-        def batches(rows: int, copies: int) -> TrainingBatches:
-            return TrainingBatches(rows, copies, pipeline.arithmetic(), 1, 0, next(epochs))
-
+        batches = TrainingBatches(len(plan.training.rows(0)), 1, pipeline.arithmetic(), 1, 0, next(epochs))
         return normalised(pipeline.training_loader(plan, Hooks(), batches, 0))
 
     return {"train": train, "evaluate": lambda: normalised(pipeline.evaluation_loader(plan, Hooks(), "validate"))}
@@ -138,34 +135,26 @@ def images_per_second(run: Pass, workers: int) -> float:
 
 def main() -> None:
     """Measure, print, and with ``--json`` write what was measured."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=480, help="files in the made-up set")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=3, help="passes of each loader")
-    parser.add_argument("--json", type=Path, help="write the rates and ratios there")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--images", type=int, default=480, help="files in the made-up set")
+    arguments.add_argument("--workers", type=int, default=2)
+    options = arguments.parse_args()
     torch.set_num_threads(1)
     rates: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         paths = write_folder(Path(folder), options.images)
         by_maker = {"ours": ours(Path(folder), options.workers), "plain": plain(paths, options.workers)}
         for _ in range(options.repeats):
-            for stage in ("train", "evaluate"):
+            for stage in GOALS:
                 for maker, passes in by_maker.items():
                     rates[f"{maker}, {stage}"].append(images_per_second(passes[stage], options.workers))
-    ratios = {
-        stage: [a / b for a, b in zip(rates[f"ours, {stage}"], rates[f"plain, {stage}"], strict=True)]
-        for stage in ("train", "evaluate")
-    }
-    print(f"{options.workers} workers, {os.cpu_count()} processors, batches of {BATCH}\n")
-    print(f"| loader | images/s, median of {options.repeats} (least to greatest) |\n|---|---:|")
+    results = Results("loader", "Samples through the loader")
+    for stage, goal in GOALS.items():
+        values = [a / b for a, b in zip(rates[f"ours, {stage}"], rates[f"plain, {stage}"], strict=True)]
+        results.claim(f"{stage}: ours against plain, {options.workers} workers", values, "x", goal)
     for name, values in rates.items():
-        print(f"| {name} | {spread(values)} |")
-    print("\n| ours against plain | median (least to greatest) |\n|---|---:|")
-    for stage, values in ratios.items():
-        print(f"| {stage} | {spread(values)} |")
-    if options.json:
-        options.json.write_text(json.dumps({"images_per_second": rates, "ratios": ratios}, indent=1) + "\n")
+        results.claim(name, values, "images/s")
+    results.finish(options.json)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ import tempfile
 import tracemalloc
 from itertools import islice
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -88,9 +87,11 @@ def measure_main(data: Path) -> Sizes:
     import lightning.pytorch as pl
 
     from aigenbench.training.evaluating import evaluate_detector, log_evaluation
+    from aigenbench.training.inputs import Setup
 
     pipeline, plan, detector = make_objects(data, WORKERS)
-    setup: Any = SimpleNamespace(pipeline=pipeline, plan=plan, detector=detector, fingerprint="0" * 16)
+    nothing: Any = None  # neither is used in an evaluation
+    setup = Setup(nothing, nothing, pipeline, detector, plan, "0" * 16, 0)
     quiet = {f"enable_{part}": False for part in ("checkpointing", "progress_bar", "model_summary")}
 
     def evaluate() -> float:

@@ -220,11 +220,6 @@ def add_profile(results: Results, title: str, rows: dict[str, list[float]]) -> N
     )
 
 
-def spread(values: Sequence[float]) -> str:
-    """Median, least and greatest of ``values``."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
-
-
 RATIOS = {  # name: (numerator, denominator, goal)
     "training against plain": ("train", "plain train", 3.0),
     "evaluation against plain": ("evaluate", "plain evaluate", 2.0),
