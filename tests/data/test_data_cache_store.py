@@ -112,11 +112,11 @@ def test_it_pickles_as_paths(tmp_path: Path) -> None:
 
 
 def test_reading_needs_few_open_files(tmp_path: Path) -> None:
-    build(store_in(tmp_path, (8,)), np.arange(600), 1)
+    build(store_in(tmp_path, (8,)), np.arange(300), 1)
     rows = store_in(tmp_path, (8,)).open()
     descriptors = Path("/proc/self/fd")
     before = len(list(descriptors.iterdir()))
-    assert np.array_equal(rows.take(np.arange(600)), rows_of(np.arange(600), (8,)))
+    assert np.array_equal(rows.take(np.arange(300)), rows_of(np.arange(300), (8,)))
     assert len(list(descriptors.iterdir())) - before <= 256
 
 
