@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
-from aigenbench.augmentations.bilinear import _weights, _with_matrices, _with_torch, shrink_bilinear
+from aigenbench.augmentations import bilinear
+from aigenbench.augmentations.bilinear import _row_bands, _weights, _with_matrices, _with_torch, shrink_bilinear
 from aigenbench.augmentations.resampling import resize
 
 USUAL = [(675, 901), (256, 256), (512, 512), (480, 640), (225, 224), (300, 1080), (1024, 1024), (1080, 1080)]
@@ -85,6 +86,19 @@ def test_weights_are_whole_numbers_of_16_bits(inputs):
     assert weights.max() < 2**15
     assert np.abs(weights.sum(1) / 2**bits - 1).max() < 1 / 1024  # less than half a level of 255
     np.testing.assert_allclose(weights / 2**bits, matrix(inputs, 224), atol=1.01 / 2 ** (bits + 1))
+    exact = 2**24 if _row_bands(inputs, 224)[1].dtype == np.float32 else 2**53
+    assert 255 * weights.sum(1).max() <= exact
+
+
+@pytest.mark.parametrize("capability", ["DEFAULT", "AVX512"])
+def test_the_kernel_is_used_where_it_is_vectorised(monkeypatch, capability):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    used = []
+    monkeypatch.setattr(bilinear, "_with_torch", lambda torch, image, size: used.append("kernel"))
+    monkeypatch.setattr(bilinear, "_with_matrices", lambda image, size: used.append("matrices"))
+    shrink_bilinear(extremes(30, 30), (20, 20))
+    assert used == ["kernel" if capability == "AVX512" else "matrices"]
 
 
 @pytest.mark.parametrize("level", [0, 1, 127, 254, 255])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -319,6 +320,32 @@ def test_an_interrupted_build_goes_on_where_it_stopped(
     assert evaluated(p, Hooks()) == evaluated(make(), Hooks())
     assert len(found.open()) == 24
     assert len(calls) == 1
+
+
+def _build(dataset: Path, cache: Path, counted: Any) -> None:
+    store.BLOCK_BYTES = 3 * 32 * 32 * 3
+    loader = AIGenBenchDatasetLoader(str(dataset))
+    p = AIGenBenchPipeline(
+        loader, num_workers=0, cache="all", cache_folder=str(cache), augmentation_factor=2, train_batch_size=4
+    )
+    p.store_views(p.plan(2), Hooks(), range(WINDOWS))
+    counted.put((p.views.computed, evaluated(p, Hooks()), trained(p, Hooks(), WINDOWS - 1)))
+
+
+@pytest.mark.slow
+def test_processes_that_build_at_once_do_the_work_once(dataset: Path, make: Any, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("forkserver")
+    counted = context.Queue()
+    children = [context.Process(target=_build, args=(dataset, tmp_path / "cache", counted)) for _ in range(3)]
+    for child in children:
+        child.start()
+    results = [counted.get(timeout=300) for _ in children]
+    for child in children:
+        child.join()
+    assert sum(computed for computed, _, _ in results) == 24 + 48
+    p = make(train_batch_size=4, eval_batch_size=64)
+    plain = evaluated(p, Hooks()), trained(p, Hooks(), WINDOWS - 1)
+    assert all((of_images, of_copies) == plain for _, of_images, of_copies in results)
 
 
 def test_a_damaged_file_is_built_again(make: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -177,11 +177,13 @@ def test_files_that_are_no_checkpoints_are_refused(tmp_path: Path, capsys: pytes
     torch.save({"state_dict": {"model.9.weight": torch.zeros(3)}}, tmp_path / "other.ckpt")
     wrong = {name: torch.zeros(7) for name in d.state_dict()}
     torch.save({"state_dict": wrong}, tmp_path / "shapes.ckpt")
+    torch.save({**detector_record(d), "schema": 99}, tmp_path / "version.ckpt")
     for name, said in (
         ("code.ckpt", "could run code"),
         ("text.ckpt", "no checkpoint"),
         ("none.ckpt", "no checkpoint"),
         ("other.ckpt", r"of another model than tiny_net_tune: missing model\.2\.weight.*unexpected model\.9\.weight"),
+        ("version.ckpt", r"another version of aigenbench \(schema 99, this one has 1\)"),
         ("shapes.ckpt", r"shape \(7,\), expected"),
     ):
         with pytest.raises(InputError, match=said):

@@ -119,7 +119,7 @@ def drawn_views(dataset: Path, per_copy: bool, seed: int = 42) -> set[int]:
                     row = int(rows[position])
                     passing = () if per_copy else (window, epoch)
                     turned = draw_orientation(sample_rng(4321, "train", row, copy, "second", *passing))
-                    views.add((row * 2 + copy) * 8 + 2 * turned.quarter_turns + turned.mirrored)
+                    views.add((row * 2**16 + copy) * 8 + 2 * turned.quarter_turns + turned.mirrored)
     return views
 
 

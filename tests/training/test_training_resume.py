@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-from training_harness import Events, arguments, outcome, run
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training_harness import Events, _after, arguments, outcome, run
 
 
 @pytest.fixture(scope="module")
@@ -47,23 +47,36 @@ def test_an_undisturbed_run_is_sound(undisturbed: tuple[dict, int]) -> None:
 @pytest.mark.slow
 def test_killed_runs_end_alike(nine: Path, undisturbed: tuple[dict, int], tmp_path: Path) -> None:
     files, events = undisturbed
-    kills = killed_until_done(tmp_path, nine, np.random.default_rng(0), events // 5)
-    assert kills >= 5
+    kills = killed_until_done(tmp_path, nine, np.random.default_rng(0), events // 6)
+    assert kills >= 10, "a tenth of the campaign"
     assert outcome(tmp_path) == files
+
+
+@pytest.fixture(scope="module")
+def kills_of_campaign() -> list[int]:
+    """Kills of every run of the campaign that ended with the undisturbed run's results."""
+    return []
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(12))
 def test_campaign_of_kills(
-    nine: Path, undisturbed: tuple[dict, int], tmp_path: Path, seed: int, record_property: Callable[[str, object], None]
+    nine: Path, undisturbed: tuple[dict, int], tmp_path: Path, seed: int, kills_of_campaign: list[int]
 ) -> None:
     files, events = undisturbed
     workers = seed % 2 * 2
     kills = killed_until_done(
         tmp_path, nine, np.random.default_rng(100 + seed), events // 6, f"--data.num_workers={workers}"
     )
-    record_property("kills", kills)
     assert outcome(tmp_path) == files
+    kills_of_campaign.append(kills)
+
+
+@pytest.mark.campaign
+def test_the_campaign_had_a_hundred_kills(kills_of_campaign: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(f"\n{sum(kills_of_campaign)} kills in {len(kills_of_campaign)} runs, all ended bit-identical")  # noqa: T201
+    assert sum(kills_of_campaign) >= 100
 
 
 @pytest.mark.slow
@@ -127,16 +140,22 @@ def test_event_files_of_all_windows_in_one_folder_show_one_curve(nine: Path, tmp
     for kill_at in (*rng.integers(100, 400, 3).tolist(), None):
         code, _ = run(tmp_path, arguments(nine, tmp_path, *more), Events(kill_at=kill_at))
         assert code == (0 if kill_at is None else -signal.SIGKILL), (tmp_path / "log.txt").read_text()[-3000:]
-    points: dict[str, list[int]] = {}
     files = list((tmp_path / "logs" / "experiment_x").glob("window_*/events.out.tfevents.*"))
     assert len({path.parent for path in files}) == 9
+    # in one folder, as TensorBoard would show them
+    together = tmp_path / "together"
+    together.mkdir()
     for path in files:
-        for event in EventFileLoader(str(path)).Load():
-            for value in event.summary.value:
-                points.setdefault(value.tag, []).append(event.step)
+        shutil.copy(path, together)
+    assert len(list(together.iterdir())) == len(files)
+    # purging would hide doubled points
+    everything = {"tensors": 0, "scalars": 0}
+    shown = EventAccumulator(str(together), size_guidance=everything, purge_orphaned_data=False)
+    shown.Reload()
+    points = {tag: [event.step for event in shown.Scalars(tag)] for tag in shown.Tags()["scalars"]}
     for tag, steps in points.items():
-        assert len(set(steps)) == len(steps), f"{tag} has doubled points"
-    assert sorted(points["train/loss"]) == list(range(max(points["train/loss"]) + 1))
+        assert steps == sorted(set(steps)), f"{tag}'s steps do not rise strictly"
+    assert points["train/loss"] == list(range(max(points["train/loss"]) + 1))
     assert len(points["validate/growing/auroc"]) == 18
 
 
@@ -185,3 +204,75 @@ def _picture() -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (50, 60), (200, 10, 30)).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+@pytest.mark.slow
+def test_an_experiment_moved_elsewhere_in_mid_run_goes_on_alike(
+    nine: Path, undisturbed: tuple[dict, int], tmp_path: Path
+) -> None:
+    files, events = undisturbed
+    begun, moved = tmp_path / "begun", tmp_path / "moved"
+    code, _ = run(begun, arguments(nine, begun), Events(kill_at=int(0.4 * events)))
+    assert code == -signal.SIGKILL
+    moved.mkdir()
+    # under another parent's name; what was copied goes on by itself
+    shutil.copytree(begun / "experiments_data", moved / "somewhere_else")
+    argv = arguments(nine, moved, "--experiment_info.experiments_data_folder=somewhere_else")
+    argv = [a if not a.startswith("--import") else f"--import={begun / 'tiny_model.py'}" for a in argv]
+    assert run(moved, argv)[0] == 0, (moved / "log.txt").read_text()[-3000:]
+    assert 1 <= (moved / "log.txt").read_text().count("optimizer steps in") < 9, "it did not begin anew"
+    (moved / "somewhere_else").rename(moved / "experiments_data")
+    assert outcome(moved) == files
+    assert run(begun, arguments(nine, begun))[0] == 0
+    assert outcome(begun) == files
+
+
+@pytest.mark.slow
+def test_two_resumable_checkpoints_are_kept_and_one_final_at_the_end(nine: Path, tmp_path: Path) -> None:
+    argv = arguments(nine, tmp_path, "--trainer.max_epochs=3", "--experiment_info.checkpoint_every_n_steps=1")
+    argv.append("--experiment_info.sliding_windows_definition.current_window=0")
+    counter = CountsCheckpoints()
+    assert run(tmp_path, argv, counter)[0] == 0, (tmp_path / "log.txt").read_text()[-3000:]
+    assert "checkpoints take up to" in (tmp_path / "log.txt").read_text()
+    counts = [int(line) for line in (tmp_path / "counts.txt").read_text().split()]
+    assert max(counts) == 2
+    window = tmp_path / "experiments_data/experiment_x/window_0"
+    assert [path.name for path in window.glob("*.ckpt")] == ["final.ckpt"]
+
+
+class CountsCheckpoints(Events):
+    """Notes at every optimizer step how many checkpoints there are."""
+
+    def install(self) -> None:
+        from aigenbench.training.keeper import EpochKeeper
+
+        def count() -> None:
+            found = list(Path().glob("experiments_data/experiment_x/window_*/epoch_*.ckpt"))
+            with Path("counts.txt").open("a") as lines:
+                lines.write(f"{len(found)}\n")
+
+        _after(EpochKeeper, "on_train_batch_end", count)
+
+
+class TwiceInterrupted(Events):
+    """Ctrl-C twice within an optimizer step."""
+
+    def __call__(self) -> None:
+        super().__call__()
+        if self.count == 60:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("the second ends the run at once")
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_ends_the_run_at_once(nine: Path, undisturbed: tuple[dict, int], tmp_path: Path) -> None:
+    argv = arguments(nine, tmp_path)
+    code, _ = run(tmp_path, argv, TwiceInterrupted())
+    log = (tmp_path / "log.txt").read_text()
+    assert code == 128 + signal.SIGINT, log[-3000:]
+    assert "Traceback" not in log
+    assert "the same command with --experiment_info.experiment_id x goes on" in log
+    assert not list(tmp_path.rglob("lock.json"))
+    assert run(tmp_path, argv)[0] == 0
+    assert outcome(tmp_path) == undisturbed[0]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from training_harness import Events, arguments, outcome, run, run_together
+from training_harness import SignalledAt, arguments, outcome, run, run_together
 
 VIT = """
 import torch
@@ -112,10 +113,11 @@ def test_sharded_runs_end_like_one_process_also_when_killed(two: Path, alone: Pa
     assert [code for code, _ in results] == [0, 0], (undisturbed / "log.txt").read_text()[-3000:]
     assert_same_results(alone, undisturbed)
 
-    # the first process kills itself in window 1; the other notices and fails, as torchrun would end it
+    # the first process kills itself in the second epoch of window 1, at the second of three parts of its third step;
+    # the other fails
     argv = vit(two, killed, "fsdp", 3)
-    codes = [code for code, _ in run_together(killed, argv, events={0: Events(kill_at=int(0.7 * results[0][1]))})]
-    assert codes[0] == -9
+    kill = SignalledAt("training", 1, 12 + 6 + 2, signal.SIGKILL)
+    assert run_together(killed, argv, events={0: kill})[0][0] == -signal.SIGKILL
     saved = sorted((killed / "experiments_data/experiment_x/window_1").glob("epoch_*.ckpt"))
     record = read(saved[-1])
     shapes = [tuple(tensor.shape) for tensor in record["state_dict"].values()]
@@ -126,9 +128,14 @@ def test_sharded_runs_end_like_one_process_also_when_killed(two: Path, alone: Pa
     assert [code for code, _ in run_together(killed, argv)] == [0, 0], (killed / "log.txt").read_text()[-3000:]
     assert outcome(killed) == outcome(undisturbed)
 
+    # the weights evaluated again, whole in each process
+    again = run_together(undisturbed, vit(two, undisturbed, "fsdp", 3), command="validate")
+    assert [code for code, _ in again] == [0, 0], (undisturbed / "log.txt").read_text()[-3000:]
+    assert (undisturbed / "log.txt").read_text().count("reproduced, logits differ by at most") == 2
+
     # and one process goes on where the sharded ones were killed
     assert run(by_one, vit(two, by_one, "auto", 6, "--allow_config_change"))[0] == 0
-    assert "going on after optimizer step" in (by_one / "log.txt").read_text()
+    assert "window 2/2, epoch 2/2: going on after optimizer step 2" in (by_one / "log.txt").read_text()
     assert_same_results(alone, by_one)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from training_harness import arguments, outcome, run
+from training_harness import arguments, outcome, run, run_together
 
 from aigenbench.training import slurm
 
@@ -157,7 +157,7 @@ def single_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 class Job:
     """A submitted run on the real SLURM."""
 
-    def __init__(self, environment: dict[str, str], folder: Path, argv: list[str]) -> None:
+    def __init__(self, environment: dict[str, str], folder: Path, argv: list[str], *options: str) -> None:
         self.environment, self.folder = environment, folder
         command = [
             sys.executable,
@@ -166,6 +166,7 @@ class Job:
             "submit",
             "--time=30",
             "--signal-lead=60",
+            *options,
             "--",
             "fit",
             *argv,
@@ -240,6 +241,28 @@ def test_preempted_and_requeued_a_run_ends_like_an_undisturbed_one(single_node, 
 
     assert job.logged().count("back in the queue") == 3
     assert job.logged().count("stopped by SIG") == 2
+    assert outcome(preempted) == outcome(undisturbed)
+
+
+@pytest.mark.slow
+def test_two_tasks_are_preempted_and_go_on_together(single_node, made, tmp_path: Path) -> None:
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("needs two processors")
+    dataset = made.default(tmp_path / "data", generators=2, fakes_each=8)
+    undisturbed, preempted = tmp_path / "undisturbed", tmp_path / "preempted"
+    more = ("--data.train_batch_size=2", "--trainer.max_epochs=12", "--trainer.check_val_every_n_epoch=6")
+    together = run_together(undisturbed, arguments(dataset, undisturbed, *more))
+    assert [code for code, _ in together] == [0, 0], (undisturbed / "log.txt").read_text()[-3000:]
+
+    job = Job(single_node, preempted, arguments(dataset, preempted, *more, "--trainer.devices=2"), "--tasks-per-node=2")
+    window = preempted / "experiments_data" / "experiment_x" / "window_0"
+    job.wait("window 0", lambda: any(window.glob("epoch_*.ckpt")))
+    job.preempt("USR1", 1)
+    job.wait("its end", lambda: job.field("JobState") == "COMPLETED")
+
+    assert job.logged().count("back in the queue") == 1
+    # the second task has a log of its own, and nothing to say
+    assert "aigenbench:" not in job.log.with_name(f"{job.id}_1_log.out").read_text()
     assert outcome(preempted) == outcome(undisturbed)
 
 

@@ -1,19 +1,20 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from aigenbench.errors import InputError
 from aigenbench.training.state import (
+    Action,
     Done,
     Evaluate,
     SavedCheckpoint,
     Schedule,
     Train,
     WindowState,
-    is_finished,
     next_action,
     read_state,
     write_state,
@@ -22,46 +23,69 @@ from aigenbench.training.state import (
 FINAL = SavedCheckpoint("final.ckpt", "0" * 64)
 
 
-def all_states(epochs: int, every: int) -> list[WindowState | None]:
-    """Every record a window can have on its way through ``epochs`` epochs."""
+def all_states(epochs: int) -> list[WindowState | None]:
+    """Every record a window can have: of no, some, all and more epochs than asked for, evaluated or not, with and
+    without its final weights; also those that contradict themselves.
+    """
     states: list[WindowState | None] = [None]
-    for done in range(epochs + 1):
-        for steps in (0, 3):
-            for evaluated in range(done + 1):
-                if done == epochs and steps:
-                    continue
-                states.append(WindowState(done, steps, evaluated, (), FINAL if done == epochs else None))
+    for done, steps in itertools.product(range(epochs + 2), (0, 3)):
+        for evaluated, final in itertools.product(range(done + 1), (None, FINAL)):
+            states.append(WindowState(done, steps, evaluated, (), final))
     return states
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 3])
+def expected(states: Sequence[WindowState | None], schedule: Schedule) -> Action | str:
+    """What must come next by the rules, stated anew: an action, or what the error speaks of."""
+    unfinished = [
+        k
+        for k in schedule.windows
+        if states[k] is None or states[k].final is None or states[k].evaluated < schedule.epochs  # type: ignore[union-attr]
+    ]
+    if not unfinished:
+        return Done()
+    k = unfinished[0]
+    state = states[k]
+    if k > 0 and (states[k - 1] is None or states[k - 1].final is None):  # type: ignore[union-attr]
+        return "starts from the weights of window"
+    if any(later is not None for later in states[k + 1 :]):
+        return "their folders contradict each other"
+    if state is None:
+        return Train(k, 0, 0)
+    if state.epochs > schedule.epochs or (state.epochs == schedule.epochs and state.final is None):
+        return "use the trainer.max_epochs it was begun with"
+    last = state.epochs == schedule.epochs
+    if state.steps == 0 and state.evaluated < state.epochs and (last or state.epochs % schedule.evaluate_every == 0):
+        return Evaluate(k, state.epochs)
+    return Train(k, state.epochs, state.steps)
+
+
+def answered(states: Sequence[WindowState | None], schedule: Schedule) -> Action | str:
+    try:
+        return next_action(states, schedule)
+    except InputError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize(("epochs", "windows"), [(1, 3), (2, 3), (3, 2)])
 @pytest.mark.parametrize("every", [1, 2])
-def test_next_action_over_every_combination(epochs: int, every: int) -> None:
-    schedule = Schedule((0, 1, 2), epochs, every)
-    for states in itertools.product(all_states(epochs, every), repeat=3):
-        try:
-            action = next_action(states, schedule)
-        except InputError:
-            # only where a later window was begun before an earlier one was finished
-            unfinished = next(k for k, s in enumerate(states) if not is_finished(s, epochs))
-            assert any(s is not None for s in states[unfinished + 1 :])
-            continue
-        if isinstance(action, Done):
-            assert all(is_finished(s, epochs) for s in states)
-            continue
-        k = action.window
-        assert all(is_finished(s, epochs) for s in states[:k])
-        assert not is_finished(states[k], epochs)
-        assert all(s is None for s in states[k + 1 :])
-        state = states[k]
-        if isinstance(action, Train):
-            assert (action.epoch, action.step) == ((0, 0) if state is None else (state.epochs, state.steps))
-            assert action.epoch < epochs
-        else:
-            assert state is not None
-            assert action.epochs == state.epochs > state.evaluated
-            assert state.steps == 0
-            assert state.epochs == epochs or state.epochs % every == 0
+def test_next_action_over_every_combination(epochs: int, windows: int, every: int) -> None:
+    seen: dict[str, int] = {}
+    asked = [tuple(range(windows)), *((k,) for k in range(windows))]
+    for states in itertools.product(all_states(epochs), repeat=windows):
+        for of_run in asked:
+            schedule = Schedule(of_run, epochs, every)
+            wanted = expected(states, schedule)
+            action = answered(states, schedule)
+            if isinstance(wanted, str):
+                assert isinstance(action, str), states
+                assert wanted in action
+                action = wanted
+            assert action == wanted, states
+            kind = action if isinstance(action, str) else type(action).__name__
+            seen[kind] = seen.get(kind, 0) + 1
+            if isinstance(action, Train):
+                assert action.epoch <= epochs
+    assert len(seen) == 6, "every action and every refusal was met"
 
 
 @pytest.mark.parametrize(("epochs", "every"), [(1, 1), (3, 1), (3, 2), (4, 3), (2, 5)])

@@ -17,6 +17,8 @@ from typing import Any
 
 import torch
 
+FILE_OPERATIONS = ("open", "os.mkdir", "os.rename", "os.remove")
+
 FACTORY = '''
 from torch import nn
 from algorithms.model_factory_registry import ModelFactoryRegistry
@@ -64,13 +66,17 @@ def arguments(dataset: Path, folder: Path, *more: str) -> list[str]:
 
 
 class Events:
-    """Counts what happens in a child: optimizer steps, evaluated batches, every stage of every write; and acts.
+    """Counts what happens in a child: optimizer steps, evaluated batches, every file operation; and acts.
+
+    The file operations are those below ``experiments_data``: opening, making a folder, renaming, removing (counted
+    before they happen), fsync, and renaming once more when it is done.
 
     Args:
         kill_at: the event at which the child kills itself.
         signal_at: (event, signal): at which it signals itself.
         whole_group: signal the workers too.
         fail_at: (event, error number): at which the operating system fails.
+        files_only: count file operations alone.
     """
 
     def __init__(
@@ -79,9 +85,11 @@ class Events:
         signal_at: tuple[int, int] | None = None,
         whole_group: bool = False,
         fail_at: tuple[int, int] | None = None,
+        files_only: bool = False,
     ) -> None:
         self.count = 0
         self.kill_at, self.signal_at, self.whole_group, self.fail_at = kill_at, signal_at, whole_group, fail_at
+        self.files_only = files_only
 
     def __call__(self) -> None:
         self.count += 1
@@ -101,12 +109,44 @@ class Events:
         from aigenbench.training.collect import OutputCollector
         from aigenbench.training.keeper import EpochKeeper
 
-        _after(EpochKeeper, "on_train_batch_end", self)
-        _after(OutputCollector, "on_validation_batch_end", self)
+        if not self.files_only:
+            _after(EpochKeeper, "on_train_batch_end", self)
+            _after(OutputCollector, "on_validation_batch_end", self)
         _after(os, "fsync", self)
-        for name in ("replace", "unlink"):
-            _before(Path, name, self)
-            _after(Path, name, self)
+        _after(Path, "replace", self)
+        # the interpreter announces every other operation, whatever library asks for it
+        sys.addaudithook(self._announced)
+
+    def _announced(self, operation: str, arguments: tuple[Any, ...]) -> None:
+        if operation in FILE_OPERATIONS and "experiments_data" in str(arguments[0]):
+            self()
+
+
+class SignalledAt(Events):
+    """Counts the batches of a window's training or evaluation alone, and signals its process at one of them."""
+
+    def __init__(self, what: str, window: int, batches: int, number: int) -> None:
+        super().__init__()
+        self.what, self.window, self.batches, self.number = what, window, batches, number
+
+    def install(self) -> None:
+        from aigenbench.training.collect import OutputCollector
+        from aigenbench.training.keeper import EpochKeeper
+
+        owner, name = {
+            "training": (EpochKeeper, "on_train_batch_end"),
+            "evaluation": (OutputCollector, "on_validation_batch_end"),
+        }[self.what]
+        original = getattr(owner, name)
+
+        def wrapped(callback: Any, trainer: Any, module: Any, *rest: Any, **more: Any) -> None:
+            if module.stage.window == self.window:
+                self.count += 1
+                if self.count == self.batches:
+                    signal.raise_signal(self.number)
+            original(callback, trainer, module, *rest, **more)
+
+        setattr(owner, name, wrapped)
 
 
 def _after(owner: Any, name: str, event: Callable[[], None]) -> None:
@@ -116,16 +156,6 @@ def _after(owner: Any, name: str, event: Callable[[], None]) -> None:
         result = original(*args, **kwargs)
         event()
         return result
-
-    setattr(owner, name, wrapped)
-
-
-def _before(owner: Any, name: str, event: Callable[[], None]) -> None:
-    original = getattr(owner, name)
-
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        event()
-        return original(*args, **kwargs)
 
     setattr(owner, name, wrapped)
 
@@ -140,15 +170,18 @@ def run(folder: Path, argv: list[str], events: Events | None = None, command: st
 
 
 def run_together(
-    folder: Path, argv: list[str], processes: int = 2, nodes: int = 1, events: dict[int, Events] | None = None
+    folder: Path,
+    argv: list[str],
+    processes: int = 2,
+    nodes: int = 1,
+    events: dict[int, Events] | None = None,
+    command: str = "fit",
 ) -> list[tuple[int, int]]:
-    """Run ``fit`` in processes that share its work, with the variables torchrun sets; their results by rank.
+    """Run a command in processes that share its work, with the variables torchrun sets; their results by rank.
 
     A rank's output goes to ``log.txt`` (rank 0) or ``log_<rank>.txt``.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     per_node = processes // nodes
     children = []
     for rank in range(processes):
@@ -165,7 +198,7 @@ def run_together(
         more = [f"--trainer.devices={per_node}", f"--trainer.num_nodes={nodes}"]
         of_rank = (events or {}).get(rank)
         environment = {name: str(value) for name, value in variables.items()}
-        children.append(Child(folder, [*argv, *more], of_rank, environment=environment))
+        children.append(Child(folder, [*argv, *more], of_rank, command, environment=environment))
     while any(child.process.is_alive() for child in children):
         time.sleep(0.02)
         if any(child.process.exitcode for child in children):
@@ -176,6 +209,14 @@ def run_together(
             for child in children:
                 child.process.kill()
     return [child.result() for child in children]
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 class Child:

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from aigenbench.augmentations.bands import Floats, for_pixels, multiply_columns, multiply_rows
 from aigenbench.augmentations.bilinear import shrink_bilinear
 from aigenbench.augmentations.images import Image, Size
 
-Floats = NDArray[np.float32]
 Curve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
@@ -61,12 +61,6 @@ INTERPOLATIONS = tuple(_PILLOWS_FILTERS)
 
 _FRACTION_BITS = 2
 
-_LARGEST_PRODUCT = 2**18
-"""Multiplications in a matrix product: OpenBLAS does so many on the calling thread, more on all it may take.
-
-The threads of several workers would wait for each other far longer than they compute.
-"""
-
 _STRONGEST_SHRINKING = 16
 """Beyond, weights get too small for their bits; Pillow then does the work."""
 
@@ -103,31 +97,13 @@ def resize(image: Image, size: Size, interpolation: str = "bilinear") -> Image:
 
 def _resample_rows(image: NDArray[np.int8], count: int, interpolation: str) -> Floats:
     """From distances to level 128 (rows, values) to (``count``, values), in whole units of 2**-_FRACTION_BITS."""
-    starts, weights = _row_bands(image.shape[0], count, interpolation)
-    _, height, length = weights.shape
-    resampled = np.empty((len(starts) * height, image.shape[1]), np.float32)
-    step = max(1, _LARGEST_PRODUCT // (height * length))
-    for left in range(0, image.shape[1], step):
-        columns = slice(left, left + step)
-        band = np.empty((length, image[:, columns].shape[1]), np.float32)
-        for block, start in enumerate(starts):
-            np.copyto(band, image[start : start + length, columns])
-            np.matmul(weights[block], band, out=resampled[block * height : (block + 1) * height, columns])
+    resampled = multiply_rows(*_row_bands(image.shape[0], count, interpolation), image)
     return np.rint(resampled, out=resampled)[:count]
 
 
 def _resample_columns(rows: Floats, count: int, interpolation: str) -> NDArray[np.uint8]:
     """From what `_resample_rows` gives, (rows, 3 x columns), to levels (rows, 3 x ``count``)."""
-    starts, weights = _column_bands(rows.shape[1] // 3, count, interpolation)
-    _, length, width = weights.shape
-    resampled = np.empty((len(rows), len(starts) * width), np.float32)
-    step = max(1, _LARGEST_PRODUCT // (length * width))
-    for top in range(0, len(rows), step):
-        part = slice(top, top + step)
-        for block, start in enumerate(starts):
-            band = rows[part, 3 * start : 3 * start + length]
-            np.matmul(band, weights[block], out=resampled[part, block * width : (block + 1) * width])
-    resampled = resampled[:, : 3 * count]
+    resampled = multiply_columns(rows, *_column_bands(rows.shape[1] // 3, count, interpolation))[:, : 3 * count]
     # adds 128, rounds halves to even and clips, in one pass
     levels: NDArray[np.uint8] = cv2.addWeighted(resampled, 1, resampled, 0, 128, dtype=cv2.CV_8U)
     return levels
@@ -146,11 +122,7 @@ def _column_bands(inputs: int, outputs: int, interpolation: str) -> tuple[list[i
     """Likewise for rows of RGB pixels: the weights are (blocks, 3 x inputs of a band, 3 x outputs of a block)."""
     kind = _FILTERS[interpolation]
     starts, weights = _bands(inputs, outputs, kind, kind.columns_bits)
-    blocks, block, length = weights.shape
-    pixels = np.zeros((blocks, length, 3, block, 3), np.float32)
-    for channel in range(3):
-        pixels[:, :, channel, :, channel] = weights.transpose(0, 2, 1) / 2**_FRACTION_BITS
-    return starts, pixels.reshape(blocks, 3 * length, 3 * block)
+    return starts, for_pixels((weights / 2**_FRACTION_BITS).astype(np.float32))
 
 
 def _bands(inputs: int, outputs: int, kind: _Filter, bits: int) -> tuple[list[int], NDArray[np.float64]]:

@@ -133,4 +133,4 @@ def _short(value: Any) -> str:
         return str(value)
     if "class" in value:
         return str(value["class"]).rpartition(".")[2]
-    return ", ".join(f"{key} {str(item)[:16]}" for key, item in value.items())
+    return ", ".join(f"{key} {str(item)[:16] if key == 'sha256' else item}" for key, item in value.items())

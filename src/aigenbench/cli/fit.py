@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from aigenbench.cli.parser import Resolved, model_asked_for, resolve
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.models import ensure_weights
+from aigenbench.training.processes import SharedError, is_first_process
 from aigenbench.training.slurm import after_stop, stops_before_the_run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
+
+
+OVERRIDDEN = ("default_hp_metric", "offline")
+"""Loggers' arguments whose default we know better even where the class gives one."""
 
 
 class Inputs(Resolved):
@@ -54,7 +59,7 @@ def _complete(node: dict[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -
     arguments = node.setdefault("init_args", {})
     of_class = node["class_path"].rpartition(".")[2]
     for key, value in defaults.get(of_class, {}).items():
-        if arguments.get(key) in (None, "lightning_logs") or key == "default_hp_metric":
+        if arguments.get(key) in (None, "lightning_logs") or key in OVERRIDDEN:
             arguments[key] = value
 
 
@@ -66,6 +71,9 @@ def _as_list(value: Any) -> list[Any]:
 
 def run(argv: list[str], subcommand: str) -> int:
     """Run a training command; returns the exit code."""
+    if not is_first_process():
+        # the first says it all; what goes wrong in another is told by it
+        logging.getLogger("aigenbench").setLevel(logging.ERROR)
     with stops_before_the_run() if subcommand == "fit" else nullcontext():
         return _run(argv, subcommand)
 
@@ -81,7 +89,6 @@ def _run(argv: list[str], subcommand: str) -> int:
     # torch and Lightning take seconds to import: only once the arguments are right
     from aigenbench.training import commands
     from aigenbench.training.experiment import ID_VARIABLE
-    from aigenbench.training.processes import SharedError, is_first_process
     from aigenbench.training.signals import StoppedError, exit_code
 
     try:

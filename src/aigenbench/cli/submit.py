@@ -108,7 +108,12 @@ def script_parameters(args: argparse.Namespace, tasks_per_node: int, variants: S
         # SIGUSR1 to the steps, so to Python: sent to the batch shell (`B:`), it would end the shell
         "additional_parameters": {"requeue": True, "signal": f"USR1@{args.signal_lead}"},
         # requeued, a job goes on with its log; srun does not take the CPUs of a task from sbatch (SLURM >= 22.05)
-        "srun_args": ["--open-mode=append", *([f"--cpus-per-task={args.cpus}"] if args.cpus else [])],
+        # a task that fails ends the others, which would wait for it
+        "srun_args": [
+            "--open-mode=append",
+            "--kill-on-bad-exit=1",
+            *([f"--cpus-per-task={args.cpus}"] if args.cpus else []),
+        ],
     }
     if variants:
         parameters["setup"] = [f"variants=({shlex.join(variants)})"]

@@ -6,7 +6,7 @@ epochs draw are thus known beforehand, and each view is embedded once however of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,11 @@ import numpy.typing as npt
 from aigenbench.augmentations import StochasticTraining
 from aigenbench.augmentations.geometry import Orientation
 from aigenbench.data.cache import StoredRows
-from aigenbench.data.dataset import Batch, Sample, TrainingTransforms, read_image
+from aigenbench.data.cache.views import COPIES
+from aigenbench.data.dataset import Batch, Sample, TrainingTransforms, read_image, training_rng
+from aigenbench.data.decode import Pixels
 from aigenbench.data.tables import ImageTable
-from aigenbench.protocol.randomness import first_uniforms, sample_rng
+from aigenbench.protocol.randomness import first_uniforms
 
 ORIENTATIONS = 8
 """Four rotations, each with and without a flip."""
@@ -32,16 +34,14 @@ class TrainingViewNames:
 
     Attributes:
         base_seed: ``augmentations_base_seed``.
-        copies: ``augmentation_factor``.
         per_copy: an image's copy has one orientation, in every window and epoch.
     """
 
     base_seed: int
-    copies: int
     per_copy: bool
 
     def keys(self, rows: Keys, copies: Keys, window: int, epoch: int) -> Keys:
-        """``(row * copies + copy) * 8 + orientation`` of samples, as a window and epoch draw it: int64 (n,).
+        """``(row * COPIES + copy) * 8 + orientation`` of samples, as a window and epoch draw it: int64 (n,).
 
         Args:
             rows: row numbers of the train split, int64 (n,).
@@ -52,11 +52,14 @@ class TrainingViewNames:
         passing = () if self.per_copy else (window, epoch)
         turn, flip = first_uniforms(self.base_seed, "train", rows, copies, "second", *passing).T
         orientation = 2 * (turn * 4).astype(np.int64) + (flip < 0.5)
-        return (rows * self.copies + copies) * ORIENTATIONS + orientation
+        return (rows * COPIES + copies) * ORIENTATIONS + orientation
 
 
 class TrainingViews:
-    """Map-style data set over (row, copy, orientation codes): an image's views, computed from one decoding."""
+    """Map-style data set over (row, copy, orientation codes): a copy's views, computed from one decoding.
+
+    With ``stored`` (row, copy), what ``StochasticTraining.storable`` gave of an image's copy is read, not computed.
+    """
 
     def __init__(
         self,
@@ -65,18 +68,20 @@ class TrainingViews:
         transforms: TrainingTransforms,
         crop: StochasticTraining,
         base_seed: int,
+        stored: Callable[[int, int], Pixels] | None = None,
     ) -> None:
         self._table, self._generator_ids, self._transforms = table, generator_ids, transforms
-        self._crop, self._base_seed = crop, base_seed
+        self._crop, self._base_seed, self._stored = crop, base_seed, stored
 
     def __getitem__(self, key: tuple[int, int, tuple[int, ...]]) -> Sample:
         """The views of an image's copy, one crop for each orientation code."""
         row, copy, codes = key
-        image: Any = read_image(self._table, row)
-        for stage, step in (("mandatory", self._transforms.mandatory), ("first", self._transforms.first)):
-            image = step(image, sample_rng(self._base_seed, "train", row, copy, stage))
-        stored = self._crop.storable(image)
-        rng = sample_rng(self._base_seed, "train", row, copy, "second")
+        rng_of = training_rng(self._base_seed, row, copy)
+        if self._stored is not None:
+            stored = self._stored(row, copy)
+        else:
+            stored = self._crop.storable(self._transforms.deterministic_part(read_image(self._table, row), rng_of))
+        rng = rng_of("second")
         if self._crop.strategy == "random_crop":
             # one orientation and one place for each copy, drawn as the samples draw them
             views = [self._crop.finish(stored, rng)]
@@ -85,19 +90,23 @@ class TrainingViews:
         return Sample(views, int(self._table.labels[row]), int(self._generator_ids[row]), row)
 
 
-def training_view_batches(keys: Keys, copies: int, batch_size: int) -> Iterator[list[tuple[int, int, tuple[int, ...]]]]:
+def rows_of(keys: Keys) -> Keys:
+    """The images that views are of: distinct row numbers, rising."""
+    return np.unique(keys // (ORIENTATIONS * COPIES))
+
+
+def training_view_batches(keys: Keys, batch_size: int) -> Iterator[list[tuple[int, int, tuple[int, ...]]]]:
     """Keys of ``TrainingViews`` in the order of the views' keys, an image's copy never split.
 
     Args:
         keys: rising, int64 (n,).
-        copies: ``augmentation_factor``.
         batch_size: views of a batch; the last of an image's copy may go beyond it.
     """
     starts = np.flatnonzero(np.diff(keys // ORIENTATIONS, prepend=-1))
     batch: list[tuple[int, int, tuple[int, ...]]] = []
     views = 0
     for start, end in zip(starts, [*starts[1:], len(keys)], strict=True):
-        row, copy = divmod(int(keys[start]) // ORIENTATIONS, copies)
+        row, copy = divmod(int(keys[start]) // ORIENTATIONS, COPIES)
         codes = tuple(int(code) for code in keys[start:end] % ORIENTATIONS)
         batch.append((row, copy, codes))
         views += len(codes)

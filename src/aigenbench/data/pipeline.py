@@ -233,7 +233,7 @@ class AIGenBenchPipeline:
         """
         table, rows = self.source.table("train"), plan.training.rows(window)
         transforms = self.training_transforms(hooks)
-        stored = self._stored_training(table, rows, transforms)
+        stored = self.stored_squares(table, rows, transforms)
         samples = TrainingSamples(
             table,
             table.generator_ids(plan.timeline),
@@ -283,11 +283,12 @@ class AIGenBenchPipeline:
         table, transforms = self.source.table("validation"), self.evaluation_transforms(hooks, "validate")
         self.views.evaluation(table, plan.evaluation.ids, transforms, self.augmentations_base_seed)
         rows = np.unique(np.concatenate([plan.training.rows(window) for window in windows]))
-        self._stored_training(self.source.table("train"), rows, self.training_transforms(hooks))
+        self.stored_squares(self.source.table("train"), rows, self.training_transforms(hooks))
 
-    def _stored_training(
+    def stored_squares(
         self, table: ImageTable, rows: npt.NDArray[np.int64], transforms: TrainingTransforms
     ) -> StoredSquares | None:
+        """The stored squares of all copies of these training images, as far as ``cache`` asks for them."""
         return self.views.training(
             table,
             rows,

@@ -16,6 +16,7 @@ from aigenbench.errors import InputError
 from aigenbench.files import remove_temporaries, whole_file
 from aigenbench.models.probe import weights_hash
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
+from aigenbench.training.processes import is_first_process
 from aigenbench.training.sharding import gathered, spread_like
 from aigenbench.training.state import SavedCheckpoint, WindowState, write_state
 
@@ -105,6 +106,11 @@ def load_detector(detector: BaseDeepfakeDetectionModel, path: Path) -> None:
 
 def load_record(detector: BaseDeepfakeDetectionModel, record: Mapping[str, Any], path: Path) -> None:
     """As ``load_detector``, from what ``load`` returned."""
+    if record.get("schema", CHECKPOINT_SCHEMA) != CHECKPOINT_SCHEMA:
+        raise InputError(
+            f"{path} was written by another version of aigenbench (schema {record['schema']}, this one has "
+            f"{CHECKPOINT_SCHEMA}); use that version"
+        )
     weights = record.get("state_dict", record)
     if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise InputError(f"{path} holds no weights: expected a checkpoint or a state dict")
@@ -241,5 +247,6 @@ class WindowCheckpoints:
         return load(path)
 
     def _record(self, state: WindowState) -> None:
-        write_state(self.folder, state)
+        if is_first_process():
+            write_state(self.folder, state)
         self.state = state

@@ -20,6 +20,7 @@ from aigenbench.models import Preprocessing
 from aigenbench.training.checkpoints import KEPT, WindowCheckpoints, load, load_record
 from aigenbench.training.evaluating import evaluate_detector, log_evaluation, stage_of
 from aigenbench.training.experiment import Experiment, find_experiment, open_experiment, slurm_job_id
+from aigenbench.training.failures import failures_told
 from aigenbench.training.heads import Heads
 from aigenbench.training.inputs import RunInputs, Setup, set_up
 from aigenbench.training.keeper import CheckpointRule
@@ -114,7 +115,8 @@ def predict(inputs: RunInputs) -> Path:
     arguments = inputs.trainer_arguments({})
     trainer = make_trainer(arguments, folder, 1, [], "predict", [])
     loader = setup.pipeline.predict_loader(chosen, setup.detector, trainer.global_rank, trainer.world_size)
-    outputs = trainer.predict(setup.detector, dataloaders=loader)
+    with failures_told():
+        outputs = trainer.predict(setup.detector, dataloaders=loader)
     positions, logits = _gathered(outputs or [])
     path = folder / "predictions_predict.csv"
     if trainer.is_global_zero:

@@ -16,6 +16,7 @@ from aigenbench.evaluation.predictions import Predictions
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.training.collect import OutputCollector, make_predictions
 from aigenbench.training.detector import MetricFunction, Stage
+from aigenbench.training.failures import failures_told
 from aigenbench.training.inputs import Setup
 from aigenbench.training.signals import StopRequest
 
@@ -61,9 +62,11 @@ def evaluate_detector(
     collector = OutputCollector((loader.batch_sampler or loader.sampler).common, stop)
     trainer.callbacks.append(collector)  # type: ignore[attr-defined]
     run = trainer.validate if stage == "validate" else trainer.test
-    run(setup.detector, dataloaders=loader, verbose=False)
+    with failures_told():
+        run(setup.detector, dataloaders=loader, verbose=False)
+        rows = collector.gathered()
     fingerprint = setup.fingerprint if perturbation is None else setup.fingerprint_under(perturbation)
-    return make_predictions(setup.detector, collector.gathered(), chosen, setup.plan, window, fingerprint)
+    return make_predictions(setup.detector, rows, chosen, setup.plan, window, fingerprint)
 
 
 def log_evaluation(

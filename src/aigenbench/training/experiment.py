@@ -11,7 +11,7 @@ from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError
 from aigenbench.files import write_text
-from aigenbench.training.processes import is_first_process
+from aigenbench.training.processes import handed_out, is_first_process
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,11 @@ def open_experiment(info: ExperimentInfo, config: ResolvedConfig, allow_change: 
     experiment_id = info.experiment_id or slurm_job_id() or os.environ.get(ID_VARIABLE)
     root = Path(info.experiments_data_folder)
     try:
-        folder = _make(root, info.experiment_name_prefix, experiment_id)
+        if experiment_id is None:
+            _check_nodes(config)
+            experiment_id = handed_out(lambda: _next_id(root, info.experiment_name_prefix))
+        folder = root / f"{info.experiment_name_prefix}{experiment_id}"
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make a folder in {root.absolute()}: {error.strerror}") from error
     experiment = Experiment(folder.name, folder, info.window_name_prefix)
@@ -86,21 +90,27 @@ def slurm_job_id() -> str | None:
     return os.environ.get("SLURM_JOB_ID") or None
 
 
-def _make(root: Path, prefix: str, experiment_id: str | None) -> Path:
-    if experiment_id is not None:
-        folder = root / f"{prefix}{experiment_id}"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+def _check_nodes(config: ResolvedConfig) -> None:
+    """Refuse to choose an id on each of several nodes whose launcher does not connect their processes beforehand."""
+    nodes = int((config.get("trainer") or {}).get("num_nodes") or 1)
+    if nodes > 1 and "RANK" not in os.environ:
+        raise InputError(
+            f"trainer.num_nodes is {nodes}: give --experiment_info.experiment_id, the same on every node, or start the "
+            "nodes by torchrun or SLURM"
+        )
+
+
+def _next_id(root: Path, prefix: str) -> str:
+    """The next free number; its folder is made, so that two runs that start at once get two."""
     root.mkdir(parents=True, exist_ok=True)
     number = 0
     while True:
-        folder = root / f"{prefix}{number}"
         try:
-            folder.mkdir()
+            (root / f"{prefix}{number}").mkdir()
         except FileExistsError:
             number += 1
         else:
-            return folder
+            return str(number)
 
 
 def _record_config(experiment: Experiment, config: ResolvedConfig, allow_change: bool) -> None:

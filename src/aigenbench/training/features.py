@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ import torch
 from aigenbench.augmentations import EvaluationCrops, Recipe, StochasticTraining
 from aigenbench.data.batches import EvaluationBatches, TrainingBatches
 from aigenbench.data.cache import Store
-from aigenbench.data.cache.identity import table_identity
+from aigenbench.data.cache.identity import NotStorableError, describe_format, describe_step, table_identity
+from aigenbench.data.cache.views import SLOTS
 from aigenbench.data.dataset import EvaluationSamples, EvaluationTransforms, collate
 from aigenbench.data.feature_views import (
     Keys,
@@ -26,6 +26,7 @@ from aigenbench.data.feature_views import (
     StoredTraining,
     TrainingViewNames,
     TrainingViews,
+    rows_of,
     training_view_batches,
 )
 from aigenbench.data.loading import make_loader
@@ -37,9 +38,6 @@ from aigenbench.models.probe import Classifier
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.embedding import BatchesOf, BlockQueue, embed
 from aigenbench.training.signals import StopRequest
-
-MULTICROPS = 5
-_PACKAGES = ("numpy", "opencv-python-headless", "pillow", "torch")
 
 
 @dataclass(frozen=True)
@@ -85,9 +83,9 @@ class FeatureCache:
 
     def _crop(self) -> StochasticTraining:
         transforms = self.pipeline.training_transforms(self.detector)
-        _described(transforms.mandatory, transforms.first)
+        _described(mandatory=transforms.mandatory, first=transforms.first)
         crop = transforms.second
-        if not isinstance(crop, StochasticTraining):
+        if type(crop) is not StochasticTraining:
             raise InputError("data.features: cache needs the benchmark's rotation, flip and crop as stochastic part")
         if crop.strategy == "random_crop" and self.pipeline.orientation != "per_copy":
             raise InputError(
@@ -98,8 +96,8 @@ class FeatureCache:
 
     @staticmethod
     def _crops(transforms: EvaluationTransforms) -> EvaluationCrops:
-        _described(transforms.mandatory, transforms.first, transforms.second)
-        if not isinstance(transforms.crops, EvaluationCrops):
+        _described(mandatory=transforms.mandatory, first=transforms.first, second=transforms.second)
+        if type(transforms.crops) is not EvaluationCrops:
             raise InputError("data.features: cache needs the crops of model.evaluation_cropping_strategy, not a hook")
         return transforms.crops
 
@@ -107,9 +105,7 @@ class FeatureCache:
 
     def names(self) -> TrainingViewNames:
         """Names the views that samples are."""
-        pipeline = self.pipeline
-        per_copy = pipeline.orientation == "per_copy"
-        return TrainingViewNames(pipeline.augmentations_base_seed, pipeline.augmentation_factor, per_copy)
+        return TrainingViewNames(self.pipeline.augmentations_base_seed, self.pipeline.orientation == "per_copy")
 
     def views_of(self, batches: TrainingBatches, window: int, epoch: int) -> Keys:
         """The views that the batches of an epoch draw: int64 (n,)."""
@@ -125,11 +121,14 @@ class FeatureCache:
         """
         keys = np.unique(np.concatenate([np.empty(0, np.int64), *views]))
         table, transforms = self.pipeline.source.table("train"), self.pipeline.training_transforms(self.detector)
-        ids = table.generator_ids(self.plan.timeline)
-        samples = TrainingViews(table, ids, transforms, self._crop(), self.pipeline.augmentations_base_seed)
+        ids, seed = table.generator_ids(self.plan.timeline), self.pipeline.augmentations_base_seed
+
+        def samples() -> TrainingViews:
+            stored = self.pipeline.stored_squares(table, rows_of(keys), transforms)
+            return TrainingViews(table, ids, transforms, self._crop(), seed, stored)
 
         def batches(of: Keys) -> Iterator[Any]:
-            return training_view_batches(of, self.pipeline.augmentation_factor, self.pipeline.eval_batch_size)
+            return training_view_batches(of, self.pipeline.eval_batch_size)
 
         self._embed(self._training_store(), keys, samples, batches, "training views", stop)
 
@@ -147,8 +146,12 @@ class FeatureCache:
         table, chosen = self.pipeline.source.table(split_of(stage)), self.pipeline.evaluation_set(self.plan, stage)
         keys = np.unique(chosen.ids)
         transforms = self._evaluation_transforms(stage, perturbation)
-        ids = table.generator_ids(self.plan.timeline)
-        samples = EvaluationSamples(table, ids, keys, transforms, self.pipeline.augmentations_base_seed)
+        ids, seed = table.generator_ids(self.plan.timeline), self.pipeline.augmentations_base_seed
+
+        def samples() -> EvaluationSamples:
+            stored = self.pipeline.views.evaluation(table, keys, transforms, seed)
+            return EvaluationSamples(table, ids, keys, transforms, seed, stored)
+
         size = self.pipeline.eval_batch_size
 
         def batches(of: Keys) -> Iterator[Any]:
@@ -171,10 +174,16 @@ class FeatureCache:
         return transforms if perturbation is None else replace(transforms, perturbation=perturbation)
 
     def _embed(
-        self, store: Store, keys: Keys, samples: Any, batches_of: BatchesOf, what: str, stop: StopRequest | None
+        self,
+        store: Store,
+        keys: Keys,
+        samples: Callable[[], Any],
+        batches_of: BatchesOf,
+        what: str,
+        stop: StopRequest | None,
     ) -> None:
         def loader(queue: BlockQueue) -> Any:
-            return make_loader(samples, queue, collate, self.pipeline.num_workers)
+            return make_loader(samples(), queue, collate, self.pipeline.num_workers)
 
         embed(store, keys, batches_of, loader, self.detector, self.trainer_arguments, what, stop)
 
@@ -182,48 +191,45 @@ class FeatureCache:
 
     def _training_store(self) -> Store:
         transforms, crop = self.pipeline.training_transforms(self.detector), self._crop()
-        recipe = {
-            "steps": [*_described(transforms.mandatory, transforms.first), crop.describe()],
-            "copies": self.pipeline.augmentation_factor,
-        }
-        return self._store("train", recipe, ())
+        recipe = _described(mandatory=transforms.mandatory, first=transforms.first)
+        return self._store("train", {**recipe, "crops": crop.describe()}, ())
 
     def _evaluation_store(self, stage: str, perturbation: Recipe | None) -> Store:
         transforms = self._evaluation_transforms(stage, perturbation)
         crops = self._crops(transforms)
-        steps = _described(transforms.mandatory, transforms.perturbation, transforms.first, transforms.second)
-        slots = MULTICROPS if crops.strategy == "multicrop" else 1
-        return self._store(split_of(stage), {"steps": steps, "crops": crops.describe()}, (slots,))
+        recipe = _described(
+            mandatory=transforms.mandatory,
+            perturbation=transforms.perturbation or unchanged,
+            first=transforms.first,
+            second=transforms.second,
+        )
+        slots = SLOTS.get(crops.strategy, 1)
+        return self._store(split_of(stage), {**recipe, "crops": crops.describe()}, (slots,))
 
     def _store(self, split: str, recipe: dict[str, Any], crops: tuple[int, ...]) -> Store:
         detector, pipeline = self.detector, self.pipeline
         assert isinstance(detector.model, Classifier), "checked when the run was set up"
         identity = {
-            "images": table_identity(pipeline.source.table(split)),
+            **describe_format(),
+            "seed": pipeline.augmentations_base_seed,
             **recipe,
-            "augmentations_base_seed": pipeline.augmentations_base_seed,
+            "data": table_identity(pipeline.source.table(split)),
             "backbone": detector.model.backbone_reference,
             "preprocessing": detector.preprocessing.to_dict(),
             "precision": self.precision,
-            "packages": {name: version(name) for name in _PACKAGES},
+            "torch": torch.__version__,
         }
         shape = (*crops, detector.model.num_features)
         return Store(Path(pipeline.cache_folder), "features", identity, shape, pipeline.features_dtype)
 
 
-def _described(*steps: Any) -> list[dict[str, Any] | None]:
-    described: list[dict[str, Any] | None] = []
-    for step in steps:
-        if step is None or step is unchanged:
-            described.append(None)
-        elif isinstance(step, Recipe):
-            described.append(step.describe())
-        else:
-            raise InputError(
-                f"data.features: cache needs augmentations that say what they do (aigenbench.augmentations.Recipe); "
-                f"{step!r} does not: use data.features: none"
-            )
-    return described
+def _described(**steps: Any) -> dict[str, Any]:
+    try:
+        return {name: describe_step(step, f"the {name} step") for name, step in steps.items()}
+    except NotStorableError as error:
+        raise InputError(
+            f"data.features: cache needs augmentations that say what they do: {error}; use data.features: none"
+        ) from error
 
 
 def _loader(samples: Any, batches: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 from torch.optim import Optimizer
 
 from aigenbench.config.experiment import Head
@@ -71,11 +72,12 @@ class HeadRun:
         return WindowCheckpoints(folder, read_state(folder))
 
     def loggers(self, window: int) -> list[Any]:
-        """The loggers of a window."""
+        """The loggers of a window: the CSV's, and TensorBoard's where configured; W&B has one run a process."""
         if self._loggers is None or self._loggers[0] != window:
             arguments = self.setup.inputs.trainer_arguments(logger_defaults(self.experiment, window))
             csv = LongCSVLogger(self.experiment.window_folder(window))
-            self._loggers = (window, [csv, *(arguments.get("logger") or [])])
+            curves = [one for one in arguments.get("logger") or [] if isinstance(one, TensorBoardLogger)]
+            self._loggers = (window, [csv, *curves])
         return self._loggers[1]
 
     def begin(self, plan: EpochPlan, stage: Stage, trainer: pl.Trainer) -> None:
@@ -83,7 +85,7 @@ class HeadRun:
         folder = self.experiment.window_folder(plan.window)
         folder.mkdir(parents=True, exist_ok=True)
         self.detector.begin(stage)
-        drop_logged(self.loggers(plan.window), plan.logged_before + plan.start, keep_evaluation=plan.start == 0)
+        drop_logged(self.loggers(plan.window), folder, plan.logged_before + plan.start, keep_evaluation=plan.start == 0)
         if not plan.epoch and not plan.start:
             record_run(folder, self.setup, plan, trainer)
 

@@ -15,20 +15,28 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from aigenbench.files import whole_file
 from aigenbench.training.experiment import Experiment
+from aigenbench.training.tracking import kind_of, skip_logged, wandb_defaults
 
 METRICS_FILE = "metrics.csv"
-EVALUATION = "validate/"
 _COLUMNS = ("step", "name", "value")
 
 
-def logger_defaults(experiment: Experiment, window: int) -> dict[str, dict[str, Any]]:
-    """Arguments loggers of the config get where the config does not give them, by class name."""
+def logger_defaults(experiment: Experiment, window: int, configured: Any = None) -> dict[str, dict[str, Any]]:
+    """Arguments loggers of the config get where the config does not give them, by class name.
+
+    Args:
+        experiment: names the curves.
+        window: index of the window.
+        configured: the config's loggers, as written; what only some need is made only for them.
+    """
     name = experiment.window_name(window)
-    return {
+    defaults: dict[str, dict[str, Any]] = {
         "TensorBoardLogger": {"name": experiment.name, "version": name, "default_hp_metric": False},
-        "WandbLogger": {"group": experiment.name, "name": f"{experiment.name}/{name}"},
         "CSVLogger": {"name": experiment.name, "version": name},
     }
+    if "WandbLogger" in str(configured):
+        defaults["WandbLogger"] = wandb_defaults(experiment, window)
+    return defaults
 
 
 class LongCSVLogger(Logger):
@@ -66,27 +74,41 @@ class LongCSVLogger(Logger):
                 writer.writerow(_COLUMNS)
             writer.writerows((step, name, repr(float(v))) for name, v in metrics.items() if math.isfinite(v))
 
+    def last_steps(self) -> dict[str, int]:
+        """The highest step logged, of training and of evaluations."""
+        last: dict[str, int] = {}
+        for step, name, _ in self._rows():
+            last[kind_of(name)] = max(int(step), last.get(kind_of(name), -1))
+        return last
+
+    def _rows(self) -> list[list[str]]:
+        if not self._path.is_file():
+            return []
+        with self._path.open(newline="", encoding="utf-8") as lines:
+            # a line that a crash cut short goes
+            return [row for row in csv.reader(lines) if len(row) == len(_COLUMNS)][1:]
+
     @rank_zero_only
     def drop_from(self, step: int, keep_evaluation: bool) -> None:
         """Drop the lines of ``step`` and later; arguments as of ``drop_logged``."""
         if not self._path.is_file():
             return
-        with self._path.open(newline="", encoding="utf-8") as lines:
-            # a line that a crash cut short goes too
-            rows = [row for row in csv.reader(lines) if len(row) == len(_COLUMNS)][1:]
-        kept = [row for row in rows if _is_kept(int(row[0]), row[1], step, keep_evaluation)]
+        kept = [row for row in self._rows() if _is_kept(int(row[0]), row[1], step, keep_evaluation)]
         with whole_file(self._path) as temporary, temporary.open("w", newline="", encoding="utf-8") as lines:
             csv.writer(lines).writerows([_COLUMNS, *kept])
 
 
-def drop_logged(loggers: Sequence[Any], step: int, keep_evaluation: bool) -> None:
+def drop_logged(loggers: Sequence[Any], folder: Path, step: int, keep_evaluation: bool) -> None:
     """Drop what is going to be logged again, so that curves run on over restarts without doubled points.
 
     Args:
-        loggers: the CSV's and TensorBoard's are cut; others cannot be.
+        loggers: the CSV's, which comes first, and TensorBoard's are cut; others pass over what they have.
+        folder: the window's folder.
         step: the first step to be logged.
         keep_evaluation: keep the evaluation at exactly ``step``, which stands before that step's training.
     """
+    others = [logger for logger in loggers if not isinstance(logger, (LongCSVLogger, TensorBoardLogger))]
+    skip_logged(others, folder, loggers[0].last_steps())
     for logger in loggers:
         if isinstance(logger, LongCSVLogger):
             logger.drop_from(step, keep_evaluation)
@@ -96,7 +118,7 @@ def drop_logged(loggers: Sequence[Any], step: int, keep_evaluation: bool) -> Non
 
 
 def _is_kept(at: int, name: str, step: int, keep_evaluation: bool) -> bool:
-    return at < step or (keep_evaluation and at == step and name.startswith(EVALUATION))
+    return at < step or (keep_evaluation and at == step and kind_of(name) == "evaluation")
 
 
 @rank_zero_only

@@ -16,14 +16,16 @@ from aigenbench.files import remove_temporaries
 from aigenbench.training.checkpoints import WindowCheckpoints, load_detector, load_record
 from aigenbench.training.evaluating import evaluate_detector, log_evaluation, stage_of
 from aigenbench.training.experiment import Experiment
+from aigenbench.training.failures import failures_told
 from aigenbench.training.features import FeatureCache
 from aigenbench.training.heads import Heads, HeadsEvaluation
 from aigenbench.training.inputs import Setup
 from aigenbench.training.keeper import CheckpointRule, EpochKeeper, EpochPlan
 from aigenbench.training.loggers import LongCSVLogger, drop_logged, logger_defaults
+from aigenbench.training.processes import is_first_process
 from aigenbench.training.runtime import add_seconds, record_run
 from aigenbench.training.sharding import is_sharded
-from aigenbench.training.signals import StopRequest
+from aigenbench.training.signals import StoppedError, StopRequest
 from aigenbench.training.state import (
     Done,
     Evaluate,
@@ -34,6 +36,7 @@ from aigenbench.training.state import (
     next_action,
     read_state,
 )
+from aigenbench.training.tracking import Tracking
 from aigenbench.training.trainers import make_trainer
 
 logger = logging.getLogger(__name__)
@@ -59,6 +62,7 @@ class WindowsLoop:
         # what the detector in memory is: (window, finished epochs) and the states to train on from there
         self._in_memory: tuple[int, int] | None = None
         self._carried: dict[str, Any] | None = None
+        self._tracking = Tracking()
 
     def run(self, windows: tuple[int, ...]) -> None:
         """Train and evaluate ``windows``.
@@ -67,10 +71,12 @@ class WindowsLoop:
             StoppedError: a signal asked for it; everything done is on disk.
             InputError: see ``next_action``; the loss became infinite; an image cannot be read.
         """
-        remove_temporaries(self.experiment.folder)
-        for folder in map(self._folder, range(self.n_windows)):
-            if (state := read_state(folder)) is not None:
-                WindowCheckpoints(folder, state).tidy()
+        if is_first_process():
+            # alone: another would take what the first is writing for what a killed run left
+            remove_temporaries(self.experiment.folder)
+            for folder in map(self._folder, range(self.n_windows)):
+                if (state := read_state(folder)) is not None:
+                    WindowCheckpoints(folder, state).tidy()
         evaluate_every = int(self.setup.trainer_value("check_val_every_n_epoch", 1))
         schedule = Schedule(windows, self.setup.epochs, evaluate_every)
         if self.setup.features is not None:
@@ -82,6 +88,10 @@ class WindowsLoop:
                 self._evaluate(action)
             # not before the first action: the processes that share the work meet only within it
             self.stop.check()
+
+    def _stop_if_asked(self) -> None:
+        if self.stop.signal is not None:
+            raise StoppedError(self.stop.signal)
 
     def _folder(self, window: int) -> Path:
         return self.experiment.window_folder(window)
@@ -129,7 +139,7 @@ class WindowsLoop:
             epochs_before=window * self.setup.epochs,
             seed=self.setup.seed,
         )
-        drop_logged(trainer.loggers, plan.logged_before + step, keep_evaluation=step == 0)
+        drop_logged(trainer.loggers, folder, plan.logged_before + step, keep_evaluation=step == 0)
         keeper = EpochKeeper(plan, checkpoints, self.rule, self.stop, resumed, self.heads)
         trainer.callbacks.insert(0, keeper)  # type: ignore[attr-defined]
         folder.mkdir(parents=True, exist_ok=True)
@@ -143,7 +153,8 @@ class WindowsLoop:
         }
         trainer.callbacks += self.heads.training(plan, stage, trainer, batches_of)  # type: ignore[attr-defined]
         started = time.monotonic()
-        trainer.fit(self.setup.detector, train_dataloaders=self._loader(plan, trainer, arguments))
+        with failures_told():
+            trainer.fit(self.setup.detector, train_dataloaders=self._loader(plan, trainer, arguments))
         seconds = time.monotonic() - started
         if trainer.is_global_zero:
             add_seconds(folder, seconds)
@@ -186,8 +197,11 @@ class WindowsLoop:
         self.heads.load_final(window)
 
     def _trainer(self, window: int, epoch: int, csv: LongCSVLogger) -> tuple[pl.Trainer, dict[str, Any]]:
-        arguments = self.setup.inputs.trainer_arguments(logger_defaults(self.experiment, window))
+        configured = self.setup.trainer_value("logger", None)
+        self._tracking.start(window)
+        arguments = self.setup.inputs.trainer_arguments(logger_defaults(self.experiment, window, configured))
         loggers = [csv, *(arguments.get("logger") or [])]
+        self._tracking.tell(loggers)
         title = self._title(window, epoch)
         trainer = make_trainer(arguments, self._folder(window), epoch + 1, [], title, loggers)
         return trainer, arguments
@@ -255,7 +269,7 @@ class WindowsLoop:
         trainer, arguments = self._trainer(window, action.epochs - 1, csv)
         steps_of = [self._steps(k, trainer, arguments) for k in range(self.n_windows)]
         step = self._logged_before(steps_of, window, action.epochs)
-        drop_logged(trainer.loggers, step, keep_evaluation=False)
+        drop_logged(trainer.loggers, folder, step, keep_evaluation=False)
         title = self._title(window, action.epochs - 1)
         beside = HeadsEvaluation(self.heads.runs, window)
         trainer.callbacks.append(beside)  # type: ignore[attr-defined]
@@ -269,7 +283,7 @@ class WindowsLoop:
             # the run's own last: its record says that the window is evaluated
             for setup, kept, loggers, name, result in reversed(results):
                 if setup is not self.setup:
-                    drop_logged(loggers, step, keep_evaluation=False)
+                    drop_logged(loggers, kept.folder, step, keep_evaluation=False)
                 save_predictions(kept.folder / f"predictions_validate_step_{step:08d}.npz", result)
                 save_predictions(kept.folder / "predictions_validate_all.npz", result)
                 log_evaluation(setup, loggers, result, window, step, name)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from aigenbench.errors import InputError
 
 RANK_VARIABLES = ("LOCAL_RANK", "SLURM_PROCID", "RANK", "NODE_RANK", "GROUP_RANK")
+_LAUNCHER_VARIABLES = ("RANK", "MASTER_ADDR", "MASTER_PORT")
+_KEY = "aigenbench/handed_out"
+_STORES: list[Any] = []
 
 
 class SharedError(InputError):
@@ -34,6 +38,24 @@ def largest(value: int) -> int:
     of_all = torch.tensor(value, device=device)
     distributed.all_reduce(of_all, op=distributed.ReduceOp.MAX)
     return int(of_all)
+
+
+def handed_out(make: Callable[[], str]) -> str:
+    """What the first process makes, given to all that a launcher such as torchrun started at once.
+
+    It goes over the launcher's own store: the processes have formed no group yet.
+    """
+    if int(os.environ.get("WORLD_SIZE") or 1) == 1 or not all(name in os.environ for name in _LAUNCHER_VARIABLES):
+        return make()
+    from torch.distributed import rendezvous
+
+    store, rank, _ = next(rendezvous("env://"))
+    # it ends with its last reference, and others may still have to ask
+    _STORES.append(store)
+    # a launcher that starts its processes again keeps its store
+    if rank == 0 and not store.check([_KEY]):
+        store.set(_KEY, make())
+    return str(store.get(_KEY).decode())
 
 
 def everyones(values: list[Any]) -> list[Any]:

@@ -16,7 +16,7 @@ import torch
 
 from aigenbench import __version__
 from aigenbench.errors import InputError
-from aigenbench.files import write_json
+from aigenbench.files import write_json, write_text
 from aigenbench.training.inputs import Setup
 from aigenbench.training.keeper import EpochPlan
 
@@ -53,7 +53,7 @@ def record_run(folder: Path, setup: Setup, plan: EpochPlan, trainer: pl.Trainer)
         "trained_parameters": sum(p.numel() for p in setup.detector.parameters() if p.requires_grad),
     }
     write_json(folder / RUN_FILE, record)
-    (folder / "config.yaml").write_text(setup.inputs.config.to_yaml(), encoding="utf-8")
+    write_text(folder / "config.yaml", setup.inputs.config.to_yaml())
 
 
 @cache

@@ -40,6 +40,7 @@ _QUIET = (
     r".*lr_scheduler\.step\(\).*before.*optimizer\.step\(\).*",
     r".*`srun` command is available on your system but is not used.*",
     r".*It is recommended to use .*sync_dist=True.*",
+    r".*There is a wandb run already in progress.*",
 )
 
 

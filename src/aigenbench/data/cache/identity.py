@@ -55,7 +55,7 @@ def describe_libraries() -> dict[str, str]:
         "numpy": np.__version__,
         "opencv": cv2.__version__,
         "pillow": PIL.__version__,
-        "jpeg": str(features.version("jpg")),
+        "libjpeg": str(features.version("libjpeg_turbo") or features.version("jpg")),
     }
 
 

@@ -1,0 +1,35 @@
+"""Failures of other processes, told in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aigenbench.errors import InputError
+
+_WORKER = re.compile(r"DataLoader worker \(pid[^)]*\)")
+_PEER = re.compile(
+    r"Connection (closed|reset) by peer|Connection was likely closed|Broken pipe|gloo.*(closed|reset)", re.I
+)
+
+
+@contextmanager
+def failures_told() -> Iterator[None]:
+    """Turn the loss of a data loader's worker, or of a process that shares the work, into a line.
+
+    Raises:
+        InputError: a worker was killed, most often by the kernel for want of memory; or another process ended.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if worker := _WORKER.search(str(error)):
+            raise InputError(
+                f"{worker[0]} was killed, most likely by the system for want of memory; try fewer data.num_workers or "
+                "a smaller data.train_batch_size (with more trainer.accumulate_grad_batches), or give the job more "
+                "memory; everything done so far is kept, the same command goes on"
+            ) from error
+        if _PEER.search(str(error)):
+            raise InputError("another of the run's processes ended; what it or the system said tells why") from error
+        raise
