@@ -36,7 +36,7 @@ TRAIN_PER_GENERATOR = (40, 400, 4000)
 EVALUATED_PER_GENERATOR = (10, 100, 1000)
 WORKERS = (0, 1, 2)
 BATCH, BATCHES = 32, 60
-WINDOWED = {"train": 32, "validation": 8}
+WINDOWED = {"train": 16, "validation": 4}
 Points = dict[int, list[float]]
 
 
