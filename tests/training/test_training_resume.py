@@ -152,7 +152,11 @@ def test_event_files_of_all_windows_in_one_folder_show_one_curve(nine: Path, tmp
     everything = {"tensors": 0, "scalars": 0}
     shown = EventAccumulator(str(together), size_guidance=everything, purge_orphaned_data=False)
     shown.Reload()
-    points = {tag: [event.step for event in shown.Scalars(tag)] for tag in shown.Tags()["scalars"]}
+    # it reads files begun within the same second in the order of their names, not of their beginning
+    points = {
+        tag: [event.step for event in sorted(shown.Scalars(tag), key=lambda event: event.wall_time)]
+        for tag in shown.Tags()["scalars"]
+    }
     for tag, steps in points.items():
         assert steps == sorted(set(steps)), f"{tag}'s steps do not rise strictly"
     assert points["train/loss"] == list(range(max(points["train/loss"]) + 1))
