@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from training_harness import Events, _after, arguments, outcome, run, run_together
+from training_harness import Events, SignalledAt, _after, arguments, outcome, run, run_together
 
 from aigenbench.errors import InputError
 from aigenbench.training.failures import failures_told
@@ -97,7 +97,7 @@ def test_a_clock_that_jumps_changes_nothing(two: Path, undisturbed: tuple[dict, 
 @pytest.mark.slow
 def test_a_process_that_is_left_alone_says_so_in_a_line(two: Path, tmp_path: Path) -> None:
     argv = arguments(two, tmp_path, "--data.train_batch_size=2")
-    results = run_together(tmp_path, argv, events={1: Events(kill_at=3)})
+    results = run_together(tmp_path, argv, events={1: SignalledAt("training", 0, 2, signal.SIGKILL)})
     log = (tmp_path / "log.txt").read_text()
     assert [code for code, _ in results] == [2, -signal.SIGKILL], log[-3000:]
     assert "another of the run's processes ended" in log
