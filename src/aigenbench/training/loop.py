@@ -25,7 +25,7 @@ from aigenbench.training.loggers import LongCSVLogger, drop_logged, logger_defau
 from aigenbench.training.processes import is_first_process
 from aigenbench.training.runtime import add_seconds, record_run
 from aigenbench.training.sharding import is_sharded
-from aigenbench.training.signals import StoppedError, StopRequest
+from aigenbench.training.signals import StopRequest
 from aigenbench.training.state import (
     Done,
     Evaluate,
@@ -88,10 +88,6 @@ class WindowsLoop:
                 self._evaluate(action)
             # not before the first action: the processes that share the work meet only within it
             self.stop.check()
-
-    def _stop_if_asked(self) -> None:
-        if self.stop.signal is not None:
-            raise StoppedError(self.stop.signal)
 
     def _folder(self, window: int) -> Path:
         return self.experiment.window_folder(window)
