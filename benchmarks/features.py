@@ -4,7 +4,7 @@ Demo data, a small vision transformer (vit_tiny, 224 pixels, its weights drawn a
 image and copy, two loader workers and one thread of torch. Whole runs of `aigenbench fit` inside one process, imports
 left out; runs with and without stored features take turns.
 
-    python benchmarks/features.py [--train 6] [--validation 4] [--repeats 3] [--json FILE]
+    python benchmarks/features.py [--train 6 4] [--validation 2] [--repeats 3] [--json FILE]
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HEADS = "--experiment_info.heads=[{lr: 0.01}]"
 
 
 def run(folder: Path, name: str, *more: str) -> float:
-    """Seconds of a whole run under an experiment id of its own."""
+    """Seconds of a whole run over the data in ``folder``, under an experiment id of its own."""
     argv = [
         "fit",
         "--config=benchmark_pipelines/base_benchmark_sliding_windows.yaml",
@@ -62,8 +62,10 @@ def measure(folder: Path, epochs: int, repeats: int) -> tuple[list[float], list[
     without, stored = [], []
     for i in range(repeats):
         shutil.rmtree(folder / "cache", ignore_errors=True)
-        stored.append(run(folder, f"stored_{epochs}_{i}", CACHED, f"--trainer.max_epochs={epochs}"))
-        without.append(run(folder, f"without_{epochs}_{i}", f"--trainer.max_epochs={epochs}"))
+        # each window is evaluated once
+        length = (f"--trainer.max_epochs={epochs}", f"--trainer.check_val_every_n_epoch={epochs}")
+        stored.append(run(folder, f"stored_{epochs}_{i}", CACHED, *length))
+        without.append(run(folder, f"without_{epochs}_{i}", *length))
         print(f"{epochs} epochs: {without[-1]:.1f} s without, {stored[-1]:.1f} s with stored features", flush=True)
     return without, stored
 
@@ -71,19 +73,21 @@ def measure(folder: Path, epochs: int, repeats: int) -> tuple[list[float], list[
 def main() -> None:
     """Measure and print."""
     arguments = parser(__doc__)
-    arguments.add_argument("--train", type=int, default=6, help="train fakes of each generator")
-    arguments.add_argument("--validation", type=int, default=4, help="evaluated fakes of each generator")
+    arguments.add_argument(
+        "--train", type=int, nargs=2, default=(6, 4), help="train fakes of each generator, at one and at four epochs"
+    )
+    arguments.add_argument("--validation", type=int, default=2, help="evaluated fakes of each generator")
     options = arguments.parse_args()
     torch.set_num_threads(1)
     results = Results("features", "Probes from stored features")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        sizes = ["--train", str(options.train), "--validation", str(options.validation)]
-        aigenbench.cli.main(["demo-data", str(folder / "data"), *sizes])
-        logging.getLogger("aigenbench").setLevel(logging.WARNING)
-        run(folder, "warm_up", CACHED, "--experiment_info.sliding_windows_definition.current_window=0")
         seconds = {}
-        for epochs, goal in ((1, ">= 4"), (4, ">= 12")):
+        for epochs, train, goal in ((4, options.train[1], ">= 12"), (1, options.train[0], ">= 4")):
+            folder = Path(name) / f"epochs_{epochs}"
+            sizes = ["--train", str(train), "--validation", str(options.validation)]
+            aigenbench.cli.main(["demo-data", str(folder / "data"), *sizes])
+            logging.getLogger("aigenbench").setLevel(logging.WARNING)
+            run(folder, "warm_up", CACHED, "--experiment_info.sliding_windows_definition.current_window=0")
             without, stored = seconds[epochs] = measure(folder, epochs, options.repeats)
             ratios = [a / b for a, b in zip(without, stored, strict=True)]
             results.claim(

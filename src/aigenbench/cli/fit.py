@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-OVERRIDDEN = ("default_hp_metric", "offline")
-"""Loggers' arguments whose default we know better even where the class gives one."""
-
-
 class Inputs(Resolved):
     """A resolved configuration in the form the training room takes it."""
 
@@ -59,7 +55,10 @@ def _complete(node: dict[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -
     arguments = node.setdefault("init_args", {})
     of_class = node["class_path"].rpartition(".")[2]
     for key, value in defaults.get(of_class, {}).items():
-        if arguments.get(key) in (None, "lightning_logs") or key in OVERRIDDEN:
+        if key == "offline":
+            # never online where the config says otherwise
+            arguments[key] = bool(arguments.get(key)) or value
+        elif arguments.get(key) in (None, "lightning_logs") or key == "default_hp_metric":
             arguments[key] = value
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,18 +40,15 @@ def run(args: argparse.Namespace) -> int:
 
     chosen = perturbations(args.families)
     inputs = _inputs(args)
-    from lightning.pytorch.utilities.exceptions import SIGTERMException
-
     from aigenbench.training.processes import is_first_process
     from aigenbench.training.robustness import evaluate_robustness
-    from aigenbench.training.signals import StoppedError
+    from aigenbench.training.signals import StoppedError, exit_code
 
     try:
         evaluate_robustness(inputs, Path(args.experiment), chosen, windows)
-    except (StoppedError, SIGTERMException) as error:
-        stopped = error if isinstance(error, StoppedError) else StoppedError(signal.SIGTERM)
+    except StoppedError as stopped:
         logger.warning("%s; everything done so far is kept, the same command goes on", stopped)
-        return 128 + stopped.number
+        return exit_code(stopped.number)
     if is_first_process():
         _show(Path(args.experiment))
     return 0

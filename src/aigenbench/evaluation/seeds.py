@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 from scipy.special import stdtrit
 
+from aigenbench.config.resolved import FREE_TO_CHANGE
 from aigenbench.errors import InputError
 from aigenbench.evaluation.chart import Cell, Table
 from aigenbench.evaluation.intervals import LEVEL, UNDEFINED, Interval, bounds
@@ -22,23 +23,15 @@ from aigenbench.protocol.periods import PERIOD_TITLES
 
 SEED = "seed_everything"
 NOT_OF_THE_RECIPE = (
-    (SEED,),
-    ("experiment_info", "experiment_id"),
-    ("experiment_info", "experiment_name_prefix"),
-    ("experiment_info", "experiments_data_folder"),
-    ("experiment_info", "logging_initial_step"),
-    ("experiment_info", "checkpoint_every_n_minutes"),
-    ("experiment_info", "checkpoint_every_n_steps"),
-    ("trainer", "logger"),
-    ("trainer", "default_root_dir"),
-    ("trainer", "enable_progress_bar"),
-    ("trainer", "log_every_n_steps"),
-    ("data", "init_args", "num_workers"),
-    ("data", "init_args", "eval_batch_size"),
-    ("data", "init_args", "dataset_loader"),
-    ("dataset_path",),
-    ("checkpoint_callback",),
-    ("weights_dir",),
+    SEED,
+    *FREE_TO_CHANGE,
+    "checkpoint_callback",
+    "data.init_args.dataset_loader",
+    "experiment_info.experiment_name_prefix",
+    "experiment_info.heads",
+    "experiment_info.logging_initial_step",
+    "experiment_info.window_name_prefix",
+    "trainer.default_root_dir",
 )
 """Entries of the configuration that do not change what is trained, and the seed."""
 
@@ -121,12 +114,13 @@ def recipe_of(config: str) -> str | None:
     if not content or SEED not in content:
         return None
     recipe = deepcopy(content)
-    for path in NOT_OF_THE_RECIPE:
+    for dotted in NOT_OF_THE_RECIPE:
+        *path, last = dotted.split(".")
         node = recipe
-        for key in path[:-1]:
-            node = node.get(key) or {}
+        for key in path:
+            node = (node.get(key) if isinstance(node, dict) else None) or {}
         if isinstance(node, dict):
-            node.pop(path[-1], None)
+            node.pop(last, None)
     return json.dumps(recipe, sort_keys=True, default=str)
 
 

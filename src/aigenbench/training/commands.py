@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import logging
+import os
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from aigenbench.errors import InputError
 from aigenbench.evaluation.fuse import fuse_logits, sigmoid
@@ -19,14 +19,20 @@ from aigenbench.files import whole_file
 from aigenbench.models import Preprocessing
 from aigenbench.training.checkpoints import KEPT, WindowCheckpoints, load, load_record
 from aigenbench.training.evaluating import evaluate_detector, log_evaluation, stage_of
-from aigenbench.training.experiment import Experiment, find_experiment, open_experiment, slurm_job_id
+from aigenbench.training.experiment import (
+    ID_VARIABLE,
+    Experiment,
+    find_experiment,
+    open_experiment,
+    slurm_job_id,
+)
 from aigenbench.training.failures import failures_told
 from aigenbench.training.heads import Heads
 from aigenbench.training.inputs import RunInputs, Setup, set_up
 from aigenbench.training.keeper import CheckpointRule
 from aigenbench.training.lock import locked
 from aigenbench.training.loop import WindowsLoop
-from aigenbench.training.processes import is_first_process
+from aigenbench.training.processes import everyones, is_first_process
 from aigenbench.training.runtime import recorded_fingerprint
 from aigenbench.training.signals import StopRequest
 from aigenbench.training.state import read_state
@@ -38,6 +44,7 @@ SAME_LOGITS = 1e-6
 """How far logits of a repeated evaluation may lie from those of the fit and still count as the same."""
 
 
+@failures_told()
 def fit(inputs: RunInputs) -> Path:
     """Train and evaluate; returns the experiment's folder.
 
@@ -48,6 +55,8 @@ def fit(inputs: RunInputs) -> Path:
     setup = set_up(inputs)
     windows = _asked_windows(setup)
     experiment = open_experiment(setup.info, inputs.config, inputs.allow_config_change)
+    # for processes that a launcher starts by running the command line again
+    os.environ[ID_VARIABLE] = experiment.name.removeprefix(setup.info.experiment_name_prefix)
     _check_protocol(setup, experiment)
     logger.info(
         "%s: %d windows, %d evaluation images, protocol fingerprint %s",
@@ -70,6 +79,7 @@ def fit(inputs: RunInputs) -> Path:
     return experiment.folder
 
 
+@failures_told()
 def evaluate(inputs: RunInputs, stage: str) -> list[Path]:
     """``validate`` or ``test`` every finished window, or the one asked for.
 
@@ -98,6 +108,7 @@ def evaluate(inputs: RunInputs, stage: str) -> list[Path]:
     return written
 
 
+@failures_told()
 def predict(inputs: RunInputs) -> Path:
     """Score images that need no labels; returns the CSV (path or id, logit, score).
 
@@ -115,8 +126,7 @@ def predict(inputs: RunInputs) -> Path:
     arguments = inputs.trainer_arguments({})
     trainer = make_trainer(arguments, folder, 1, [], "predict", [])
     loader = setup.pipeline.predict_loader(chosen, setup.detector, trainer.global_rank, trainer.world_size)
-    with failures_told():
-        outputs = trainer.predict(setup.detector, dataloaders=loader)
+    outputs = trainer.predict(setup.detector, dataloaders=loader)
     positions, logits = _gathered(outputs or [])
     path = folder / "predictions_predict.csv"
     if trainer.is_global_zero:
@@ -128,6 +138,7 @@ def predict(inputs: RunInputs) -> Path:
     return path
 
 
+@failures_told()
 def store_views(inputs: RunInputs, share: tuple[int, int] | None = None) -> int:
     """Compute and store what ``fit`` reads; returns how many views this process has stored.
 
@@ -153,6 +164,7 @@ def _tell_disk_need(setup: Setup, experiment: Experiment) -> None:
     trained = sum(p.numel() * p.element_size() for p in setup.detector.parameters() if p.requires_grad)
     # final weights a window; resumable checkpoints, one being written, with up to two optimizer states a weight
     need = len(setup.plan.windows) * kept + (KEPT + 1) * (kept + 2 * trained)
+    need *= 1 + len(setup.info.heads)
     free = shutil.disk_usage(experiment.folder).free
     logger.info("checkpoints take up to %.1f GB; %.1f GB are free", need / 1e9, free / 1e9)
     if free < need:
@@ -269,11 +281,7 @@ def _gathered(outputs: list[Any]) -> tuple[Any, Any]:
     for positions, logits, crop_to_image in outputs:
         fused = fuse_logits(logits.float().cpu().numpy(), crop_to_image.cpu().numpy())
         mine.append((positions.cpu().numpy(), fused))
-    everyone: list[Any] = [mine]
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        everyone = [None] * torch.distributed.get_world_size()
-        torch.distributed.all_gather_object(everyone, mine)
-    pairs = [pair for part in everyone for pair in part]
+    pairs = everyones(mine)
     positions = np.concatenate([p for p, _ in pairs])
     order = np.argsort(positions)
     return positions[order], np.concatenate([f for _, f in pairs])[order]

@@ -24,6 +24,8 @@ from aigenbench.training.tasks import BinaryTask, MulticlassTask, Task, check_ta
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 MetricFunction = Callable[..., Any]
 PUBLISHED_CLASSES = len(PUBLISHED.id_to_name)
+NOT_OF_THE_FEATURES = ("pretrained", "weights", "channels_last", "compile", "gradient_checkpointing")
+"""Arguments of model factories that say where weights come from and how fast a model is, not what it computes."""
 SCHEDULERS = ("OneCycleLR",)
 STAGES = {"validate": "val", "test": "test", "predict": "predict"}
 
@@ -133,6 +135,10 @@ class BaseDeepfakeDetectionModel(LightningModule):
         self.extra_metrics: dict[str, MetricFunction] = {}
         self.default_metrics = False
         arguments = {"pretrained": True, **(model_args or {})}
+        self.backbone_arguments = {
+            key: str(v) for key, v in sorted(arguments.items()) if key not in NOT_OF_THE_FEATURES
+        }
+        """Arguments of the model's factory that change a backbone's features beside its weights."""
         self.model: nn.Module = build_model(model_name, self.task.n_outputs, **arguments)
         if isinstance(self.model, Classifier):
             # a user's own module is used as it is

@@ -17,6 +17,7 @@ from torch import Tensor
 from aigenbench.data.cache import Block, Store, share_of
 from aigenbench.errors import InputError
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
+from aigenbench.training.processes import have_met, largest
 from aigenbench.training.signals import StopRequest
 from aigenbench.training.trainers import make_trainer
 
@@ -33,9 +34,10 @@ def embed(
     store: Store,
     keys: npt.NDArray[np.int64],
     batches_of: BatchesOf,
-    loader_of: Callable[[BlockQueue], Any],
+    loader_of: Callable[[BlockQueue, npt.NDArray[np.int64]], Any],
     detector: BaseDeepfakeDetectionModel,
     trainer_arguments: Callable[[], dict[str, Any]],
+    world: int,
     what: str,
     stop: StopRequest | None,
 ) -> None:
@@ -45,9 +47,10 @@ def embed(
         store: takes the features.
         keys: what must be stored afterwards; sorted, int64 (n,).
         batches_of: cuts keys into batches, in their order.
-        loader_of: makes the loader of a batch sampler.
+        loader_of: makes the loader of a batch sampler over what is missing.
         detector: a probe.
         trainer_arguments: makes arguments of a Trainer.
+        world: number of processes that share the work.
         what: the images, for messages.
         stop: the request to stop, if any.
 
@@ -56,15 +59,16 @@ def embed(
         StoppedError: a signal asked for it; whole blocks are kept.
     """
     stop = stop or StopRequest()
-    while len(missing := store.missing(keys)):
+    while _is_to_do(missing := store.missing(keys), world):
         store.check_room(keys)
         logger.info("embedding %d of %d %s", len(missing), len(keys), what)
-        trainer = make_trainer(trainer_arguments(), store.folder, 1, [], f"embedding {what}", [])
+        # the config's own callbacks expect the detector
+        trainer = make_trainer({**trainer_arguments(), "callbacks": []}, store.folder, 1, [], f"embedding {what}", [])
         blocks = store.blocks_for(keys, min(ROWS_A_BLOCK, -(-len(keys) // trainer.world_size)))
         queue = BlockQueue(share_of(blocks, trainer.global_rank, trainer.world_size), batches_of, stop)
         with queue.claims:
             trainer.callbacks.append(_BlockWriter(queue, store))  # type: ignore[attr-defined]
-            trainer.validate(_Embedder(detector, stop), dataloaders=loader_of(queue), verbose=False)
+            trainer.validate(_Embedder(detector, stop), dataloaders=loader_of(queue, missing), verbose=False)
         stop.check()
         with suppress(_AskedToStopError):
             for block in blocks:
@@ -73,12 +77,17 @@ def embed(
         stop.check()
 
 
+def _is_to_do(missing: npt.NDArray[np.int64], world: int) -> bool:
+    """Whether any process finds something missing; where they have not met yet, they meet to find out."""
+    return bool(largest(len(missing))) or (world > 1 and not have_met())
+
+
 class _AskedToStopError(Exception):
     """Ends the waiting of this process; whether to stop, all of them decide together."""
 
 
 def _look_up(stop: StopRequest) -> None:
-    if stop.signal is not None:
+    if stop.heard() is not None:
         raise _AskedToStopError
 
 
@@ -91,7 +100,7 @@ class _Embedder(pl.LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         """Features float (n_crops, D); None once the run is asked to stop."""
-        if self._stop.signal is not None:
+        if self._stop.heard() is not None:
             return None
         return self._detector.model.features(self._detector.normalise(batch.images))  # type: ignore[operator]
 
@@ -116,7 +125,7 @@ class BlockQueue:
                 continue
             self.claimed.append((block, claim))
             for batch in self._batches_of(block.keys):
-                if self._stop.signal is not None:
+                if self._stop.heard() is not None:
                     return
                 yield batch
 

@@ -16,7 +16,6 @@ from aigenbench.evaluation.predictions import Predictions
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.training.collect import OutputCollector, make_predictions
 from aigenbench.training.detector import MetricFunction, Stage
-from aigenbench.training.failures import failures_told
 from aigenbench.training.inputs import Setup
 from aigenbench.training.signals import StopRequest
 
@@ -54,17 +53,17 @@ def evaluate_detector(
     chosen = setup.pipeline.evaluation_set(setup.plan, stage)
     share = (trainer.global_rank, trainer.world_size)
     if setup.features is not None:
-        setup.features.embed_evaluation(stage, perturbation, stop)
+        setup.features.embed_evaluation(stage, perturbation, trainer.world_size, stop)
         loader = setup.features.evaluation_batches(stage, *share, perturbation)
     else:
         loader = setup.pipeline.evaluation_loader(setup.plan, setup.detector, stage, *share, perturbation)
     # a loader of stored features is given whole batches by its sampler
-    collector = OutputCollector((loader.batch_sampler or loader.sampler).common, stop)
+    batches = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
+    collector = OutputCollector(batches.common, stop)
     trainer.callbacks.append(collector)  # type: ignore[attr-defined]
     run = trainer.validate if stage == "validate" else trainer.test
-    with failures_told():
-        run(setup.detector, dataloaders=loader, verbose=False)
-        rows = collector.gathered()
+    run(setup.detector, dataloaders=loader, verbose=False)
+    rows = collector.gathered()
     fingerprint = setup.fingerprint if perturbation is None else setup.fingerprint_under(perturbation)
     return make_predictions(setup.detector, rows, chosen, setup.plan, window, fingerprint)
 

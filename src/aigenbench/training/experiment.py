@@ -60,8 +60,6 @@ def open_experiment(info: ExperimentInfo, config: ResolvedConfig, allow_change: 
     except OSError as error:
         raise InputError(f"cannot make a folder in {root.absolute()}: {error.strerror}") from error
     experiment = Experiment(folder.name, folder, info.window_name_prefix)
-    if experiment_id is None:
-        os.environ[ID_VARIABLE] = folder.name.removeprefix(info.experiment_name_prefix)
     _record_config(experiment, config, allow_change)
     return experiment
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from aigenbench.errors import InputError
 
-_WORKER = re.compile(r"DataLoader worker \(pid[^)]*\)")
+_WORKER = re.compile(r"DataLoader worker \(pid(?:\(s\))?[^()]*\)")
 _PEER = re.compile(
     r"Connection (closed|reset) by peer|Connection was likely closed|Broken pipe|gloo.*(closed|reset)", re.I
 )

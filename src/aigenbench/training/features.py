@@ -7,7 +7,7 @@ run or another with the same backbone and recipe, is not embedded again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class FeatureCache:
         plan: windows, rows and evaluation set.
         trainer_arguments: makes arguments of a Trainer, which embeds.
         precision: the Trainer's, under which the backbone runs.
+        stores: those used so far, by folder.
     """
 
     pipeline: AIGenBenchPipeline
@@ -57,6 +58,7 @@ class FeatureCache:
     plan: Plan
     trainer_arguments: Callable[[], dict[str, Any]]
     precision: str
+    stores: dict[Path, Store] = field(default_factory=dict)
 
     def check(self) -> None:
         """Refuse what cannot be trained from stored features.
@@ -70,11 +72,12 @@ class FeatureCache:
                 f"data.features: cache needs a frozen backbone; {self.detector.model_name} trains its own: use its "
                 "_probe form, or data.features: none"
             )
-        if type(self.detector).forward is not BaseDeepfakeDetectionModel.forward:
-            raise InputError(
-                f"data.features: cache trains the head on stored features, but {type(self.detector).__name__} "
-                "overrides forward; use data.features: none"
-            )
+        for hook in ("forward", "normalise"):
+            if getattr(type(self.detector), hook) is not getattr(BaseDeepfakeDetectionModel, hook):
+                raise InputError(
+                    f"data.features: cache trains the head on stored features, but {type(self.detector).__name__} "
+                    f"overrides {hook}; use data.features: none"
+                )
         if not self.pipeline.deterministic_augmentations:
             raise InputError("data.features: cache needs data.deterministic_augmentations: true")
         self._crop()
@@ -112,8 +115,8 @@ class FeatureCache:
         positions, copies = np.divmod(batches.visited(), self.pipeline.augmentation_factor)
         return self.names().keys(self.plan.training.rows(window)[positions], copies, window, epoch)
 
-    def embed_training(self, views: Iterable[Keys], stop: StopRequest | None) -> None:
-        """Embed what is not stored yet of training views.
+    def embed_training(self, views: Iterable[Keys], world: int, stop: StopRequest | None) -> None:
+        """Embed what is not stored yet of training views, shared out over ``world`` processes.
 
         Raises:
             InputError: the disk lacks room, or a feature cannot be stored.
@@ -123,14 +126,14 @@ class FeatureCache:
         table, transforms = self.pipeline.source.table("train"), self.pipeline.training_transforms(self.detector)
         ids, seed = table.generator_ids(self.plan.timeline), self.pipeline.augmentations_base_seed
 
-        def samples() -> TrainingViews:
-            stored = self.pipeline.stored_squares(table, rows_of(keys), transforms)
+        def samples(missing: Keys) -> TrainingViews:
+            stored = self.pipeline.stored_squares(table, rows_of(missing), transforms)
             return TrainingViews(table, ids, transforms, self._crop(), seed, stored)
 
         def batches(of: Keys) -> Iterator[Any]:
             return training_view_batches(of, self.pipeline.eval_batch_size)
 
-        self._embed(self._training_store(), keys, samples, batches, "training views", stop)
+        self._embed(self._training_store(), keys, samples, batches, "training views", world, stop)
 
     def training_batches(self, batches: TrainingBatches, window: int) -> Any:
         """A loader of the rest of an epoch, features in place of images."""
@@ -141,14 +144,14 @@ class FeatureCache:
 
     # evaluation
 
-    def embed_evaluation(self, stage: str, perturbation: Recipe | None, stop: StopRequest | None) -> None:
+    def embed_evaluation(self, stage: str, perturbation: Recipe | None, world: int, stop: StopRequest | None) -> None:
         """Embed what is not stored yet of the evaluation images of a stage; raises as ``embed_training``."""
         table, chosen = self.pipeline.source.table(split_of(stage)), self.pipeline.evaluation_set(self.plan, stage)
         keys = np.unique(chosen.ids)
         transforms = self._evaluation_transforms(stage, perturbation)
         ids, seed = table.generator_ids(self.plan.timeline), self.pipeline.augmentations_base_seed
 
-        def samples() -> EvaluationSamples:
+        def samples(missing: Keys) -> EvaluationSamples:
             stored = self.pipeline.views.evaluation(table, keys, transforms, seed)
             return EvaluationSamples(table, ids, keys, transforms, seed, stored)
 
@@ -158,7 +161,7 @@ class FeatureCache:
             positions = np.searchsorted(keys, of).tolist()
             return (positions[start : start + size] for start in range(0, len(positions), size))
 
-        self._embed(self._evaluation_store(stage, perturbation), keys, samples, batches, f"{stage} images", stop)
+        self._embed(self._evaluation_store(stage, perturbation), keys, samples, batches, f"{stage} images", world, stop)
 
     def evaluation_batches(self, stage: str, rank: int, world: int, perturbation: Recipe | None) -> Any:
         """A loader of this rank's share of an evaluation, features in place of crops."""
@@ -177,15 +180,16 @@ class FeatureCache:
         self,
         store: Store,
         keys: Keys,
-        samples: Callable[[], Any],
+        samples: Callable[[Keys], Any],
         batches_of: BatchesOf,
         what: str,
+        world: int,
         stop: StopRequest | None,
     ) -> None:
-        def loader(queue: BlockQueue) -> Any:
-            return make_loader(samples(), queue, collate, self.pipeline.num_workers)
+        def loader(queue: BlockQueue, missing: Keys) -> Any:
+            return make_loader(samples(missing), queue, collate, self.pipeline.num_workers)
 
-        embed(store, keys, batches_of, loader, self.detector, self.trainer_arguments, what, stop)
+        embed(store, keys, batches_of, loader, self.detector, self.trainer_arguments, world, what, stop)
 
     # stores
 
@@ -215,12 +219,14 @@ class FeatureCache:
             **recipe,
             "data": table_identity(pipeline.source.table(split)),
             "backbone": detector.model.backbone_reference,
+            "model_args": detector.backbone_arguments,
             "preprocessing": detector.preprocessing.to_dict(),
             "precision": self.precision,
-            "torch": torch.__version__,
         }
         shape = (*crops, detector.model.num_features)
-        return Store(Path(pipeline.cache_folder), "features", identity, shape, pipeline.features_dtype)
+        store = Store(Path(pipeline.cache_folder), "features", identity, shape, pipeline.features_dtype)
+        # a store remembers the blocks that it has looked into
+        return self.stores.setdefault(store.folder, store)
 
 
 def _described(**steps: Any) -> dict[str, Any]:

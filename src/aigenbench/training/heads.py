@@ -31,7 +31,7 @@ from aigenbench.training.inputs import Setup, make_detector
 from aigenbench.training.keeper import EpochPlan, seed_batch
 from aigenbench.training.lock import locked
 from aigenbench.training.loggers import LongCSVLogger, drop_logged, logger_defaults
-from aigenbench.training.processes import is_first_process
+from aigenbench.training.processes import SharedError, is_first_process, largest
 from aigenbench.training.runtime import record_run
 from aigenbench.training.state import read_state
 
@@ -56,6 +56,8 @@ class HeadRun:
         self.detector = make_detector(inputs, seed)
         _share_backbone(self.detector, setup.detector, head)
         self.setup = replace(setup, inputs=inputs, info=config.experiment_info, detector=self.detector, seed=seed)
+        self.finite: torch.Tensor | None = None
+        """Whether every loss of the optimizer step under way was a number."""
         self._logged: dict[str, torch.Tensor] = {}
         # past Lightning's own, which needs the detector to be the Trainer's
         object.__setattr__(self.detector, "log", self._note)
@@ -110,11 +112,7 @@ class HeadRun:
         """Add the gradients of a batch, one of the accumulation's parts."""
         with trainer.precision_plugin.train_step_context():
             loss = self.detector.training_step(batch, batch_idx)
-        if not bool(torch.isfinite(loss)):
-            raise InputError(
-                f"the loss of head {self.name!r} is not a finite number; give it a smaller learning rate, or take it "
-                "out of experiment_info.heads, under another experiment_info.experiment_id"
-            )
+        self.finite = torch.isfinite(loss) if self.finite is None else self.finite & torch.isfinite(loss)
         (loss / trainer.accumulate_grad_batches).backward()
 
     def step(self, trainer: pl.Trainer) -> None:
@@ -269,8 +267,21 @@ class HeadsTraining(pl.Callback):
             if last:
                 run.step(trainer)
         if last:
+            self._check_losses()
             self._log(trainer)
             self._done += 1
+
+    def _check_losses(self) -> None:
+        """Stop in all processes where a head's loss was no number in one; told in one line."""
+        flags = torch.stack([run.finite for run in self._runs if run.finite is not None])
+        for run in self._runs:
+            run.finite = None
+        wrong = largest(max((i + 1 for i, finite in enumerate(flags.tolist()) if not finite), default=0))
+        if wrong:
+            raise SharedError(
+                f"the loss of head {self._runs[wrong - 1].name!r} is not a finite number; give it a smaller learning "
+                "rate, or take it out of experiment_info.heads, under another experiment_info.experiment_id"
+            )
 
     def _log(self, trainer: pl.Trainer) -> None:
         step = self._plan.logged_before + self._done

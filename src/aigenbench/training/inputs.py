@@ -17,6 +17,8 @@ from aigenbench.training.features import FeatureCache
 from aigenbench.training.trainers import check_trainer_arguments
 
 DEFAULT_SEED = 1234
+LONG_NAMES = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
+"""Lightning's short names of precisions, and what they mean."""
 DOUBLE = ("64-true", "64")
 
 
@@ -114,8 +116,9 @@ def set_up(inputs: RunInputs) -> Setup:
     fingerprint = plan.fingerprint(pipeline.describe_mandatory_evaluation(), pipeline.augmentations_base_seed)
     setup = Setup(inputs, info, pipeline, detector, plan, fingerprint, seed)
     if pipeline.features == "cache":
+        precision = str(setup.trainer_value("precision", "32-true"))
         setup.features = FeatureCache(
-            pipeline, detector, plan, lambda: inputs.trainer_arguments({}), str(setup.trainer_value("precision", 32))
+            pipeline, detector, plan, lambda: inputs.trainer_arguments({}), LONG_NAMES.get(precision, precision)
         )
         setup.features.check()
     elif info.heads:

@@ -93,7 +93,10 @@ class LongCSVLogger(Logger):
         """Drop the lines of ``step`` and later; arguments as of ``drop_logged``."""
         if not self._path.is_file():
             return
+        lines_before = self._path.read_text(encoding="utf-8").count("\n")
         kept = [row for row in self._rows() if _is_kept(int(row[0]), row[1], step, keep_evaluation)]
+        if lines_before == 1 + len(kept):
+            return
         with whole_file(self._path) as temporary, temporary.open("w", newline="", encoding="utf-8") as lines:
             csv.writer(lines).writerows([_COLUMNS, *kept])
 
@@ -108,7 +111,8 @@ def drop_logged(loggers: Sequence[Any], folder: Path, step: int, keep_evaluation
         keep_evaluation: keep the evaluation at exactly ``step``, which stands before that step's training.
     """
     others = [logger for logger in loggers if not isinstance(logger, (LongCSVLogger, TensorBoardLogger))]
-    skip_logged(others, folder, loggers[0].last_steps())
+    if others:
+        skip_logged(others, folder, loggers[0].last_steps())
     for logger in loggers:
         if isinstance(logger, LongCSVLogger):
             logger.drop_from(step, keep_evaluation)

@@ -16,7 +16,6 @@ from aigenbench.files import remove_temporaries
 from aigenbench.training.checkpoints import WindowCheckpoints, load_detector, load_record
 from aigenbench.training.evaluating import evaluate_detector, log_evaluation, stage_of
 from aigenbench.training.experiment import Experiment
-from aigenbench.training.failures import failures_told
 from aigenbench.training.features import FeatureCache
 from aigenbench.training.heads import Heads, HeadsEvaluation
 from aigenbench.training.inputs import Setup
@@ -73,10 +72,11 @@ class WindowsLoop:
         """
         if is_first_process():
             # alone: another would take what the first is writing for what a killed run left
-            remove_temporaries(self.experiment.folder)
-            for folder in map(self._folder, range(self.n_windows)):
-                if (state := read_state(folder)) is not None:
-                    WindowCheckpoints(folder, state).tidy()
+            for experiment in (self.experiment, *(run.experiment for run in self.heads.runs)):
+                remove_temporaries(experiment.folder)
+                for folder in map(experiment.window_folder, range(self.n_windows)):
+                    if (state := read_state(folder)) is not None:
+                        WindowCheckpoints(folder, state).tidy()
         evaluate_every = int(self.setup.trainer_value("check_val_every_n_epoch", 1))
         schedule = Schedule(windows, self.setup.epochs, evaluate_every)
         if self.setup.features is not None:
@@ -113,8 +113,8 @@ class WindowsLoop:
             for epoch in range(schedule.epochs)
             for seed in {self.setup.seed, *self.heads.seeds}
         ]
-        features.embed_training(views, self.stop)
-        features.embed_evaluation("validate", None, self.stop)
+        features.embed_training(views, trainer.world_size, self.stop)
+        features.embed_evaluation("validate", None, trainer.world_size, self.stop)
 
     # training
 
@@ -149,11 +149,11 @@ class WindowsLoop:
         }
         trainer.callbacks += self.heads.training(plan, stage, trainer, batches_of)  # type: ignore[attr-defined]
         started = time.monotonic()
-        with failures_told():
-            trainer.fit(self.setup.detector, train_dataloaders=self._loader(plan, trainer, arguments))
+        trainer.fit(self.setup.detector, train_dataloaders=self._loader(plan, trainer, arguments))
         seconds = time.monotonic() - started
         if trainer.is_global_zero:
-            add_seconds(folder, seconds)
+            for one in (folder, *(run.experiment.window_folder(window) for run in self.heads.runs)):
+                add_seconds(one, seconds)
         self._in_memory, self._carried = None, None
         if keeper.done == plan.steps:
             # of a sharded detector, no process holds the optimizer's whole state: the next epoch reads it

@@ -68,6 +68,25 @@ def everyones(values: list[Any]) -> list[Any]:
     return [value for of_one in gathered for value in of_one]
 
 
+def post(name: str, value: int) -> None:
+    """Tell the processes that share the work a number above 0; they read it by ``posted`` when they like."""
+    if (distributed := _group()) is not None:
+        distributed.distributed_c10d._get_default_store().set(f"aigenbench {name}", str(value))
+
+
+def posted(name: str) -> int:
+    """What a process has told by ``post``; 0 where none has."""
+    if (distributed := _group()) is None:
+        return 0
+    store, key = distributed.distributed_c10d._get_default_store(), f"aigenbench {name}"
+    return int(store.get(key)) if store.check([key]) else 0
+
+
+def have_met() -> bool:
+    """Whether the processes that share the work have formed a group."""
+    return _group() is not None
+
+
 def _group() -> Any:
     """``torch.distributed`` where the processes have formed a group; else None."""
     # whoever has not imported torch has not formed one

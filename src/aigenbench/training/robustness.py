@@ -15,6 +15,7 @@ from aigenbench.files import remove_temporaries
 from aigenbench.training.checkpoints import WindowCheckpoints, load_record
 from aigenbench.training.evaluating import evaluate_detector
 from aigenbench.training.experiment import Experiment
+from aigenbench.training.failures import failures_told
 from aigenbench.training.inputs import RunInputs, Setup, set_up
 from aigenbench.training.signals import StoppedError, StopRequest
 from aigenbench.training.state import read_state
@@ -31,6 +32,7 @@ class _Task:
     clean_digest: str
 
 
+@failures_told()
 def evaluate_robustness(
     inputs: RunInputs, folder: Path, perturbations: Sequence[Perturbation], windows: Sequence[int] | None = None
 ) -> int:

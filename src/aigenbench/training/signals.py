@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from aigenbench.training.processes import is_first_process, largest
+from aigenbench.training.processes import is_first_process, largest, post, posted
 
+NEWS = "stop"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -17,6 +18,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._posted = False
 
     def check(self) -> None:
         """Stop here if any of the processes that share the work was asked to; all of them must check.
@@ -24,14 +26,24 @@ class StopRequest:
         Raises:
             StoppedError: one was.
         """
-        self.signal = largest(self.signal or 0) or None
-        if self.signal is not None:
-            raise StoppedError(self.signal)
+        # a signal that comes while waiting for the others counts at the next check
+        if asked := largest(self.signal or 0):
+            self.signal = asked
+            raise StoppedError(asked)
+
+    def heard(self) -> int | None:
+        """The signal by which this process, or another that has looked here too, was asked to stop; nobody waits."""
+        if self.signal is None:
+            self.signal = posted(NEWS) or None
+        elif not self._posted:
+            post(NEWS, self.signal)
+            self._posted = True
+        return self.signal
 
     def check_alone(self) -> None:
-        """Stop here if this process was asked to, where the others do not check; raises likewise."""
-        if self.signal is not None:
-            raise StoppedError(self.signal)
+        """Stop here if ``heard``, where processes do not meet at the same places; raises likewise."""
+        if (asked := self.heard()) is not None:
+            raise StoppedError(asked)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.signal == signal.SIGINT:

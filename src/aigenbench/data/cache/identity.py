@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from functools import lru_cache
+from importlib.metadata import version
 from typing import Any
 
 import cv2
@@ -12,7 +13,7 @@ import numpy as np
 import PIL
 from PIL import features
 
-from aigenbench.augmentations import SAMPLE_FORMAT, Recipe
+from aigenbench.augmentations import SAMPLE_FORMAT
 from aigenbench.data.tables import ImageTable
 from aigenbench.data.transforms import ForeignTransform, unchanged
 from aigenbench.errors import InputError
@@ -56,6 +57,8 @@ def describe_libraries() -> dict[str, str]:
         "opencv": cv2.__version__,
         "pillow": PIL.__version__,
         "libjpeg": str(features.version("libjpeg_turbo") or features.version("jpg")),
+        # its kernel resizes where it is loaded
+        "torch": version("torch"),
     }
 
 
@@ -72,9 +75,8 @@ def describe_step(step: Any, what: str) -> dict[str, Any] | None:
     if describe is None:
         raise NotStorableError(f"{what} is {_name(function)}, which has no describe()")
     described: dict[str, Any] = {"class": _name(type(function)), "arguments": describe()}
-    if not type(function).__module__.startswith("aigenbench."):
+    if not _is_ours(type(function)):
         described["source"] = _source_digest(type(function), what)
-    if not isinstance(function, Recipe):
         described["libraries"] = _foreign_libraries()
     return described
 
@@ -89,12 +91,21 @@ def _name(thing: Any) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
+def _is_ours(cls: type) -> bool:
+    return cls.__module__.startswith("aigenbench.")
+
+
 def _source_digest(cls: type, what: str) -> str:
-    try:
-        source = inspect.getsource(cls)
-    except (OSError, TypeError) as error:
-        raise NotStorableError(f"{what} is {_name(cls)}, whose source is not at hand") from error
-    return hashlib.sha256(source.encode()).hexdigest()[:16]
+    """Of the class and those it inherits from, ours and Python's own excepted."""
+    digest = hashlib.sha256()
+    for one in cls.__mro__:
+        if _is_ours(one) or one.__module__ in ("builtins", "abc", "typing"):
+            continue
+        try:
+            digest.update(inspect.getsource(one).encode())
+        except (OSError, TypeError) as error:
+            raise NotStorableError(f"{what} is {_name(one)}, whose source is not at hand") from error
+    return digest.hexdigest()[:16]
 
 
 def _foreign_libraries() -> dict[str, str]:

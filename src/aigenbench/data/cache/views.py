@@ -171,7 +171,9 @@ class SquareViews:
     def _decoded(self, row: int) -> Any:
         # keys come sorted: the copies of an image follow each other, and no step changes its input
         if self._last[0] != row:
-            self._last = row, read_image(self._table, row)
+            decoded = read_image(self._table, row)
+            decoded.flags.writeable = False
+            self._last = row, decoded
         return self._last[1]
 
     def stored(self) -> StoredSquares:
