@@ -152,7 +152,8 @@ def test_one_checkpoint_evaluated_by_several_processes_gives_the_same_rows(
 
 
 def test_two_windows_of_two_processes_that_the_run_starts_itself(dataset: Path, alone: Path, tmp_path: Path) -> None:
-    argv = [*plain(dataset, tmp_path, 2), "--trainer.devices=2"]
+    # an id chosen by the first process, which the one that it starts must share
+    argv = [a for a in plain(dataset, tmp_path, 2) if "experiment_id" not in a] + ["--trainer.devices=2"]
     done = subprocess.run(
         [sys.executable, "-m", "aigenbench", "fit", *argv],
         cwd=tmp_path,
@@ -163,6 +164,8 @@ def test_two_windows_of_two_processes_that_the_run_starts_itself(dataset: Path, 
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stderr.count("optimizer steps in") == 2 * STEPS // 4, "one process speaks"
+    assert [path.name for path in (tmp_path / "experiments_data").iterdir()] == ["experiment_0"]
+    (tmp_path / "experiments_data" / "experiment_0").rename(tmp_path / "experiments_data" / "experiment_x")
     for k in range(2):
         a, b = weights(window(alone, k)), weights(window(tmp_path, k))
         assert all((a[name] - b[name]).abs().max() < 1e-9 for name in a)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from training_harness import Events, arguments, outcome, run
+from training_harness import Events, SignalledAt, arguments, outcome, run, run_together
 
 from aigenbench.augmentations.geometry import draw_orientation
 from aigenbench.data.batches import BatchArithmetic, TrainingBatches
@@ -154,8 +156,12 @@ def test_heads_trained_at_once_are_the_runs_of_their_own(three: Path, tmp_path: 
         head = together / f"experiment_x_{name}"
         assert not np.array_equal(logits(head), logits(together / "experiment_x")), name
         assert np.array_equal(logits(head), logits(own)), name
-        for file in ("window_2/metrics.csv", "window_1/state.json"):
-            assert (head / file).is_file()
+        left, alone_left = ({p.relative_to(e) for p in e.rglob("*") if p.is_file()} for e in (head, own))
+        assert left == alone_left
+        assert (
+            json.loads((head / "window_1" / "run.json").read_text()).keys()
+            == json.loads((own / "window_1" / "run.json").read_text()).keys()
+        )
         assert (head / "window_1" / "metrics.csv").read_text() == (own / "window_1" / "metrics.csv").read_text()
     # a head's experiment is one like any other
     argv = command(three, tmp_path / "together", CACHED, "--model.optimizer.init_args.lr=0.5")
@@ -167,19 +173,18 @@ def test_heads_trained_at_once_are_the_runs_of_their_own(three: Path, tmp_path: 
 @pytest.mark.slow
 def test_a_run_with_heads_that_is_killed_again_and_again_ends_alike(three: Path, tmp_path: Path) -> None:
     more = (CACHED, "--experiment_info.heads=[{lr: 0.5}, {seed: 7}]", "--data.num_workers=2")
-    fit(three, tmp_path / "undisturbed", *more)
-    rng, kills = np.random.default_rng(3), 0
-    while True:
-        code, _ = run(
-            tmp_path / "killed",
-            command(three, tmp_path / "killed", *more),
-            Events(kill_at=int(rng.integers(1, 120))),
-        )
+    code, events = run(tmp_path / "undisturbed", command(three, tmp_path / "undisturbed", *more))
+    assert code == 0, log(tmp_path / "undisturbed")[-3000:]
+    rng, killed = np.random.default_rng(3), tmp_path / "killed"
+    kills = 0
+    while kills < 100:
+        kill_at = Events(kill_at=int(rng.integers(1, events // 4)))
+        code, _ = run(killed, command(three, killed, *more), kill_at)
         if code == 0:
             break
+        assert code == -signal.SIGKILL, log(killed)[-3000:]
         kills += 1
-        assert code == -9, log(tmp_path / "killed")[-3000:]
-    assert kills >= 5
+    assert 5 <= kills < 100
     for name in ("x", "x_lr_0.5", "x_seed_7"):
         assert outcome(tmp_path / "killed", name) == outcome(tmp_path / "undisturbed", name), name
 
@@ -208,6 +213,30 @@ def test_two_processes_embed_half_each_and_train_alike(three: Path, tmp_path: Pa
         assert np.abs(one - two).max() < 1e-5
     one, two = (stored_rows(tmp_path / str(devices)) for devices in (1, 2))
     assert all(np.array_equal(one[shape], two[shape]) for shape in one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_to_one_process_ends_the_embedding_of_all(three: Path, tmp_path: Path, rank: int) -> None:
+    argv = command(three, tmp_path, CACHED, "--data.train_batch_size=2", "--data.eval_batch_size=1")
+    signalled, never = (SignalledAt("embedding", 0, at, signal.SIGTERM) for at in (2, 10_000))
+    results = run_together(tmp_path, argv, events={rank: signalled, 1 - rank: never})
+    assert [code for code, _ in results] == [128 + signal.SIGTERM, 0], log(tmp_path)[-3000:]
+    embedded = len(drawn_views(three, per_copy=False)) // 2
+    assert all(count < embedded // 2 for _, count in results), "neither went on to its end"
+    assert [code for code, _ in run_together(tmp_path, argv)] == [0, 0]
+    assert set(stored_rows(tmp_path)[12,].tolist()) == drawn_views(three, per_copy=False)
+
+
+def test_arguments_of_the_backbone_have_features_of_their_own(three: Path, tmp_path: Path) -> None:
+    base = ("--model.model_name=timm/test_resnet_probe", "--model.model_args.pretrained=false", CACHED)
+    fit(three, tmp_path, *base)
+    # how fast a model is makes no other features
+    for name, argument in (("max", "global_pool=max"), ("fast", "channels_last=true")):
+        argv = command(three, tmp_path, *base, f"--model.model_args.{argument}")
+        code, _ = run(tmp_path, [*argv, f"--experiment_info.experiment_id={name}"])
+        assert code == 0, log(tmp_path)[-3000:]
+        assert len(stores_in(tmp_path / "experiments_cache")) == 4
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,12 @@ def plain(two: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fit(tmp_path_factory.mktemp("plain"), two)
 
 
+def test_windows_may_be_called_otherwise(two: Path, tmp_path: Path) -> None:
+    folder = fit(tmp_path, two, "--experiment_info.window_name_prefix=w")
+    assert (folder / "w1" / "predictions_validate_all.npz").is_file()
+    assert "Next-period AUROC" in (tmp_path / "log.txt").read_text()
+
+
 def test_every_validation_image_is_scored_once_in_order(plain: Path, two: Path) -> None:
     plan = make_plan(open_source(two), 1)
     for k in range(2):

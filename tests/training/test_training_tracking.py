@@ -140,3 +140,12 @@ def test_a_package_that_is_not_installed_is_told_with_its_extra(made, tmp_path: 
     log = (tmp_path / "log.txt").read_text()
     assert code == 2, log[-3000:]
     assert "pip install 'aigenbench[wandb]'" in log
+
+
+def test_a_config_that_forbids_uploads_is_obeyed() -> None:
+    from aigenbench.cli.fit import _complete
+
+    for configured, known, expected in ((True, False, True), (False, True, True), (False, False, False)):
+        node = {"class_path": "lightning.pytorch.loggers.WandbLogger", "init_args": {"offline": configured}}
+        _complete(node, {"WandbLogger": {"offline": known, "name": "x"}})
+        assert node["init_args"] == {"offline": expected, "name": "x"}

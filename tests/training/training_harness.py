@@ -123,7 +123,7 @@ class Events:
 
 
 class SignalledAt(Events):
-    """Counts the batches of a window's training or evaluation alone, and signals its process at one of them."""
+    """Counts the batches of a window's training or evaluation, or those embedded; signals its own process at one."""
 
     def __init__(self, what: str, window: int, batches: int, number: int) -> None:
         super().__init__()
@@ -131,16 +131,18 @@ class SignalledAt(Events):
 
     def install(self) -> None:
         from aigenbench.training.collect import OutputCollector
+        from aigenbench.training.embedding import _BlockWriter
         from aigenbench.training.keeper import EpochKeeper
 
         owner, name = {
             "training": (EpochKeeper, "on_train_batch_end"),
             "evaluation": (OutputCollector, "on_validation_batch_end"),
+            "embedding": (_BlockWriter, "on_validation_batch_end"),
         }[self.what]
         original = getattr(owner, name)
 
         def wrapped(callback: Any, trainer: Any, module: Any, *rest: Any, **more: Any) -> None:
-            if module.stage.window == self.window:
+            if self.what == "embedding" or module.stage.window == self.window:
                 self.count += 1
                 if self.count == self.batches:
                     signal.raise_signal(self.number)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.predictions import Predictions, load_predictions
 
 STAGES = ("validate", "test")
-_WINDOW = re.compile(r"window_(\d+)")
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,24 @@ def assemble(name: str, stage: str, windows: dict[int, Predictions], where: str)
     return Experiment(name, stage, dict(sorted(windows.items())), n_windows, tuple(notes))
 
 
+def window_folder(folder: Path | str, window: int) -> Path:
+    """Where a window of an experiment lies: its configuration names the folders' prefix."""
+    return Path(folder) / f"{_prefix(Path(folder))}{window}"
+
+
+@lru_cache(maxsize=64)
+def _prefix(folder: Path) -> str:
+    path = folder / "config.yaml"
+    if not path.is_file():
+        return "window_"
+    return ResolvedConfig.from_file(path).experiment_info.window_name_prefix
+
+
 def _files(folder: Path, stage: str) -> dict[int, Path]:
     found = {}
+    pattern = re.compile(rf"{re.escape(_prefix(folder))}(\d+)")
     for window in folder.iterdir():
-        match = _WINDOW.fullmatch(window.name)
+        match = pattern.fullmatch(window.name)
         path = window / f"predictions_{stage}_all.npz"
         if match and path.is_file():
             found[int(match[1])] = path

@@ -14,6 +14,7 @@ import re
 from pathlib import Path
 
 from aigenbench.augmentations.perturbations import GRID, Perturbation
+from aigenbench.evaluation.experiment import window_folder
 from aigenbench.evaluation.predictions import Predictions, save_predictions
 from aigenbench.files import write_json
 
@@ -71,7 +72,7 @@ def current_windows(experiment: Path) -> dict[Perturbation, tuple[int, ...]]:
     for perturbation in GRID:
         windows = []
         for window in _windows(experiment / FOLDER / perturbation.name):
-            clean = experiment / f"window_{window}" / PREDICTIONS_FILE
+            clean = window_folder(experiment, window) / PREDICTIONS_FILE
             if not clean.is_file():
                 continue
             if window not in digests:

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from aigenbench.errors import InputError
 from aigenbench.evaluation.calibration import Calibrated, calibrate
 from aigenbench.evaluation.carried import carried_forward
-from aigenbench.evaluation.experiment import Experiment, load_experiment
+from aigenbench.evaluation.experiment import Experiment, load_experiment, window_folder
 from aigenbench.evaluation.overtime import over_time
 from aigenbench.evaluation.robustness import Family, load_robustness
 from aigenbench.evaluation.score import score
@@ -64,10 +64,8 @@ def load_run(folder: Path | str, stage: str = "validate", effort: Effort | None 
         InputError: see `load_experiment`, `load_robustness` and `pair_up`.
     """
     experiment = load_experiment(folder, stage)
-    records = {k: read_record(Path(folder) / f"window_{k}" / RUN_FILE) for k in experiment.windows}
-    config = next(
-        (text for k in sorted(records) if (text := read_text(Path(folder) / f"window_{k}" / CONFIG_FILE))), ""
-    )
+    records = {k: read_record(window_folder(folder, k) / RUN_FILE) for k in experiment.windows}
+    config = next((text for k in sorted(records) if (text := read_text(window_folder(folder, k) / CONFIG_FILE))), "")
     robustness = load_robustness(folder, experiment)
     return make_run(experiment, {k: r for k, r in records.items() if r}, config, effort, robustness)
 

@@ -11,7 +11,7 @@ from typing import Any
 from aigenbench import __version__
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.bundle import CONFIG, predictions_name, write_bundle
-from aigenbench.evaluation.experiment import Experiment, load_experiment
+from aigenbench.evaluation.experiment import Experiment, load_experiment, window_folder
 from aigenbench.evaluation.run import CONFIG_FILE, RUN_FILE, read_record, read_text
 from aigenbench.evaluation.score import score
 
@@ -57,15 +57,15 @@ def make_submission(
     experiment = load_experiment(folder, stage)
     if experiment.notes:
         raise InputError(f"{folder}: {experiment.notes[0]}; only a finished experiment can be submitted")
-    records = {k: read_record(folder / f"window_{k}" / RUN_FILE) for k in experiment.windows}
+    records = {k: read_record(window_folder(folder, k) / RUN_FILE) for k in experiment.windows}
     first = next((record for record in records.values() if record), {})
     if "trained_parameters" in first:
         card.setdefault("parameters", first["trained_parameters"])
     contents = {
-        predictions_name(k): (folder / f"window_{k}" / f"predictions_{stage}_all.npz").read_bytes()
+        predictions_name(k): (window_folder(folder, k) / f"predictions_{stage}_all.npz").read_bytes()
         for k in experiment.windows
     }
-    config = read_text(folder / f"window_{min(records)}" / CONFIG_FILE)
+    config = read_text(window_folder(folder, min(records)) / CONFIG_FILE)
     if config:
         contents[CONFIG] = config.encode()
     write_bundle(path, _manifest(experiment, card, first, revision), contents)
