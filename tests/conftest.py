@@ -43,6 +43,13 @@ def own_registry() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def own_experiment_id() -> Iterator[None]:
+    """An id that a run chose in this process is not handed on to the next test's."""
+    yield
+    os.environ.pop("AIGENBENCH_EXPERIMENT_ID", None)
+
+
 class MadeData:
     """Writes small data sets in the real layout."""
 

@@ -108,7 +108,7 @@ def test_a_signal_stops_a_build_within_a_run_and_the_same_command_goes_on(
     monkeypatch.setattr(views, "read_image", read)
     # the first window has 16 images, of which each is stored twice: the signal comes in its evaluation's views
     assert main(["fit", *run_arguments, "--data.cache=all"]) == 128 + signal.SIGTERM
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command with --experiment_info.experiment_id x goes on" in capsys.readouterr().err
     assert len(computed) == 24
     kept = stored()
     assert main(["fit", *run_arguments, "--data.cache=all"]) == 0
