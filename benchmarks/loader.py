@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from aigenbench.augmentations import BaselineTraining, EvaluationCrops, StochasticTraining
 from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
 from aigenbench.data.batches import TrainingBatches
+from aigenbench.models.preprocessing import normalised
 from aigenbench.protocol.timeline import PUBLISHED
 from claims import Results, parser
 from plain_reference import MEAN, STD, PlainEvaluation, PlainTraining
@@ -90,17 +91,17 @@ def ours(folder: Path, workers: int) -> dict[str, Pass]:
         augmentation_factor=1,
     )
     plan, epochs = pipeline.plan(benchmark_type="none"), iter(range(10**6))
-    mean, std = (255 * torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
 
-    def normalised(loader: Iterable[Any]) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
+    def finished(loader: Iterable[Any]) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
         for batch in loader:
-            yield batch.images.float().sub_(mean).div_(std), batch.labels
+            yield normalised(batch.images, mean, std), batch.labels
 
     def train() -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
         batches = TrainingBatches(len(plan.training.rows(0)), 1, pipeline.arithmetic(), 1, 0, next(epochs))
-        return normalised(pipeline.training_loader(plan, Hooks(), batches, 0))
+        return finished(pipeline.training_loader(plan, Hooks(), batches, 0))
 
-    return {"train": train, "evaluate": lambda: normalised(pipeline.evaluation_loader(plan, Hooks(), "validate"))}
+    return {"train": train, "evaluate": lambda: finished(pipeline.evaluation_loader(plan, Hooks(), "validate"))}
 
 
 def plain(paths: list[Path], workers: int) -> dict[str, Pass]:

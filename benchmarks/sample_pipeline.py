@@ -4,7 +4,7 @@ One process, one thread; files made up in memory: 0.455 megapixels on average, 8
 Times are the processor's, so that other load counts little. Every repeat goes through the files once, a few at a time
 through all pipelines, so the ratios of a repeat share its circumstances; what is drawn differs between repeats.
 
-    python benchmarks/sample_pipeline.py [--images 160] [--repeats 3] [--json FILE]
+    python benchmarks/sample_pipeline.py [--images 480] [--repeats 3] [--json FILE]
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ RATIOS = {  # name: (numerator, denominator, goal)
 def main() -> None:
     """Measure, print, and with ``--json`` write what was measured."""
     arguments = parser(__doc__)
-    arguments.add_argument("--images", type=int, default=160, help="files in the made-up set")
+    arguments.add_argument("--images", type=int, default=480, help="files in the made-up set")
     arguments.add_argument("--seed", type=int, default=1)
     options = arguments.parse_args()
     cv2.setNumThreads(1)

@@ -25,7 +25,7 @@ from typing import Any
 from aigenbench.augmentations import BaselineTraining, EvaluationCrops, StochasticTraining
 from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
 from aigenbench.data.batches import TrainingBatches
-from aigenbench.data.dataset import collate
+from aigenbench.data.collation import collate
 from aigenbench.data.loading import make_loader
 from aigenbench.data.plan import Plan
 from claims import Results, parser

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from aigenbench.augmentations import EvaluationCrops
-from aigenbench.data.dataset import Batch
+from aigenbench.data.collation import Batch
 from aigenbench.errors import InputError
 from aigenbench.models import ModelFactoryRegistry
 from aigenbench.training.checkpoints import detector_record, load, load_detector, save
@@ -68,6 +68,9 @@ def test_pixels_are_normalised_with_the_preprocessing() -> None:
         [0.5, 0.25, 2.0]
     ).view(3, 1, 1)
     assert torch.allclose(d.normalise(images).double(), expected, atol=1e-6)
+    as_loaded = images.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(d.normalise(as_loaded), d.normalise(images))
+    assert d.normalise(as_loaded).stride() == as_loaded.stride()
     finished = torch.randn(2, 3, 4, 4)
     assert d.normalise(finished) is finished
 

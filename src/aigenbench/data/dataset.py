@@ -1,46 +1,20 @@
-"""Rows to samples: reading, decoding and transforming one image; collating a batch."""
+"""Rows to samples: reading, decoding and transforming one image."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from aigenbench.data.collation import Sample
 from aigenbench.data.decode import Pixels, UnreadableImageError, decode
 from aigenbench.data.tables import ImageTable
 from aigenbench.data.transforms import Transform
 from aigenbench.errors import InputError
 from aigenbench.protocol.randomness import sample_rng
-
-
-class Batch(NamedTuple):
-    """A collated batch. Crops of one image stand together.
-
-    Attributes:
-        images: uint8 or float32 tensor (n_crops, 3, H, W); floats are finished, uint8 are still to be normalised.
-        labels: 0 real, 1 fake; int64 (n_images,).
-        generator_ids: int64 (n_images,).
-        image_ids: row number in the split; int64 (n_images,).
-        crop_to_image: position within this batch of every crop's image; int64 (n_crops,).
-    """
-
-    images: Any
-    labels: Any
-    generator_ids: Any
-    image_ids: Any
-    crop_to_image: Any
-
-
-class Sample(NamedTuple):
-    """One image's finished crops (one in training) with its facts."""
-
-    crops: list[Any]
-    label: int
-    generator_id: int
-    image_id: int
 
 
 def read_image(table: ImageTable, row: int) -> Pixels:
@@ -185,33 +159,3 @@ class EvaluationSamples:
             crops = self._transforms.crops_of(read_image(self._table, row), rng_of)
         finished = self._transforms.finished(crops, rng_of)
         return Sample(finished, int(self._table.labels[row]), int(self._generator_ids[row]), row)
-
-
-def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack samples into a batch.
-
-    Raises:
-        InputError: the images' sizes differ (``as_is`` cropping with a batch of more than one).
-    """
-    import torch
-
-    crops = [crop for sample in samples for crop in sample.crops]
-    shapes = {tuple(crop.shape) for crop in crops}
-    if len(shapes) > 1:
-        raise InputError(
-            f"images of unequal sizes in one batch ({', '.join(map(str, sorted(shapes)[:3]))}): cropping strategy "
-            "'as_is' needs images of one size, or a batch size of 1"
-        )
-    if isinstance(crops[0], np.ndarray):
-        # (N, H, W, 3) in memory, seen as (N, 3, H, W): no transposing copy, and the layout channels_last wants
-        images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
-    else:
-        images = torch.stack(crops)
-    counts = torch.tensor([len(sample.crops) for sample in samples])
-    return Batch(
-        images,
-        torch.tensor([sample.label for sample in samples]),
-        torch.tensor([sample.generator_id for sample in samples]),
-        torch.tensor([sample.image_id for sample in samples]),
-        torch.repeat_interleave(torch.arange(len(samples)), counts),
-    )

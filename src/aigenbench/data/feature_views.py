@@ -17,7 +17,8 @@ from aigenbench.augmentations import StochasticTraining
 from aigenbench.augmentations.geometry import Orientation
 from aigenbench.data.cache import StoredRows
 from aigenbench.data.cache.views import COPIES
-from aigenbench.data.dataset import Batch, Sample, TrainingTransforms, read_image, training_rng
+from aigenbench.data.collation import Batch, Sample
+from aigenbench.data.dataset import TrainingTransforms, read_image, training_rng
 from aigenbench.data.decode import Pixels
 from aigenbench.data.tables import ImageTable
 from aigenbench.protocol.randomness import first_uniforms

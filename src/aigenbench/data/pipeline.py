@@ -15,13 +15,8 @@ from aigenbench.augmentations import EvaluationCrops, MandatoryEvaluation, Manda
 from aigenbench.data.batches import BatchArithmetic, EvaluationBatches, TrainingBatches
 from aigenbench.data.cache.views import StoredSquares
 from aigenbench.data.cached import ViewCache
-from aigenbench.data.dataset import (
-    EvaluationSamples,
-    EvaluationTransforms,
-    TrainingSamples,
-    TrainingTransforms,
-    collate,
-)
+from aigenbench.data.collation import collate
+from aigenbench.data.dataset import EvaluationSamples, EvaluationTransforms, TrainingSamples, TrainingTransforms
 from aigenbench.data.loading import make_loader, usable_processors
 from aigenbench.data.plan import Plan, make_plan
 from aigenbench.data.predict import PredictSamples, PredictSet, collate_predict, open_predict_set

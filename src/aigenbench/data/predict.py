@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aigenbench.data.dataset import Batch, EvaluationTransforms, Sample, collate, evaluation_rng, read_image
+from aigenbench.data.collation import Batch, Sample, collate
+from aigenbench.data.dataset import EvaluationTransforms, evaluation_rng, read_image
 from aigenbench.data.folders import INDEX, FolderImages
 from aigenbench.data.sources import open_source
 from aigenbench.data.tables import Columns, ImageTable

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aigenbench.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 
@@ -79,6 +82,26 @@ class Preprocessing:
                     f"preprocessing: unknown field {key!r}; the fields are {', '.join(known)}{nearest(str(key), known)}"
                 )
         return replace(self, **changes)
+
+
+def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Levels 0..255 to ``(level / 255 - mean) / std``, in the memory layout and on the device of ``images``.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        mean: one value a channel, of a float type, which is the result's; (1, 3, 1, 1).
+        std: likewise.
+    """
+    import torch
+
+    if not images.is_contiguous(memory_format=torch.channels_last):
+        return images.to(mean.dtype).div_(255).sub_(mean).div_(std)
+    n, channels, height, width = images.shape
+    # as rows of pixels, along which one instruction works on many values: on a CPU less than half the time
+    rows = images.permute(0, 2, 3, 1).reshape(n, height, width * channels)
+    means, stds = (values.reshape(channels).repeat(width) for values in (mean, std))
+    floats = rows.to(mean.dtype).div_(255).sub_(means).div_(stds)
+    return floats.view(n, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _is_list(value: Any, length: int) -> bool:

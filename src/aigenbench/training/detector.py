@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from aigenbench.augmentations import BaselineTraining, EvaluationCrops, SoftTraining, StochasticTraining
-from aigenbench.data.dataset import Batch
+from aigenbench.data.collation import Batch
 from aigenbench.data.transforms import Augmentation, from_foreign
 from aigenbench.errors import InputError, nearest
 from aigenbench.models import Preprocessing, build_model, check_input_size, preprocessing_of
-from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD
+from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, normalised
 from aigenbench.models.probe import Classifier
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.training.tasks import BinaryTask, MulticlassTask, Task, check_task
@@ -174,7 +174,7 @@ class BaseDeepfakeDetectionModel(LightningModule):
         if images.is_floating_point():
             return images
         mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
-        return images.to(mean.dtype).div_(255).sub_(mean).div_(std)
+        return normalised(images, mean, std)
 
     def forward(self, images: Tensor) -> Tensor:
         """Outputs of the model, float32 (or float64) (n, outputs).

@@ -19,7 +19,8 @@ from aigenbench.data.batches import EvaluationBatches, TrainingBatches
 from aigenbench.data.cache import Store
 from aigenbench.data.cache.identity import NotStorableError, describe_format, describe_step, table_identity
 from aigenbench.data.cache.views import SLOTS
-from aigenbench.data.dataset import EvaluationSamples, EvaluationTransforms, collate
+from aigenbench.data.collation import collate
+from aigenbench.data.dataset import EvaluationSamples, EvaluationTransforms
 from aigenbench.data.feature_views import (
     Keys,
     StoredEvaluation,
