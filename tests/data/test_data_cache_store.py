@@ -72,6 +72,8 @@ def test_any_sets_of_keys_are_stored_once_each(tmp_path_factory: Any, sets: list
         assert build(store_in(root), np.array(list(keys)), rows_a_block) == len(keys - seen)
         seen |= keys
         assert not len(store_in(root).missing(np.array(list(seen))))
+        everything = np.array([*range(60, -60, -1), *keys])
+        assert store_in(root).missing(everything).tolist() == sorted(set(range(-59, 61)) - seen)
     rows = store_in(root).open()
     assert rows.keys.tolist() == sorted(seen)
     assert np.array_equal(rows.take(rows.keys), rows_of(rows.keys))

@@ -190,6 +190,17 @@ def test_other_runs_share_what_agrees(make: Any, decoded: list[int], tmp_path: P
     assert len(before) == len(after) == 2
 
 
+def test_a_run_looks_into_each_file_once(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    p, hooks = make(cache="all"), Hooks()
+    before = evaluated(p, hooks), trained(p, hooks)
+
+    def never(path: Path, layout: Any) -> Any:
+        raise AssertionError(f"{path} is read again")
+
+    monkeypatch.setattr(store, "read_index", never)
+    assert (evaluated(p, hooks), trained(p, hooks)) == before
+
+
 def folders(make: Any, tmp_path: Path, hooks: Hooks, folder: Path | None = None, **options: Any) -> set[str]:
     """Names of the stores that a run uses which are not there yet."""
     before = {path.name for path in (tmp_path / "cache").glob("*")}

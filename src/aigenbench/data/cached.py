@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from aigenbench.data.cache.blocks import Keys
 from aigenbench.data.cache.build import build
 from aigenbench.data.cache.identity import NotStorableError
+from aigenbench.data.cache.store import Store
 from aigenbench.data.cache.views import CropViews, SquareViews, StoredCrops, StoredSquares
 from aigenbench.data.dataset import EvaluationTransforms, TrainingTransforms
 from aigenbench.data.tables import ImageTable
@@ -38,6 +40,7 @@ class ViewCache:
         self.computed = 0
         """Views that this process has stored."""
         self._told: set[str] = set()
+        self._stores: dict[Path, Store] = {}
 
     def evaluation(
         self, table: ImageTable, ids: Rows, transforms: EvaluationTransforms, base_seed: int
@@ -51,7 +54,7 @@ class ViewCache:
             return None
         try:
             views = CropViews(self.folder, table, transforms, base_seed)
-            self.computed += build(views, views.keys(ids), self.num_workers, self.between, self.share)
+            self._build(views, views.keys(ids))
         except NotStorableError as error:
             self._tell(f"evaluation images are not stored: {error}")
             return None
@@ -76,11 +79,16 @@ class ViewCache:
             if not lasting:
                 raise NotStorableError("deterministic_augmentations is false")
             views = SquareViews(self.folder, table, transforms, base_seed)
-            self.computed += build(views, views.keys(rows, copies), self.num_workers, self.between, self.share)
+            self._build(views, views.keys(rows, copies))
         except NotStorableError as error:
             self._tell(f"training images are not stored: {error}")
             return None
         return views.stored()
+
+    def _build(self, views: CropViews | SquareViews, keys: Keys) -> None:
+        # a store remembers the blocks that it has looked into
+        views.store = self._stores.setdefault(views.store.folder, views.store)
+        self.computed += build(views, keys, self.num_workers, self.between, self.share)
 
     def _tell(self, message: str) -> None:
         if message not in self._told:

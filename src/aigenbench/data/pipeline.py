@@ -6,23 +6,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aigenbench.augmentations import EvaluationCrops, MandatoryEvaluation, MandatoryTraining, Recipe
+from aigenbench.augmentations import MandatoryEvaluation, MandatoryTraining, Recipe
 from aigenbench.data.batches import BatchArithmetic, EvaluationBatches, TrainingBatches
 from aigenbench.data.cache.views import StoredSquares
 from aigenbench.data.cached import ViewCache
 from aigenbench.data.collation import collate
 from aigenbench.data.dataset import EvaluationSamples, EvaluationTransforms, TrainingSamples, TrainingTransforms
+from aigenbench.data.hooks import AugmentationHooks, evaluation_steps, training_steps
 from aigenbench.data.loading import make_loader, usable_processors
 from aigenbench.data.plan import Plan, make_plan
 from aigenbench.data.predict import PredictSamples, PredictSet, collate_predict, open_predict_set
 from aigenbench.data.sources import open_source
 from aigenbench.data.tables import ImageTable, Source
-from aigenbench.data.transforms import Augmentation, ForeignCrops, as_transform
+from aigenbench.data.transforms import Augmentation
 from aigenbench.errors import InputError, nearest
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
 from aigenbench.protocol.timeline import PUBLISHED, load_timeline
@@ -34,22 +35,6 @@ CACHES = ("none", "evaluation", "all")
 FEATURES = ("none", "cache")
 FEATURES_DTYPES = ("float16", "bfloat16")
 ORIENTATIONS = ("per_epoch", "per_copy")
-
-
-class AugmentationHooks(Protocol):
-    """What a detector tells about its augmentations (its hooks of the same names)."""
-
-    def train_augmentation(self) -> Any:
-        """One or two callables: deterministic, then stochastic."""
-        ...
-
-    def evaluation_augmentation(self, stage: str) -> Sequence[Augmentation | None]:
-        """Two callables for ``validate``, ``test`` or ``predict``: before and after cropping."""
-        ...
-
-    def evaluation_crops(self, stage: str) -> Callable[[Any], Sequence[Any]]:
-        """EvaluationCrops, or the user's crops hook."""
-        ...
 
 
 class AIGenBenchDatasetLoader:
@@ -314,14 +299,7 @@ class AIGenBenchPipeline:
         Raises:
             InputError: a hook returns something else than it must.
         """
-        returned = hooks.train_augmentation()
-        parts = tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
-        if not 1 <= len(parts) <= 2:
-            raise InputError(f"train_augmentation must return one or two callables, found {len(parts)}")
-        first, second = (*parts, None)[:2]
-        mandatory = as_transform(self.mandatory_train_preprocessing(), "mandatory_train_preprocessing")
-        where = "train_augmentation"
-        return TrainingTransforms(mandatory, as_transform(first, where), as_transform(second, where))
+        return training_steps(hooks, self.mandatory_train_preprocessing())
 
     def evaluation_transforms(self, hooks: AugmentationHooks, stage: str) -> EvaluationTransforms:
         """The steps of an image in ``validate``, ``test`` or ``predict``; raises likewise."""
@@ -330,19 +308,7 @@ class AIGenBenchPipeline:
             "test": self.mandatory_test_preprocessing,
             "predict": self.mandatory_predict_preprocessing,
         }[stage]()
-        where = f"the {stage} augmentation hook"
-        parts = tuple(hooks.evaluation_augmentation(stage))
-        if len(parts) != 2:
-            raise InputError(f"{where} must return two callables (before and after cropping), found {len(parts)}")
-        crops = hooks.evaluation_crops(stage)
-        if not isinstance(crops, EvaluationCrops):
-            crops = ForeignCrops(crops, f"the {stage} crops hook")
-        return EvaluationTransforms(
-            as_transform(mandatory, f"the mandatory {stage} preprocessing"),
-            as_transform(parts[0], where),
-            crops,
-            as_transform(parts[1], where),
-        )
+        return evaluation_steps(hooks, stage, mandatory)
 
 
 def split_of(stage: str) -> str:

@@ -157,8 +157,16 @@ class Store:
         Raises:
             InputError: a block file belongs to another store.
         """
-        stored = [index.keys for index in self._indices(remove=True)]
-        return np.setdiff1d(np.asarray(keys, dtype=np.int64), np.concatenate([np.empty(0, np.int64), *stored]))
+        keys = np.asarray(keys, dtype=np.int64)
+        if np.any(keys[1:] <= keys[:-1]):
+            keys = np.unique(keys)
+        indices = self._indices(remove=True)
+        if not indices:
+            return keys
+        # a tenth of the time of setdiff1d, which counts among millions of keys
+        stored = np.sort(np.concatenate([index.keys for index in indices]))
+        at = np.minimum(np.searchsorted(stored, keys), len(stored) - 1)
+        return keys[stored[at] != keys]
 
     def blocks_for(self, keys: Keys, rows_a_block: int | None = None) -> list[Block]:
         """The blocks that hold what is missing of ``keys``, by default of about 64 MB.
