@@ -88,7 +88,8 @@ def _machines(sections: list[Results]) -> str:
 
 def _section(results: Results) -> str:
     parts = [f"## {results.title}\n", f"`benchmarks/{results.script}.py`, {results.date}.\n"]
-    parts.append(markdown_table(HEADER, [claim.row() for claim in results.claims]) + "\n")
+    if results.claims:
+        parts.append(markdown_table(HEADER, [claim.row() for claim in results.claims]) + "\n")
     for heading, text in results.tables.items():
         parts.append(f"### {heading}\n\n{text}\n")
     for title, file in results.plots.items():
