@@ -61,14 +61,11 @@ def collate(samples: Sequence[Sample]) -> Batch:
             f"images of unequal sizes in one batch ({', '.join(map(str, sorted(shapes)[:3]))}): cropping strategy "
             "'as_is' needs images of one size, or a batch size of 1"
         )
-    shape = (len(crops), *crops[0].shape)
     if isinstance(crops[0], np.ndarray):
-        images = _empty(shape, torch.from_numpy(np.empty(0, crops[0].dtype)).dtype)
-        np.stack(crops, out=images.numpy())
         # (N, H, W, 3) in memory, seen as (N, 3, H, W): no transposing copy, and the layout channels_last wants
-        images = images.permute(0, 3, 1, 2)
+        images = stack(crops).permute(0, 3, 1, 2)
     else:
-        images = torch.stack(crops, out=_empty(shape, crops[0].dtype))
+        images = torch.stack(crops, out=_empty((len(crops), *crops[0].shape), crops[0].dtype))
     counts = torch.tensor([len(sample.crops) for sample in samples])
     return Batch(
         images,
@@ -77,6 +74,15 @@ def collate(samples: Sequence[Sample]) -> Batch:
         torch.tensor([sample.image_id for sample in samples]),
         torch.repeat_interleave(torch.arange(len(samples)), counts),
     )
+
+
+def stack(arrays: Sequence[np.ndarray]) -> torch.Tensor:
+    """Arrays of one shape and type as a tensor (n, *shape), in a loader's worker in memory that others share."""
+    import torch
+
+    stacked = _empty((len(arrays), *arrays[0].shape), torch.from_numpy(np.empty(0, arrays[0].dtype)).dtype)
+    np.stack(arrays, out=stacked.numpy())
+    return stacked
 
 
 def _empty(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:

@@ -13,6 +13,7 @@ import numpy as np
 
 from aigenbench.data.cache.blocks import Keys
 from aigenbench.data.cache.store import Block, Store, share_of
+from aigenbench.data.collation import stack
 from aigenbench.data.loading import make_loader
 
 logger = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ def _compute(
     claims = _Claims(blocks)
     computed: list[Any] = []
     try:
-        for batch in make_loader(rows, claims, _stack, num_workers, pin_memory=False):
+        for batch in make_loader(rows, claims, stack, num_workers, pin_memory=False):
             computed.append(batch.numpy())
             block = claims.held[0][0]
             if sum(map(len, computed)) == len(block.keys):
@@ -138,10 +139,3 @@ def _compute(
     finally:
         while claims.held:
             claims.release()
-
-
-def _stack(rows: Sequence[Any]) -> Any:
-    """A tensor, which goes from a worker to this process through shared memory."""
-    import torch
-
-    return torch.from_numpy(np.stack(rows))
