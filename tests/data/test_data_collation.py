@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import pickle
 
 import numpy as np
@@ -54,6 +55,13 @@ def test_unequal_sizes_are_told() -> None:
 def test_a_pickled_batch_comes_back_equal() -> None:
     batch = collate(samples())
     assert_equal(pickle.loads(pickle.dumps(batch)), batch)
+
+
+def test_a_batch_on_another_device_is_copied_there() -> None:
+    elsewhere = Batch(*(part.to("meta") for part in collate(samples())))
+    for copied in (copy.copy(elsewhere), copy.deepcopy(elsewhere)):
+        assert {part.device.type for part in copied} == {"meta"}
+        assert [part.shape for part in copied] == [part.shape for part in elsewhere]
 
 
 @pytest.mark.parametrize("finished", [False, True])

@@ -34,7 +34,7 @@ class Batch(NamedTuple):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the small tensors by value: shared, each costs a file descriptor and two connections to hand it on."""
         images, *small = self
-        return _restored, (type(self), images, [tensor.numpy() for tensor in small])
+        return _restored, (type(self), images, [t.numpy() if t.device.type == "cpu" else t for t in small])
 
 
 class Sample(NamedTuple):
@@ -86,6 +86,7 @@ def stack(arrays: Sequence[np.ndarray]) -> torch.Tensor:
 
 
 def _empty(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+    """Memory for a batch; a worker's is shared from the start, as handing it on would copy it there."""
     import torch
     from torch.utils.data import get_worker_info
 
@@ -95,7 +96,7 @@ def _empty(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
     return torch.empty(0, dtype=dtype).set_(storage).view(shape)
 
 
-def _restored(kind: type[Batch], images: torch.Tensor, small: Sequence[np.ndarray]) -> Batch:
+def _restored(kind: type[Batch], images: torch.Tensor, small: Sequence[np.ndarray | torch.Tensor]) -> Batch:
     import torch
 
-    return kind(images, *map(torch.from_numpy, small))
+    return kind(images, *map(torch.as_tensor, small))
