@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,6 +98,33 @@ class TrainingBatches:
                 mine = np.array_split(part, self._arithmetic.devices)[self._rank]
                 positions, copies = np.divmod(mine, self._copies)
                 yield [(p, c, epoch) for p, c in zip(positions.tolist(), copies.tolist(), strict=True)]
+
+
+class WindowBatches:
+    """Batch sampler over all epochs of a window, one after the other: what is left of the first, and whole ones after.
+
+    Its length is that of a whole epoch, whichever it is at.
+
+    Args:
+        of_epoch: makes the batches of (epoch, first optimizer step).
+        epoch: the first epoch.
+        start: optimizer steps done in it already.
+    """
+
+    def __init__(self, of_epoch: Callable[[int, int], TrainingBatches], epoch: int = 0, start: int = 0) -> None:
+        self._of_epoch, self._epoch = of_epoch, epoch
+        self._first = (epoch, start)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to an epoch; Lightning's loop does so before each."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._of_epoch(self._epoch, 0))
+
+    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
+        first, start = self._first
+        return iter(self._of_epoch(self._epoch, start if self._epoch == first else 0))
 
 
 class EvaluationBatches:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from lightning.pytorch import LightningDataModule
 
 from aigenbench.augmentations import MandatoryEvaluation, MandatoryTraining, Recipe
-from aigenbench.data.batches import BatchArithmetic, EvaluationBatches, TrainingBatches
+from aigenbench.config.layer import DEFAULT_SEED
+from aigenbench.data.batches import BatchArithmetic, EvaluationBatches, TrainingBatches, WindowBatches
 from aigenbench.data.cache.views import StoredSquares
 from aigenbench.data.cached import ViewCache
 from aigenbench.data.collation import collate
@@ -56,8 +58,25 @@ class AIGenBenchDatasetLoader:
         return open_source(self.dataset_path)
 
 
-class AIGenBenchPipeline:
-    """The benchmark's samples.
+@dataclass(frozen=True)
+class ServedWindow:
+    """What a pipeline serves under a Trainer.
+
+    Attributes:
+        plan: what is used of the data set.
+        window: index of the window.
+        seed: of the order of samples.
+        loaders: ready loaders of training and validation, where the windows loop made them.
+    """
+
+    plan: Plan
+    window: int
+    seed: int
+    loaders: tuple[Any, Any] | None = None
+
+
+class AIGenBenchPipeline(LightningDataModule):
+    """The benchmark's samples; under a Trainer of one's own, a data module of one window (see ``use_window``).
 
     Args:
         dataset_loader: opens the data set.
@@ -104,6 +123,7 @@ class AIGenBenchPipeline:
         features_dtype: str = "float16",
         orientation: str = "per_epoch",
     ) -> None:
+        super().__init__()
         for key, value in (
             ("train_batch_size", train_batch_size),
             ("eval_batch_size", eval_batch_size),
@@ -136,9 +156,77 @@ class AIGenBenchPipeline:
         self.timeline = PUBLISHED if timeline is None else load_timeline(timeline)
         self.predict_path = predict_path
         self.cache, self.cache_folder = cache, cache_folder
+        self.served: ServedWindow | None = None
         self.views = ViewCache(cache, Path(cache_folder), self.num_workers)
         self.features, self.features_dtype, self.orientation = features, features_dtype, orientation
         self.mandatory_val_preprocessing()  # a wrong evaluation_jpeg is told before any data is read
+
+    # one window, under a Trainer
+
+    def use_window(
+        self,
+        window: int = 0,
+        seed: int = DEFAULT_SEED,
+        n_generators_per_window: int = 4,
+        benchmark_type: str = "cumulative",
+    ) -> None:
+        """Choose the window that a Trainer of one's own gets by ``fit(detector, datamodule=pipeline)``.
+
+        Without a call it is the first. On several devices the Trainer needs ``use_distributed_sampler=False``.
+
+        Args:
+            window: index of the window.
+            seed: of the order of samples and of what is random on the device, as ``seed_everything`` of a run.
+            n_generators_per_window: as in a config.
+            benchmark_type: as in a config.
+
+        Raises:
+            InputError: the data set cannot be used, or has no such window.
+        """
+        plan = self.plan(n_generators_per_window, benchmark_type)
+        if not 0 <= window < len(plan.windows):
+            raise InputError(f"there is no window {window}; windows are 0..{len(plan.windows) - 1}")
+        self.served = ServedWindow(plan, window, seed)
+
+    def serve(self, plan: Plan, window: int, seed: int, loaders: tuple[Any, Any]) -> None:
+        """Take note of what the windows loop is at; ``loaders`` of its training and validation are made already."""
+        self.served = ServedWindow(plan, window, seed, loaders)
+
+    def serving(self) -> ServedWindow:
+        """What is served; the first window where nothing was chosen."""
+        if self.served is None:
+            self.use_window()
+        assert self.served is not None, "just chosen"
+        return self.served
+
+    def train_dataloader(self) -> Any:
+        """Training batches of the window, for Lightning."""
+        served = self.serving()
+        if served.loaders is not None:
+            return served.loaders[0]
+        trainer: Any = self.trainer
+        arithmetic = self.arithmetic(trainer.world_size, trainer.accumulate_grad_batches)
+        rows, copies = len(served.plan.training.rows(served.window)), self.augmentation_factor
+        place = (served.seed, served.window)
+
+        def of_epoch(epoch: int, start: int) -> TrainingBatches:
+            return TrainingBatches(rows, copies, arithmetic, *place, epoch, start, trainer.global_rank)
+
+        return self.training_loader(served.plan, trainer.lightning_module, WindowBatches(of_epoch), served.window)
+
+    def val_dataloader(self) -> Any:
+        """Batches of validation, for Lightning."""
+        served = self.serving()
+        return self._evaluated("validate") if served.loaders is None else served.loaders[1]
+
+    def test_dataloader(self) -> Any:
+        """Batches of test, for Lightning."""
+        return self._evaluated("test")
+
+    def _evaluated(self, stage: str) -> Any:
+        trainer: Any = self.trainer
+        share = (trainer.global_rank, trainer.world_size)
+        return self.evaluation_loader(self.serving().plan, trainer.lightning_module, stage, *share)
 
     # the benchmark's own steps
 
@@ -200,15 +288,15 @@ class AIGenBenchPipeline:
         self,
         plan: Plan,
         hooks: AugmentationHooks,
-        batches: TrainingBatches,
+        batches: TrainingBatches | WindowBatches,
         window: int,
     ) -> DataLoader[Any]:
-        """Batches of the rest of an epoch.
+        """Training batches of a window.
 
         Args:
             plan: what the run uses.
             hooks: the detector's augmentations.
-            batches: what is left of the epoch.
+            batches: what is left of an epoch, or of the window.
             window: index of the window.
         """
         table, rows = self.source.table("train"), plan.training.rows(window)

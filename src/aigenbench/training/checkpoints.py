@@ -180,15 +180,24 @@ class WindowCheckpoints:
         self._record(replace(self.state, epochs=epochs, steps=steps, checkpoints=kept))
         self.tidy()
 
-    def save_final(self, epochs: int, record: Mapping[str, Any]) -> None:
-        """Write the window's weights after its last epoch, then name them in the record."""
-        final = save(self.folder / FINAL_FILE, record)
-        self._record(replace(self.state, epochs=epochs, steps=0, final=final))
+    def save_final(self, epochs: int, record: Mapping[str, Any], evaluated: bool) -> None:
+        """Write the window's weights after its last epoch, then name them in the record.
 
-    def evaluated(self, epochs: int, finished: bool) -> None:
-        """Record an evaluation; a finished window keeps its final weights alone."""
-        kept = () if finished else self.state.checkpoints
-        self._record(replace(self.state, evaluated=epochs, checkpoints=kept))
+        ``evaluated`` says whether these very weights are evaluated; a finished window keeps them alone.
+        """
+        final = save(self.folder / FINAL_FILE, record)
+        trained = replace(self.state, epochs=epochs, steps=0, evaluated=0, final=final)
+        if evaluated:
+            self._finish(trained)
+        else:
+            self._record(trained)
+
+    def evaluated(self) -> None:
+        """Record the evaluation of the final weights; resumable checkpoints go."""
+        self._finish(self.state)
+
+    def _finish(self, trained: WindowState) -> None:
+        self._record(replace(trained, evaluated=trained.epochs, checkpoints=()))
         self.tidy()
 
     def tidy(self) -> None:
@@ -220,7 +229,7 @@ class WindowCheckpoints:
                         self.state,
                         epochs=record["epochs"],
                         steps=record["steps"],
-                        evaluated=min(self.state.evaluated, record["epochs"]),
+                        evaluated=0,
                         checkpoints=self.state.checkpoints[i:],
                     )
                 )

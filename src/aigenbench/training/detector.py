@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -13,12 +13,15 @@ from torch.optim import Optimizer
 
 from aigenbench.augmentations import BaselineTraining, EvaluationCrops, SoftTraining, StochasticTraining
 from aigenbench.data.collation import Batch
+from aigenbench.data.pipeline import AIGenBenchPipeline
+from aigenbench.data.plan import Plan
 from aigenbench.data.transforms import Augmentation, from_foreign
 from aigenbench.errors import InputError, nearest
 from aigenbench.models import Preprocessing, build_model, check_input_size, preprocessing_of
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, normalised
 from aigenbench.models.probe import Classifier
 from aigenbench.protocol.timeline import PUBLISHED
+from aigenbench.training.seeding import BatchSeeds
 from aigenbench.training.tasks import BinaryTask, MulticlassTask, Task, check_task
 
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
@@ -65,6 +68,19 @@ class Stage:
     total_steps: int = 1
     n_classes: int = 0
     seen_generator_ids: tuple[int, ...] = ()
+
+    @classmethod
+    def at(cls, plan: Plan, window: int, epoch: int = 0, total_steps: int = 1) -> Stage:
+        """The stage at a window of a plan."""
+        timeline = plan.timeline
+        seen = [timeline.ids[name] for names in plan.windows[: window + 1] for name in names]
+        if plan.benchmark_type == "none":
+            seen = [i for i in timeline.ids.values() if i]
+        return cls(window, epoch, total_steps, len(timeline.id_to_name), tuple(sorted(seen)))
+
+    def at_epoch(self, epoch: int) -> Stage:
+        """The same at another epoch of the window."""
+        return replace(self, epoch=epoch)
 
 
 def _sgd(parameters: Iterable[Any]) -> Optimizer:
@@ -169,6 +185,23 @@ class BaseDeepfakeDetectionModel(LightningModule):
         if isinstance(self.task, MulticlassTask):
             self.task = MulticlassTask(stage.n_classes, stage.seen_generator_ids)
 
+    def setup(self, stage: str) -> None:
+        """Under a Trainer of one's own with a pipeline of ours: take note of the window that it serves."""
+        pipeline = getattr(self.trainer, "datamodule", None)
+        if isinstance(pipeline, AIGenBenchPipeline) and (served := pipeline.serving()).loaders is None:
+            self.begin(Stage.at(served.plan, served.window))
+
+    def configure_callbacks(self) -> list[Any]:
+        """Under such a Trainer: what seeds every batch as the windows loop does."""
+        trainer: Any = self.trainer
+        if any(isinstance(callback, BatchSeeds) for callback in trainer.callbacks):
+            return []
+        pipeline = getattr(trainer, "datamodule", None)
+        if not isinstance(pipeline, AIGenBenchPipeline):
+            return []
+        served = pipeline.serving()
+        return [BatchSeeds(served.seed, served.window)]
+
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 images to normalised floats on their device; floats are finished already and pass unchanged."""
         if images.is_floating_point():
@@ -209,10 +242,16 @@ class BaseDeepfakeDetectionModel(LightningModule):
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=[group["lr"] for group in groups],
-            total_steps=self.stage.total_steps,
+            total_steps=self._optimizer_steps(),
             cycle_momentum=all(group.get("momentum", 0) > 0 for group in groups),
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _optimizer_steps(self) -> int:
+        """Optimizer steps of the whole window."""
+        trainer: Any = self._trainer
+        # a further head is trained without a Trainer of its own
+        return self.stage.total_steps if trainer is None else int(trainer.estimated_stepping_batches)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
         """Step the scheduler. Override only for a scheduler that is stepped in a way of its own."""

@@ -14,7 +14,7 @@ from aigenbench.augmentations import Recipe
 from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups, evaluate
 from aigenbench.evaluation.predictions import Predictions
 from aigenbench.protocol.periods import PERIOD_TITLES
-from aigenbench.training.collect import OutputCollector, make_predictions
+from aigenbench.training.collect import Arrays, OutputCollector, make_predictions
 from aigenbench.training.detector import MetricFunction, Stage
 from aigenbench.training.inputs import Setup
 from aigenbench.training.signals import StopRequest
@@ -24,11 +24,7 @@ logger = logging.getLogger(__name__)
 
 def stage_of(setup: Setup, window: int, epoch: int = 0, total_steps: int = 1) -> Stage:
     """Where a run stands at a window: what the detector is told."""
-    timeline = setup.plan.timeline
-    seen = [timeline.ids[name] for names in setup.plan.windows[: window + 1] for name in names]
-    if setup.plan.benchmark_type == "none":
-        seen = [i for i in timeline.ids.values() if i]
-    return Stage(window, epoch, total_steps, len(timeline.id_to_name), tuple(sorted(seen)))
+    return Stage.at(setup.plan, window, epoch, total_steps)
 
 
 def evaluate_detector(
@@ -50,20 +46,37 @@ def evaluate_detector(
         perturbation: applied after the mandatory steps; it enters the protocol fingerprint.
     """
     setup.detector.begin(stage_of(setup, window))
-    chosen = setup.pipeline.evaluation_set(setup.plan, stage)
-    share = (trainer.global_rank, trainer.world_size)
-    if setup.features is not None:
-        setup.features.embed_evaluation(stage, perturbation, trainer.world_size, stop)
-        loader = setup.features.evaluation_batches(stage, *share, perturbation)
-    else:
-        loader = setup.pipeline.evaluation_loader(setup.plan, setup.detector, stage, *share, perturbation)
-    # a loader of stored features is given whole batches by its sampler
-    batches = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
-    collector = OutputCollector(batches.common, stop)
+    loader = evaluation_loader(setup, trainer, stage, stop, perturbation)
+    collector = OutputCollector(common_batches(loader), stop)
     trainer.callbacks.append(collector)  # type: ignore[attr-defined]
     run = trainer.validate if stage == "validate" else trainer.test
     run(setup.detector, dataloaders=loader, verbose=False)
-    rows = collector.gathered()
+    return finished_predictions(setup, collector.gathered(), window, stage, perturbation)
+
+
+def evaluation_loader(
+    setup: Setup, trainer: pl.Trainer, stage: str, stop: StopRequest | None = None, perturbation: Recipe | None = None
+) -> Any:
+    """Batches of ``validate`` or ``test`` for this process, of images or of stored features."""
+    share = (trainer.global_rank, trainer.world_size)
+    if setup.features is None:
+        return setup.pipeline.evaluation_loader(setup.plan, setup.detector, stage, *share, perturbation)
+    setup.features.embed_evaluation(stage, perturbation, trainer.world_size, stop)
+    return setup.features.evaluation_batches(stage, *share, perturbation)
+
+
+def common_batches(loader: Any) -> int:
+    """How many batches every process has at least."""
+    # a loader of stored features is given whole batches by its sampler
+    batches = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
+    return int(batches.common)
+
+
+def finished_predictions(
+    setup: Setup, rows: Arrays, window: int, stage: str, perturbation: Recipe | None = None
+) -> Predictions:
+    """The predictions of an evaluation, from the gathered rows of all its crops."""
+    chosen = setup.pipeline.evaluation_set(setup.plan, stage)
     fingerprint = setup.fingerprint if perturbation is None else setup.fingerprint_under(perturbation)
     return make_predictions(setup.detector, rows, chosen, setup.plan, window, fingerprint)
 
@@ -76,8 +89,8 @@ def log_evaluation(
     step: int,
     title: str,
     stage: str = "validate",
-) -> None:
-    """Compute the metrics of every period, log them all, and tell the three that matter."""
+) -> dict[str, float]:
+    """Compute the metrics of every period, log them all, and tell the three that matter; returns them by name."""
     scores = evaluate(predictions, window, threshold=setup.detector.classification_threshold)
     values: dict[str, float] = {}
     if setup.detector.default_metrics:
@@ -93,6 +106,7 @@ def log_evaluation(
         if (value := scores[period]["auroc"]) is not None
     ]
     logger.info("%s: AUROC %s", title, ", ".join(shown))
+    return values
 
 
 def _extra_metrics(setup: Setup, predictions: Predictions, window: int, stage: str) -> dict[str, float]:

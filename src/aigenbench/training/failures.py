@@ -6,12 +6,35 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
 from aigenbench.errors import InputError
 
 _WORKER = re.compile(r"DataLoader worker \(pid(?:\(s\))?[^()]*\)")
 _PEER = re.compile(
     r"Connection (closed|reset) by peer|Connection was likely closed|Broken pipe|gloo.*(closed|reset)", re.I
 )
+
+
+_MONITOR = re.compile(r"conditioned on metric|could not find the monitored key|which is not available", re.I)
+
+
+@contextmanager
+def training_failures_told() -> Iterator[None]:
+    """Turn what callbacks and schedules refuse in mid-training into a line.
+
+    Raises:
+        InputError: one monitors what is not logged.
+    """
+    try:
+        yield
+    except (RuntimeError, MisconfigurationException) as error:
+        if not _MONITOR.search(str(error)):
+            raise
+        raise InputError(
+            f"{' '.join(str(error).split())} (of evaluations there are validate/<period>/<metric>, such as "
+            "validate/growing/auroc, and what the detector logs itself)"
+        ) from error
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from aigenbench.augmentations import EvaluationCrops, Recipe, StochasticTraining
-from aigenbench.data.batches import EvaluationBatches, TrainingBatches
+from aigenbench.data.batches import EvaluationBatches, TrainingBatches, WindowBatches
 from aigenbench.data.cache import Store
 from aigenbench.data.cache.identity import NotStorableError, describe_format, describe_step, table_identity
 from aigenbench.data.cache.views import SLOTS
@@ -136,8 +136,8 @@ class FeatureCache:
 
         self._embed(self._training_store(), keys, samples, batches, "training views", world, stop)
 
-    def training_batches(self, batches: TrainingBatches, window: int) -> Any:
-        """A loader of the rest of an epoch, features in place of images."""
+    def training_batches(self, batches: WindowBatches, window: int) -> Any:
+        """A loader of a window's epochs, features in place of images."""
         table = self.pipeline.source.table("train")
         ids, rows = table.generator_ids(self.plan.timeline), self.plan.training.rows(window)
         stored = self._training_store().open()

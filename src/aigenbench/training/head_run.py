@@ -18,7 +18,7 @@ from aigenbench.training.checkpoints import WindowCheckpoints, detector_record
 from aigenbench.training.detector import BaseDeepfakeDetectionModel, Stage
 from aigenbench.training.experiment import Experiment, open_experiment
 from aigenbench.training.inputs import Setup, make_detector
-from aigenbench.training.keeper import EpochPlan
+from aigenbench.training.keeper import WindowPlan
 from aigenbench.training.loggers import LongCSVLogger, drop_logged, logger_defaults
 from aigenbench.training.runtime import record_run
 from aigenbench.training.state import read_state
@@ -68,13 +68,13 @@ class HeadRun:
             self._loggers = (window, [csv, *curves])
         return self._loggers[1]
 
-    def begin(self, plan: EpochPlan, stage: Stage, trainer: pl.Trainer) -> None:
-        """Take note of the epoch that is about to be trained."""
-        folder = self.experiment.window_folder(plan.window)
+    def begin(self, plan: WindowPlan, stage: Stage, trainer: pl.Trainer) -> None:
+        """Take note of the window that is about to be trained, or trained on."""
+        folder, (epoch, step) = self.experiment.window_folder(plan.window), plan.start
         folder.mkdir(parents=True, exist_ok=True)
         self.detector.begin(stage)
-        drop_logged(self.loggers(plan.window), folder, plan.logged_before + plan.start, keep_evaluation=plan.start == 0)
-        if not plan.epoch and not plan.start:
+        drop_logged(self.loggers(plan.window), folder, plan.logged(epoch, step), keep_evaluation=step == 0)
+        if plan.start == (0, 0):
             record_run(folder, self.setup, plan, trainer)
 
     def make_optimizer(self, states: Mapping[str, Any] | None) -> None:
@@ -116,11 +116,11 @@ class HeadRun:
         if self._scheduler is not None:
             self.detector.lr_scheduler_step(self._scheduler, None)
 
-    def log(self, plan: EpochPlan, step: int) -> None:
-        """Log what ``training_step`` logged last."""
+    def log(self, window: int, epoch: int, step: int) -> None:
+        """Log what ``training_step`` logged last; ``epoch`` counts over windows."""
         values = {name: float(value) for name, value in self._logged.items()}
-        for one in self.loggers(plan.window):
-            one.log_metrics({**values, "epoch": float(plan.epochs_before + plan.epoch)}, step=step)
+        for one in self.loggers(window):
+            one.log_metrics({**values, "epoch": float(epoch)}, step=step)
 
     def record(self) -> dict[str, Any]:
         """What the head resumes from: tensors and primitives."""

@@ -7,7 +7,7 @@ checkpoints hold the heads' states, and its record says how far they all have co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -23,9 +23,10 @@ from aigenbench.training.evaluating import stage_of
 from aigenbench.training.experiment import Experiment
 from aigenbench.training.head_run import HeadRun
 from aigenbench.training.inputs import Setup
-from aigenbench.training.keeper import EpochPlan, seed_batch
+from aigenbench.training.keeper import WindowPlan
 from aigenbench.training.lock import locked
 from aigenbench.training.processes import SharedError, is_first_process, largest
+from aigenbench.training.seeding import seed_batch
 
 
 class Heads:
@@ -92,21 +93,21 @@ class Heads:
         self._states = [run.record() for run in self.runs]
         return list(self._states)  # type: ignore[arg-type]
 
-    def save_final(self, window: int, epochs: int) -> None:
-        """Write every head's weights at the end of a window."""
+    def save_final(self, window: int, epochs: int, evaluated: bool) -> None:
+        """Write every head's weights at the end of a window; ``evaluated`` as of the run's own."""
         for run in self.runs:
-            run.checkpoints(window).save_final(epochs, detector_record(run.detector))
+            run.checkpoints(window).save_final(epochs, detector_record(run.detector), evaluated)
 
     def training(
-        self, plan: EpochPlan, stage: Stage, trainer: pl.Trainer, batches_of: Mapping[int, Iterable[Any]]
+        self, plan: WindowPlan, stage: Stage, trainer: pl.Trainer, batches_of: Mapping[int, Any]
     ) -> list[pl.Callback]:
-        """Callbacks that train the heads within an epoch.
+        """Callbacks that train the heads within a window.
 
         Args:
-            plan: the epoch.
+            plan: the window's training.
             stage: what detectors are told of it.
             trainer: of the run.
-            batches_of: the epoch's batches under each seed that is not the run's.
+            batches_of: a loader of the window's batches under each seed that is not the run's.
         """
         for run in self.runs:
             run.begin(plan, stage, trainer)
@@ -120,18 +121,36 @@ class HeadsTraining(pl.Callback):
         self,
         runs: Sequence[HeadRun],
         states: Sequence[Mapping[str, Any] | None],
-        plan: EpochPlan,
-        batches_of: Mapping[int, Iterable[Any]],
+        plan: WindowPlan,
+        batches_of: Mapping[int, Any],
     ) -> None:
         self._runs, self._states, self._plan = runs, list(states), plan
-        self._batches: dict[int, Iterator[Any]] = {seed: iter(batches) for seed, batches in batches_of.items()}
-        self._done = plan.start
+        self._batches_of = batches_of
+        self._batches: dict[int, Iterator[Any]] = {}
+        self._done = plan.start.step
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put the heads on the device, with their optimizers."""
         for run, states in zip(self._runs, self._states, strict=True):
             run.detector.to(trainer.strategy.root_device).train()
             run.make_optimizer(states)
+        self._begin(trainer.current_epoch)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Go on to an epoch's batches."""
+        if trainer.current_epoch > self._plan.start.epoch:
+            self._done = 0
+            for run in self._runs:
+                run.detector.train()
+            self._begin(trainer.current_epoch)
+
+    def _begin(self, epoch: int) -> None:
+        for run in self._runs:
+            run.detector.begin(run.detector.stage.at_epoch(epoch))
+        self._batches = {}
+        for seed, loader in self._batches_of.items():
+            loader.sampler.set_epoch(epoch)
+            self._batches[seed] = iter(loader)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -143,7 +162,8 @@ class HeadsTraining(pl.Callback):
         for seed, batches in self._batches.items():
             batch_of[seed] = trainer.strategy.batch_to_device(next(batches))
         for run in self._runs:
-            seed_batch(run.setup.seed, self._plan, self._done, part, trainer.global_rank)
+            place = (self._plan.window, trainer.current_epoch, self._done, part)
+            seed_batch(run.setup.seed, *place, trainer.global_rank)
             run.accumulate(batch_of[run.setup.seed], batch_idx, trainer)
             if last:
                 run.step(trainer)
@@ -165,10 +185,11 @@ class HeadsTraining(pl.Callback):
             )
 
     def _log(self, trainer: pl.Trainer) -> None:
-        step = self._plan.logged_before + self._done
+        epoch = trainer.current_epoch
+        step = self._plan.logged(epoch, self._done)
         if (step + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             for run in self._runs:
-                run.log(self._plan, step)
+                run.log(self._plan.window, self._plan.epochs_before + epoch, step)
 
 
 class HeadsEvaluation(pl.Callback):

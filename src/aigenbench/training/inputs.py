@@ -14,6 +14,7 @@ from aigenbench.data.plan import Plan
 from aigenbench.errors import InputError
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.features import FeatureCache
+from aigenbench.training.seeding import seed_everything
 from aigenbench.training.trainers import check_trainer_arguments
 
 DEFAULT_SEED = 1234
@@ -134,8 +135,6 @@ def seed_of(config: ResolvedConfig) -> int:
 
 def make_detector(inputs: RunInputs, seed: int) -> BaseDeepfakeDetectionModel:
     """A new detector; what it initialises at random is drawn from the seed."""
-    from aigenbench.training.keeper import seed_everything
-
     seed_everything((seed, "initial weights"))
     detector: BaseDeepfakeDetectionModel = inputs.instantiate_model()
     if str((inputs.config.get("trainer") or {}).get("precision")) in DOUBLE:

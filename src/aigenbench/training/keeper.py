@@ -1,53 +1,62 @@
-"""The Lightning callback that makes an epoch resumable: random keys, positions, checkpoints, stops."""
+"""The Lightning callback that makes a window's training resumable: positions, checkpoints, stops."""
 
 from __future__ import annotations
 
-import hashlib
-import random
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 
+from aigenbench.data.collation import Batch
+from aigenbench.training import loops
 from aigenbench.training.checkpoints import WindowCheckpoints, detector_record
+from aigenbench.training.detector import Stage
+from aigenbench.training.loggers import logged_positions
+from aigenbench.training.loops import Position
+from aigenbench.training.plain import plain_values
 from aigenbench.training.processes import SharedError, everyones, largest
 from aigenbench.training.sharding import gathered, is_sharded, spread_optimizer_state
-from aigenbench.training.signals import StopRequest
+from aigenbench.training.signals import StoppedError, StopRequest
+from aigenbench.training.user_checkpoints import MARK, checkpoint_files, remove_later_files
 
 if TYPE_CHECKING:
     from aigenbench.training.heads import Heads
+
+logger = logging.getLogger(__name__)
 
 NOT_FINITE = 1000
 """Stands among the numbers of signals for a loss that is no number."""
 
 
 @dataclass(frozen=True)
-class EpochPlan:
-    """What one epoch of one window is.
+class WindowPlan:
+    """What the training of one window is.
 
     Attributes:
         window: index of the window.
-        epoch: epoch within the window.
-        epochs: epochs of the window.
+        epochs: epochs at most.
         steps: optimizer steps of an epoch.
-        start: optimizer steps already done in this epoch.
-        logged_before: optimizer steps that stand before this epoch in the logs.
+        start: where this training begins.
+        logged_before: optimizer steps that stand before the window in the logs.
         epochs_before: epochs of earlier windows.
         seed: ``seed_everything``.
     """
 
     window: int
-    epoch: int
     epochs: int
     steps: int
-    start: int
+    start: Position
     logged_before: int
     epochs_before: int
     seed: int
+
+    def logged(self, epoch: int, step: int = 0) -> int:
+        """The logs' number of a step of an epoch."""
+        return self.logged_before + epoch * self.steps + step
 
 
 @dataclass
@@ -74,40 +83,68 @@ class CheckpointRule:
         self._last = time.monotonic()
 
 
-class EpochKeeper(pl.Callback):
-    """Seeds every batch, restores what an epoch resumes from, and writes checkpoints at optimizer steps.
+class WindowKeeper(pl.Callback):
+    """Restores what a window's training resumes from, and writes checkpoints between optimizer steps.
+
+    It stands first among the callbacks, so it writes what was before the others act.
 
     Args:
-        plan: the epoch.
+        plan: the training.
+        stage: what the detector is told at each epoch.
         checkpoints: where they go.
-        rule: when they fall due.
+        rule: when they fall due within an epoch.
         stop: the request to stop.
-        resumed: optimizer, scheduler and scaler states to go on from, or None at a window's start.
+        resumed: the checkpoint to go on from, or None at a window's start.
         heads: further heads that are trained along.
+        title: names an epoch, for messages.
+        mark: tells this window of this experiment from all others.
     """
 
     def __init__(
         self,
-        plan: EpochPlan,
+        plan: WindowPlan,
+        stage: Stage,
         checkpoints: WindowCheckpoints,
         rule: CheckpointRule,
         stop: StopRequest,
         resumed: Mapping[str, Any] | None,
         heads: Heads,
+        title: Callable[[int], str],
+        mark: str,
     ) -> None:
-        self.heads = heads
-        self.plan, self.checkpoints, self.rule, self.stop = plan, checkpoints, rule, stop
-        self.resumed = resumed
-        self.done = plan.start
-        self.record: dict[str, Any] = {}
+        self.plan, self.stage, self.checkpoints, self.rule, self.stop = plan, stage, checkpoints, rule, stop
+        self.resumed, self.heads, self.title = resumed, heads, title
+        self._mark = mark
+        self.done = plan.start.step
+        """Optimizer steps done in the epoch under way."""
+        self.evaluated: tuple[int, ...] | None = None
+        """State of the weights that were evaluated last (see ``weights_state``)."""
+        self.epochs_trained = plan.start.epoch
+        self._seconds, self._since, self._done_before = 0.0, time.monotonic(), plan.start.step
+        self._trains = False
         self._ids: list[torch.Tensor] = []
         self._finite: torch.Tensor | None = None
 
+    def seconds(self) -> float:
+        """How long this training has trained, evaluations left out."""
+        return self._seconds + (time.monotonic() - self._since if self._trains else 0.0)
+
+    # going on
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Give callbacks what they keep in checkpoints."""
+        kept = {} if self.resumed is None else self.resumed.get("files", {})
+        if trainer.is_global_zero:
+            remove_later_files(trainer, self._mark, kept)
+        if self.resumed is None:
+            return
+        loops.restore_callbacks(trainer, self.resumed.get("callbacks", {}))
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            callback.on_load_checkpoint(trainer, pl_module, dict(self.resumed))
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore the states, and let what is logged run on from earlier windows and epochs."""
-        trainer.fit_loop.epoch_loop._batches_that_stepped = self.plan.logged_before + self.plan.start
-        # what ``current_epoch`` reads
-        trainer.fit_loop.epoch_progress.current.processed = self.plan.epoch  # type: ignore[attr-defined]
+        """Restore optimizers, schedules and counters."""
+        self._since, self._trains = time.monotonic(), self.done < self.plan.steps
         if self.resumed is None:
             return
         for optimizer, state in zip(trainer.optimizers, self.resumed["optimizers"], strict=True):
@@ -116,93 +153,159 @@ class EpochKeeper(pl.Callback):
             config.scheduler.load_state_dict(state)
         if self.resumed["precision"]:
             trainer.precision_plugin.load_state_dict(self.resumed["precision"])
+        if "counters" in self.resumed:
+            loops.restore_counters(trainer, self.resumed["counters"])
+        of_processes = self.resumed.get("logged_values", [])
+        if len(of_processes) == trainer.world_size:
+            loops.restore_logged_values(trainer, of_processes[trainer.global_rank])
+        elif of_processes and self.plan.start.step:
+            logger.warning("going on with another number of processes: values logged by epoch cover its rest alone")
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Mark every checkpoint, those of the config's callbacks too."""
+        checkpoint[MARK] = self._mark
+
+    # epochs and steps
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write a checkpoint between two epochs, and stop there if asked to."""
+        epoch = trainer.current_epoch
+        self.done = self._done_before = 0
+        if epoch > self.plan.start.epoch:
+            self._write(trainer, Position(epoch, 0))
+            self.stop.check()
+        self._since = time.monotonic()
+        self._trains = True
+        pl_module.begin(self.stage.at_epoch(epoch))  # type: ignore[operator]
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Write a checkpoint where one is due; seed what is random on the device (dropout).
+        """Write a checkpoint where one is due, or the run is asked to stop.
 
         Checkpoints are written here and not at a batch's end, since Lightning logs a step only after that.
         """
         part = batch_idx % trainer.accumulate_grad_batches
-        if part == 0 and self.done > self.plan.start and largest(self.rule.due(self.done)):
-            self._write(trainer, self.plan.epoch, self.done)
-        seed_batch(self.plan.seed, self.plan, self.done, part, trainer.global_rank)
-        self._ids = [*self._ids, batch.image_ids] if part else [batch.image_ids]
+        if part == 0 and self.done > self._done_before:
+            if self.stop.agreed:
+                self._write(trainer, Position(trainer.current_epoch, self.done))
+                raise StoppedError(self.stop.agreed)
+            if largest(self.rule.due(self.done)):
+                self._write(trainer, Position(trainer.current_epoch, self.done))
+        ids = image_ids_of(batch)
+        self._ids = [*self._ids, ids] if part else [ids]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count optimizer steps; end the epoch early where the run is asked to stop."""
-        finite = torch.isfinite(outputs["loss"])
-        self._finite = finite if self._finite is None else self._finite & finite
+        """Count optimizer steps; agree with the other processes on a stop."""
+        loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
+        if loss is not None:
+            finite = torch.isfinite(loss)
+            self._finite = finite if self._finite is None else self._finite & finite
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         self.done += 1
-        pl_module.log("epoch", float(self.plan.epochs_before + self.plan.epoch), batch_size=1)
+        pl_module.log("epoch", float(self.plan.epochs_before + trainer.current_epoch), batch_size=1)
         # of all processes: one whose loss is no number, or one that was asked to stop
-        worst = largest((self.stop.signal or 0) if bool(self._finite) else NOT_FINITE)
+        is_finite = self._finite is None or bool(self._finite)
+        worst = largest((self.stop.signal or 0) if is_finite else NOT_FINITE)
         if worst == NOT_FINITE:
-            raise SharedError(self._not_finite())
+            raise SharedError(self._not_finite(trainer.current_epoch))
         self._finite = None
-        if worst:
-            trainer.should_stop = True
-            # a process that heard nothing stops with the others
-            self.stop.signal = worst
+        self.stop.agree(worst or None)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write a checkpoint where the epoch ends or stops; after the last epoch, the window's weights."""
-        if self.done < self.plan.steps:
-            self._write(trainer, self.plan.epoch, self.done)
-        elif self.plan.epoch + 1 < self.plan.epochs:
-            self._write(trainer, self.plan.epoch + 1, 0)
-        else:
-            record = detector_record(trainer.lightning_module, trainer.is_global_zero)  # type: ignore[arg-type]
-            if trainer.is_global_zero:
-                self.heads.save_final(self.plan.window, self.plan.epochs)
-                self.checkpoints.save_final(self.plan.epochs, record)
+    def epoch_trained(self, trainer: pl.Trainer, evaluated_next: bool) -> None:
+        """Tell of the epoch; before its evaluation, write a checkpoint from which that can be done again."""
+        epoch = trainer.current_epoch
+        self.epochs_trained = epoch + 1
+        seconds = time.monotonic() - self._since
+        self._seconds, self._trains = self._seconds + seconds, False
+        logger.info("%s: %d optimizer steps in %.1f s", self.title(epoch), self.done - self._done_before, seconds)
+        _share_buffers(trainer)
+        if evaluated_next:
+            self._write(trainer, Position(epoch, self.done))
+            if self.stop.agreed:
+                raise StoppedError(self.stop.agreed)
+
+    # the end
+
+    def window_trained(self, trainer: pl.Trainer) -> None:
+        """Write the window's weights."""
+        detector: Any = trainer.lightning_module
+        evaluated = self.evaluated == weights_state(detector)
+        if self.evaluated is not None and not evaluated:
+            logger.info("%s: the weights changed after the last evaluation", self.title(self.epochs_trained - 1))
+        record = detector_record(detector, trainer.is_global_zero)
+        detector.on_save_checkpoint(record)
+        if trainer.is_global_zero:
+            self.heads.save_final(self.plan.window, self.epochs_trained, evaluated)
+            self.checkpoints.save_final(self.epochs_trained, plain_values(record, "the detector"), evaluated)
         trainer.strategy.barrier()
 
-    def _write(self, trainer: pl.Trainer, epochs: int, steps: int) -> None:
-        self.record = {**training_record(trainer), "heads": self.heads.records()}
+    def _write(self, trainer: pl.Trainer, at: Position) -> None:
+        record = {**training_record(trainer), "heads": self.heads.records()}
         if trainer.is_global_zero:
-            self.checkpoints.save_position(epochs, steps, self.record)
+            self.checkpoints.save_position(at.epoch, at.step, record)
         self.rule.written()
         trainer.strategy.barrier()
 
-    def _not_finite(self) -> str:
+    def _not_finite(self, epoch: int) -> str:
         ids = everyones(torch.cat(self._ids).tolist())
         return (
-            f"the loss is not a finite number in window {self.plan.window}, epoch {self.plan.epoch}, optimizer step "
+            f"the loss is not a finite number in window {self.plan.window}, epoch {epoch}, optimizer step "
             f"{self.done} (image ids {ids[:8]}{' ...' if len(ids) > 8 else ''}); try a smaller learning rate, "
             "trainer.gradient_clip_val, or trainer.precision bf16-mixed instead of 16-mixed"
         )
 
 
-def training_record(trainer: pl.Trainer) -> dict[str, Any]:
-    """Everything an epoch resumes from: weights, optimizers, schedulers and the gradient scaler's state.
+def image_ids_of(batch: Any) -> torch.Tensor:
+    """The images of a training batch: of ours, or of a tuple (images, labels, generator ids, identifiers)."""
+    ids: torch.Tensor = batch.image_ids if isinstance(batch, Batch) else batch[3]
+    return ids
 
+
+def weights_state(detector: torch.nn.Module) -> tuple[int, ...]:
+    """Tells whether weights or buffers have changed between two calls on one device; no copy is made."""
+    if is_sharded(detector):
+        # gathering and sharding again touches what did not change
+        return ()
+    tensors = [*detector.parameters(), *detector.buffers()]
+    return tuple(number for tensor in tensors for number in (tensor.data_ptr(), tensor._version))
+
+
+def _share_buffers(trainer: pl.Trainer) -> None:
+    """Let all processes evaluate with the buffers that the first one stores (BatchNorm's statistics differ)."""
+    if trainer.world_size > 1 and not is_sharded(trainer.lightning_module):
+        for buffer in trainer.lightning_module.buffers():
+            torch.distributed.broadcast(buffer, 0)
+
+
+def training_record(trainer: pl.Trainer) -> dict[str, Any]:
+    """Everything a training resumes from: tensors and primitives.
+
+    Weights, optimizers, schedulers and the gradient scaler; what callbacks and the detector keep; what was logged.
     All processes must call it; of a sharded detector, the first alone gets the tensors.
+
+    Raises:
+        InputError: a callback's state holds something else than tensors and primitives.
     """
-    detector = trainer.lightning_module
+    detector: Any = trainer.lightning_module
     keep = trainer.is_global_zero or not is_sharded(detector)
-    return {
-        **detector_record(detector, keep),  # type: ignore[arg-type]
+    record = {
+        **detector_record(detector, keep),
         "optimizers": gathered([optimizer.state_dict() for optimizer in trainer.optimizers], keep),
         "schedulers": [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs],
         "precision": trainer.precision_plugin.state_dict(),
+        "counters": loops.counters(trainer),
+        "callbacks": {key: plain_values(s, f"callback {key}") for key, s in loops.callback_states(trainer).items()},
+        "logged_values": everyones([loops.logged_values(trainer)]),
+        "logged": logged_positions(trainer.loggers),
+        "files": checkpoint_files(trainer),
     }
-
-
-def seed_batch(seed: int, plan: EpochPlan, step: int, part: int, rank: int) -> None:
-    """Seed what is random on the device for one part of an optimizer step."""
-    seed_everything((seed, plan.window, plan.epoch, step, part, rank))
-
-
-def seed_everything(key: tuple[int | str, ...]) -> None:
-    """Seed torch (every device), NumPy and ``random`` from a key."""
-    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
-    seed = int.from_bytes(digest, "little")
-    torch.manual_seed(seed)
-    np.random.seed(seed & 0xFFFFFFFF)
-    random.seed(seed)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        callback.on_save_checkpoint(trainer, detector, record)
+    detector.on_save_checkpoint(record)
+    return plain_values(record, "the checkpoint")

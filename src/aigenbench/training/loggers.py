@@ -88,6 +88,17 @@ class LongCSVLogger(Logger):
             # a line that a crash cut short goes
             return [row for row in csv.reader(lines) if len(row) == len(_COLUMNS)][1:]
 
+    def position(self) -> int:
+        """How far the file goes, in bytes."""
+        return self._path.stat().st_size if self._path.is_file() else 0
+
+    @rank_zero_only
+    def cut(self, position: int) -> None:
+        """Take back what was written after ``position``."""
+        if self.position() > position:
+            with whole_file(self._path) as temporary:
+                temporary.write_bytes(self._path.read_bytes()[:position])
+
     @rank_zero_only
     def drop_from(self, step: int, keep_evaluation: bool) -> None:
         """Drop the lines of ``step`` and later; arguments as of ``drop_logged``."""
@@ -101,6 +112,56 @@ class LongCSVLogger(Logger):
             csv.writer(lines).writerows([_COLUMNS, *kept])
 
 
+def logged_positions(loggers: Sequence[Any]) -> list[dict[str, int]]:
+    """How far the files of each logger go that can be cut, by their names; empty for others."""
+    return [_positions(one) for one in loggers]
+
+
+def _positions(one: Any) -> dict[str, int]:
+    if isinstance(one, LongCSVLogger):
+        return {METRICS_FILE: one.position()}
+    if isinstance(one, TensorBoardLogger):
+        one.save()
+        one.experiment.flush()
+        return {path.name: path.stat().st_size for path in _event_files(one)}
+    return {}
+
+
+def _event_files(one: TensorBoardLogger) -> list[Path]:
+    return sorted(Path(one.log_dir).glob("events.out.tfevents.*"))
+
+
+@rank_zero_only
+def cut_logged(loggers: Sequence[Any], folder: Path, positions: Sequence[Mapping[str, int]]) -> None:
+    """Take back what was logged after a checkpoint, given what ``logged_positions`` gave for it.
+
+    Other loggers than the CSV's and TensorBoard's pass over what they have. A logger that the checkpoint does not know
+    keeps all.
+    """
+    skip_in_others(loggers, folder)
+    for one, of_one in zip(loggers, positions, strict=False):
+        if isinstance(one, LongCSVLogger):
+            one.cut(of_one.get(METRICS_FILE, 0))
+        elif isinstance(one, TensorBoardLogger) and of_one:
+            for path in _event_files(one):
+                _cut_file(path, of_one.get(path.name, 0))
+
+
+def _cut_file(path: Path, size: int) -> None:
+    if not size:
+        path.unlink()
+    elif path.stat().st_size > size:
+        with whole_file(path) as temporary:
+            temporary.write_bytes(path.read_bytes()[:size])
+
+
+def skip_in_others(loggers: Sequence[Any], folder: Path) -> None:
+    """Let loggers whose points cannot be removed pass over what the CSV, which comes first, has already."""
+    others = [one for one in loggers if not isinstance(one, (LongCSVLogger, TensorBoardLogger))]
+    if others:
+        skip_logged(others, folder, loggers[0].last_steps())
+
+
 def drop_logged(loggers: Sequence[Any], folder: Path, step: int, keep_evaluation: bool) -> None:
     """Drop what is going to be logged again, so that curves run on over restarts without doubled points.
 
@@ -110,14 +171,12 @@ def drop_logged(loggers: Sequence[Any], folder: Path, step: int, keep_evaluation
         step: the first step to be logged.
         keep_evaluation: keep the evaluation at exactly ``step``, which stands before that step's training.
     """
-    others = [logger for logger in loggers if not isinstance(logger, (LongCSVLogger, TensorBoardLogger))]
-    if others:
-        skip_logged(others, folder, loggers[0].last_steps())
+    skip_in_others(loggers, folder)
     for logger in loggers:
         if isinstance(logger, LongCSVLogger):
             logger.drop_from(step, keep_evaluation)
         elif isinstance(logger, TensorBoardLogger):
-            for path in sorted(Path(logger.log_dir).glob("events.out.tfevents.*")):
+            for path in _event_files(logger):
                 _drop_events(path, step, keep_evaluation)
 
 

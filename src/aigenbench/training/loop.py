@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import logging
-import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 
-from aigenbench.data.batches import TrainingBatches
-from aigenbench.evaluation.predictions import save_predictions
+from aigenbench.data.batches import TrainingBatches, WindowBatches
 from aigenbench.files import remove_temporaries
 from aigenbench.training.checkpoints import WindowCheckpoints, load_detector, load_record
-from aigenbench.training.evaluating import evaluate_detector, log_evaluation, stage_of
+from aigenbench.training.detector import Stage
+from aigenbench.training.epoch_evaluation import EpochEvaluation, keep_predictions
+from aigenbench.training.evaluating import (
+    common_batches,
+    evaluate_detector,
+    evaluation_loader,
+    log_evaluation,
+    stage_of,
+)
 from aigenbench.training.experiment import Experiment
+from aigenbench.training.failures import training_failures_told
 from aigenbench.training.features import FeatureCache
 from aigenbench.training.heads import Heads, HeadsEvaluation
 from aigenbench.training.inputs import Setup
-from aigenbench.training.keeper import CheckpointRule, EpochKeeper, EpochPlan
-from aigenbench.training.loggers import LongCSVLogger, drop_logged, logger_defaults
+from aigenbench.training.keeper import CheckpointRule, WindowKeeper, WindowPlan
+from aigenbench.training.loggers import LongCSVLogger, cut_logged, drop_logged, logger_defaults
+from aigenbench.training.loops import Position, begin_at
 from aigenbench.training.processes import is_first_process
 from aigenbench.training.runtime import add_seconds, record_run
-from aigenbench.training.sharding import is_sharded
+from aigenbench.training.seeding import BatchSeeds
 from aigenbench.training.signals import StopRequest
 from aigenbench.training.state import (
     Done,
@@ -35,7 +45,7 @@ from aigenbench.training.state import (
     next_action,
     read_state,
 )
-from aigenbench.training.tracking import Tracking
+from aigenbench.training.tracking import Tracking, token_of
 from aigenbench.training.trainers import make_trainer
 
 logger = logging.getLogger(__name__)
@@ -58,9 +68,8 @@ class WindowsLoop:
         self.setup, self.experiment, self.rule, self.stop, self.heads = setup, experiment, rule, stop, heads
         self.n_windows = len(setup.plan.windows)
         setup.pipeline.views.between = stop.check_alone
-        # what the detector in memory is: (window, finished epochs) and the states to train on from there
-        self._in_memory: tuple[int, int] | None = None
-        self._carried: dict[str, Any] | None = None
+        self._trained_in_memory: int | None = None
+        """The window whose last weights the detector in memory has."""
         self._tracking = Tracking()
 
     def run(self, windows: tuple[int, ...]) -> None:
@@ -77,8 +86,7 @@ class WindowsLoop:
                 for folder in map(experiment.window_folder, range(self.n_windows)):
                     if (state := read_state(folder)) is not None:
                         WindowCheckpoints(folder, state).tidy()
-        evaluate_every = int(self.setup.trainer_value("check_val_every_n_epoch", 1))
-        schedule = Schedule(windows, self.setup.epochs, evaluate_every)
+        schedule = Schedule(windows, self.setup.epochs)
         if self.setup.features is not None:
             self._embed(self.setup.features, schedule)
         while not isinstance(action := next_action(self._states(), schedule), Done):
@@ -96,13 +104,13 @@ class WindowsLoop:
         return [read_state(self._folder(k)) for k in range(self.n_windows)]
 
     def _title(self, window: int, epoch: int) -> str:
-        title = f"window {window + 1}/{self.n_windows}"
-        return title if self.setup.epochs == 1 else f"{title}, epoch {epoch + 1}/{self.setup.epochs}"
+        title = f"window {window} of 0..{self.n_windows - 1}"
+        return title if self.setup.epochs == 1 else f"{title}, epoch {epoch} of 0..{self.setup.epochs - 1}"
 
     def _embed(self, features: FeatureCache, schedule: Schedule) -> None:
         """Store the features of all that the windows still to be trained will draw, so each is computed once."""
         states = self._states()
-        windows = [k for k in schedule.windows if not is_finished(states[k], schedule.epochs)]
+        windows = [k for k in schedule.windows if not is_finished(states[k])]
         if not windows:
             return
         arguments = self.setup.inputs.trainer_arguments({})
@@ -121,86 +129,103 @@ class WindowsLoop:
     def _train(self, action: Train) -> None:
         window, folder = action.window, self._folder(action.window)
         checkpoints = WindowCheckpoints(folder, read_state(folder))
-        epoch, step, resumed = self._load_position(action, checkpoints)
-        csv = LongCSVLogger(folder)
-        trainer, arguments = self._trainer(window, epoch, csv)
-        steps_of = [self._steps(k, trainer, arguments) for k in range(self.n_windows)]
-        plan = EpochPlan(
+        resumed = self._load_position(window, checkpoints)
+        start = Position() if resumed is None else Position(resumed["epochs"], resumed["steps"])
+        trainer, arguments = self._trainer(window, partial(self._title, window), self.setup.epochs)
+        plan = self._plan(window, start, trainer, arguments)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._drop_logged(trainer, folder, plan, resumed)
+        if resumed is None:
+            record_run(folder, self.setup, plan, trainer)
+        stage = stage_of(self.setup, window, start.epoch, plan.steps * plan.epochs)
+        self.setup.detector.begin(stage)
+        loaders = self._loader(plan, trainer, arguments), evaluation_loader(self.setup, trainer, "validate")
+        keeper = self._keeper(plan, stage, checkpoints, resumed)
+        self._add_callbacks(trainer, keeper, common_batches(loaders[1]), arguments)
+        begin_at(trainer, start, plan.steps, plan.logged_before, keeper)
+        self._trained_in_memory = None
+        self.setup.pipeline.serve(self.setup.plan, window, self.setup.seed, loaders)
+        try:
+            with training_failures_told():
+                trainer.fit(self.setup.detector, datamodule=self.setup.pipeline)
+        finally:
+            if trainer.is_global_zero:
+                for one in (folder, *(run.experiment.window_folder(window) for run in self.heads.runs)):
+                    add_seconds(one, keeper.seconds())
+        self._trained_in_memory = window
+
+    def _plan(self, window: int, start: Position, trainer: pl.Trainer, arguments: dict[str, Any]) -> WindowPlan:
+        return WindowPlan(
             window=window,
-            epoch=epoch,
             epochs=self.setup.epochs,
-            steps=steps_of[window],
-            start=step,
-            logged_before=self._logged_before(steps_of, window, epoch),
+            steps=self._steps(window, trainer, arguments),
+            start=start,
+            logged_before=self._logged_before(window, trainer, arguments),
             epochs_before=window * self.setup.epochs,
             seed=self.setup.seed,
         )
-        drop_logged(trainer.loggers, folder, plan.logged_before + step, keep_evaluation=step == 0)
-        keeper = EpochKeeper(plan, checkpoints, self.rule, self.stop, resumed, self.heads)
-        trainer.callbacks.insert(0, keeper)  # type: ignore[attr-defined]
-        folder.mkdir(parents=True, exist_ok=True)
-        if not epoch and not step:
-            record_run(folder, self.setup, plan, trainer)
-        stage = stage_of(self.setup, window, epoch, steps_of[window] * self.setup.epochs)
-        self.setup.detector.begin(stage)
+
+    def _keeper(
+        self, plan: WindowPlan, stage: Stage, checkpoints: WindowCheckpoints, resumed: Mapping[str, Any] | None
+    ) -> WindowKeeper:
+        mark = f"{token_of(self.experiment.folder)} {self.experiment.window_name(plan.window)}"
+        title = partial(self._title, plan.window)
+        return WindowKeeper(plan, stage, checkpoints, self.rule, self.stop, resumed, self.heads, title, mark)
+
+    def _add_callbacks(self, trainer: pl.Trainer, keeper: WindowKeeper, common: int, arguments: dict[str, Any]) -> None:
+        """Put ours in front of the config's, and those that train further heads behind."""
+        plan = keeper.plan
+        evaluation = EpochEvaluation(self.setup, keeper, self.heads, common, self.stop)
         batches_of = {
             seed: self._loader(replace(plan, seed=seed), trainer, arguments)
             for seed in self.heads.seeds - {self.setup.seed}
         }
-        trainer.callbacks += self.heads.training(plan, stage, trainer, batches_of)  # type: ignore[attr-defined]
-        started = time.monotonic()
-        trainer.fit(self.setup.detector, train_dataloaders=self._loader(plan, trainer, arguments))
-        seconds = time.monotonic() - started
-        if trainer.is_global_zero:
-            for one in (folder, *(run.experiment.window_folder(window) for run in self.heads.runs)):
-                add_seconds(one, seconds)
-        self._in_memory, self._carried = None, None
-        if keeper.done == plan.steps:
-            # of a sharded detector, no process holds the optimizer's whole state: the next epoch reads it
-            if not is_sharded(self.setup.detector) or epoch + 1 == plan.epochs:
-                self._in_memory, self._carried = (window, epoch + 1), keeper.record or None
-            logger.info(
-                "%s: %d optimizer steps in %.1f s",
-                self._title(window, epoch),
-                plan.steps - step,
-                seconds,
-            )
+        callbacks: Any = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks[:0] = [keeper, BatchSeeds(plan.seed, plan.window), evaluation, evaluation.beside]
+        callbacks += self.heads.training(plan, keeper.stage, trainer, batches_of)
 
-    def _load_position(self, action: Train, checkpoints: WindowCheckpoints) -> tuple[int, int, dict[str, Any] | None]:
-        """Bring the detector to the position, and give (epoch, step, states to go on from)."""
-        window, detector = action.window, self.setup.detector
-        if action.step == 0 and self._in_memory == (window, action.epoch):
-            return action.epoch, 0, self._carried
+    def _load_position(self, window: int, checkpoints: WindowCheckpoints) -> dict[str, Any] | None:
+        """Bring the detector to where the window's training goes on; the checkpoint, or None at its start."""
+        detector = self.setup.detector
         record = checkpoints.resume()
         if record is not None:
             load_record(detector, record, checkpoints.folder)
+            detector.on_load_checkpoint(record)
             self.heads.restore(record.get("heads", []))
             logger.info("%s: going on after optimizer step %d", self._title(window, record["epochs"]), record["steps"])
-            return record["epochs"], record["steps"], record
+            return record
         if window:
-            if self._in_memory != (window - 1, self.setup.epochs):
+            if self._trained_in_memory != window - 1:
                 self._load_final(window - 1)
         elif detector.base_weights is not None:
             load_detector(detector, Path(detector.base_weights))
             self.heads.load_weights(Path(detector.base_weights))
         self.heads.begin_window()
-        return 0, 0, None
+        return None
 
     def _load_final(self, window: int) -> None:
         folder = self._folder(window)
-        checkpoints = WindowCheckpoints(folder, read_state(folder))
-        load_record(self.setup.detector, checkpoints.load_final(), folder)
+        record = WindowCheckpoints(folder, read_state(folder)).load_final()
+        load_record(self.setup.detector, record, folder)
+        self.setup.detector.on_load_checkpoint(record)
         self.heads.load_final(window)
 
-    def _trainer(self, window: int, epoch: int, csv: LongCSVLogger) -> tuple[pl.Trainer, dict[str, Any]]:
+    def _trainer(self, window: int, title: Callable[[int], str], epochs: int) -> tuple[pl.Trainer, dict[str, Any]]:
         configured = self.setup.trainer_value("logger", None)
         self._tracking.start(window)
         arguments = self.setup.inputs.trainer_arguments(logger_defaults(self.experiment, window, configured))
-        loggers = [csv, *(arguments.get("logger") or [])]
+        loggers = [LongCSVLogger(self._folder(window)), *(arguments.get("logger") or [])]
         self._tracking.tell(loggers)
-        title = self._title(window, epoch)
-        trainer = make_trainer(arguments, self._folder(window), epoch + 1, [], title, loggers)
+        trainer = make_trainer(arguments, self._folder(window), epochs, [], title, loggers)
         return trainer, arguments
+
+    @staticmethod
+    def _drop_logged(trainer: pl.Trainer, folder: Path, plan: WindowPlan, resumed: Mapping[str, Any] | None) -> None:
+        """Take back what was logged after the position and is going to be logged again."""
+        if resumed is not None and "logged" in resumed:
+            cut_logged(trainer.loggers, folder, resumed["logged"])
+        else:
+            drop_logged(trainer.loggers, folder, plan.logged(*plan.start), keep_evaluation=plan.start.step == 0)
 
     def _steps(self, window: int, trainer: pl.Trainer, arguments: dict[str, Any]) -> int:
         """Optimizer steps of one epoch of a window."""
@@ -213,9 +238,10 @@ class WindowsLoop:
         batches = limit if isinstance(limit, int) else int(limit * steps * arithmetic.accumulate)
         return max(1, min(steps, batches // arithmetic.accumulate))
 
-    def _logged_before(self, steps_of: list[int], window: int, epoch: int) -> int:
-        earlier = self.setup.epochs * sum(steps_of[:window]) + epoch * steps_of[window]
-        return self.setup.info.logging_initial_step + earlier
+    def _logged_before(self, window: int, trainer: pl.Trainer, arguments: dict[str, Any]) -> int:
+        """The logs' number of a window's first step; a window that stopped early leaves a gap."""
+        earlier = sum(self._steps(k, trainer, arguments) for k in range(window))
+        return self.setup.info.logging_initial_step + self.setup.epochs * earlier
 
     def _batches(
         self,
@@ -240,8 +266,11 @@ class WindowsLoop:
             self._steps(window, trainer, arguments),
         )
 
-    def _loader(self, plan: EpochPlan, trainer: pl.Trainer, arguments: dict[str, Any]) -> Any:
-        batches = self._batches(plan.seed, plan.window, plan.epoch, trainer, arguments, plan.start)
+    def _loader(self, plan: WindowPlan, trainer: pl.Trainer, arguments: dict[str, Any]) -> Any:
+        def of_epoch(epoch: int, start: int) -> TrainingBatches:
+            return self._batches(plan.seed, plan.window, epoch, trainer, arguments, start)
+
+        batches = WindowBatches(of_epoch, *plan.start)
         if self.setup.features is not None:
             return self.setup.features.training_batches(batches, plan.window)
         return self.setup.pipeline.training_loader(self.setup.plan, self.setup.detector, batches, plan.window)
@@ -249,24 +278,16 @@ class WindowsLoop:
     # evaluation
 
     def _evaluate(self, action: Evaluate) -> None:
-        window, folder = action.window, self._folder(action.window)
+        """Evaluate a window's last weights, where its training did not."""
+        window, folder, epoch = action.window, self._folder(action.window), action.epochs - 1
         checkpoints = WindowCheckpoints(folder, read_state(folder))
-        if self._in_memory != (window, action.epochs):
-            last = action.epochs == self.setup.epochs
-            record = checkpoints.load_final() if last else checkpoints.resume()
-            assert record is not None, "an evaluation falls due after a checkpoint"
-            load_record(self.setup.detector, record, folder)
-            if last:
-                self.heads.load_final(window)
-            else:
-                self.heads.restore(record.get("heads", []))
-            self._in_memory, self._carried = (window, action.epochs), None if last else record
-        csv = LongCSVLogger(folder)
-        trainer, arguments = self._trainer(window, action.epochs - 1, csv)
-        steps_of = [self._steps(k, trainer, arguments) for k in range(self.n_windows)]
-        step = self._logged_before(steps_of, window, action.epochs)
+        if self._trained_in_memory != window:
+            self._load_final(window)
+            self._trained_in_memory = window
+        title = self._title(window, epoch)
+        trainer, arguments = self._trainer(window, lambda _: title, 1)
+        step = self._plan(window, Position(), trainer, arguments).logged(action.epochs)
         drop_logged(trainer.loggers, folder, step, keep_evaluation=False)
-        title = self._title(window, action.epochs - 1)
         beside = HeadsEvaluation(self.heads.runs, window)
         trainer.callbacks.append(beside)  # type: ignore[attr-defined]
         predictions = evaluate_detector(self.setup, trainer, window, "validate", self.stop)
@@ -280,8 +301,7 @@ class WindowsLoop:
             for setup, kept, loggers, name, result in reversed(results):
                 if setup is not self.setup:
                     drop_logged(loggers, kept.folder, step, keep_evaluation=False)
-                save_predictions(kept.folder / f"predictions_validate_step_{step:08d}.npz", result)
-                save_predictions(kept.folder / "predictions_validate_all.npz", result)
+                keep_predictions(kept.folder, result, step)
                 log_evaluation(setup, loggers, result, window, step, name)
-                kept.evaluated(action.epochs, finished=action.epochs == self.setup.epochs)
+                kept.evaluated()
         trainer.strategy.barrier()

@@ -18,7 +18,7 @@ from aigenbench import __version__
 from aigenbench.errors import InputError
 from aigenbench.files import write_json, write_text
 from aigenbench.training.inputs import Setup
-from aigenbench.training.keeper import EpochPlan
+from aigenbench.training.keeper import WindowPlan
 
 RUN_FILE = "run.json"
 _PACKAGES = (
@@ -33,7 +33,7 @@ _PACKAGES = (
 )
 
 
-def record_run(folder: Path, setup: Setup, plan: EpochPlan, trainer: pl.Trainer) -> None:
+def record_run(folder: Path, setup: Setup, plan: WindowPlan, trainer: pl.Trainer) -> None:
     """Write ``run.json`` and the resolved config into a window's folder."""
     if not trainer.is_global_zero:
         return

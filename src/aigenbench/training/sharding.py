@@ -39,7 +39,7 @@ class ShardedStrategy(DDPStrategy):
             if fitting:
                 shard(detector, self.root_device.type, self.world_size)
         elif not fitting:
-            _keep_whole(detector, True)
+            keep_whole(detector, True)
         if fitting:
             self.setup_optimizers(trainer)
         self.setup_precision_plugin()
@@ -50,7 +50,7 @@ class ShardedStrategy(DDPStrategy):
         if detector is None or not is_sharded(detector):
             super().teardown()
             return
-        _keep_whole(detector, False)
+        keep_whole(detector, False)
         self.precision_plugin.teardown()
         assert self.accelerator is not None
         self.accelerator.teardown()
@@ -95,7 +95,8 @@ def _blocks(module: nn.Module) -> Iterator[nn.Module]:
         yield from _blocks(child)
 
 
-def _keep_whole(detector: nn.Module, whole: bool) -> None:
+def keep_whole(detector: nn.Module, whole: bool) -> None:
+    """Gather a sharded detector's weights for a time, or give them up again; all processes must call it."""
     for module in detector.modules():
         if isinstance(module, FSDPModule):
             module.set_reshard_after_forward(not whole, recurse=False)

@@ -18,7 +18,18 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._agreed: int | None = None
         self._posted = False
+
+    @property
+    def agreed(self) -> int | None:
+        """The signal by which all processes have agreed to stop at the next place where they can."""
+        return self._agreed
+
+    def agree(self, number: int | None) -> None:
+        """Take note of what all processes found at one place; one that heard nothing stops with the others."""
+        self._agreed = number
+        self.signal = self.signal or number
 
     def check(self) -> None:
         """Stop here if any of the processes that share the work was asked to; all of them must check.

@@ -28,11 +28,11 @@ class WindowState:
     """How far a window has come.
 
     Attributes:
-        epochs: finished epochs.
-        steps: optimizer steps done in the epoch that is under way.
-        evaluated: number of finished epochs at the last evaluation.
+        epochs: finished epochs, their evaluations included.
+        steps: optimizer steps done in the epoch that is under way; all of them where its evaluation is left.
+        evaluated: number of epochs whose weights ``final`` are, once these are evaluated; 0 before.
         checkpoints: resumable checkpoints, newest first.
-        final: the window's weights, once all its epochs are done.
+        final: the window's weights, once its training has ended.
     """
 
     epochs: int = 0
@@ -44,7 +44,7 @@ class WindowState:
 
 @dataclass(frozen=True)
 class Train:
-    """Train the rest of an epoch."""
+    """Train the rest of a window, evaluating on the way."""
 
     window: int
     epoch: int
@@ -53,7 +53,7 @@ class Train:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Evaluate after so many finished epochs."""
+    """Evaluate the weights of a window that is trained."""
 
     window: int
     epochs: int
@@ -73,24 +73,16 @@ class Schedule:
 
     Attributes:
         windows: indices of the windows to bring to their end, rising.
-        epochs: epochs a window.
-        evaluate_every: an evaluation falls due after every so many epochs, and always after the last.
+        epochs: epochs a window, at most.
     """
 
     windows: tuple[int, ...]
     epochs: int = 1
-    evaluate_every: int = 1
-
-    def evaluation_due(self, state: WindowState) -> bool:
-        """Whether an evaluation must come before anything else."""
-        if state.steps or state.evaluated >= state.epochs:
-            return False
-        return state.epochs == self.epochs or state.epochs % self.evaluate_every == 0
 
 
-def is_finished(state: WindowState | None, epochs: int) -> bool:
-    """Whether a window is trained and its last epoch evaluated."""
-    return state is not None and state.final is not None and state.evaluated >= epochs
+def is_finished(state: WindowState | None) -> bool:
+    """Whether a window is trained and its last weights evaluated."""
+    return state is not None and state.final is not None and state.evaluated >= state.epochs
 
 
 def next_action(states: Sequence[WindowState | None], schedule: Schedule) -> Action:
@@ -105,18 +97,18 @@ def next_action(states: Sequence[WindowState | None], schedule: Schedule) -> Act
     """
     for window in schedule.windows:
         state = states[window]
-        if is_finished(state, schedule.epochs):
+        if is_finished(state):
             continue
         _check_order(states, window, schedule)
         if state is None:
             return Train(window, 0, 0)
-        if state.epochs > schedule.epochs or (state.epochs == schedule.epochs and state.final is None):
+        if state.final is not None:
+            return Evaluate(window, state.epochs)
+        if state.epochs >= schedule.epochs:
             raise InputError(
                 f"window {window} was trained for {state.epochs} epochs, {schedule.epochs} are asked for; "
                 "use the trainer.max_epochs it was begun with"
             )
-        if schedule.evaluation_due(state):
-            return Evaluate(window, state.epochs)
         return Train(window, state.epochs, state.steps)
     return Done()
 

@@ -33,7 +33,7 @@ def wandb_defaults(experiment: Experiment, window: int) -> dict[str, Any]:
     run = re.sub(r"[^A-Za-z0-9_-]+", "-", f"{experiment.name}-{name}")[:100]
     return {
         "name": f"{experiment.name}/{name}",
-        "id": f"{run}-{_token(experiment.folder)}",
+        "id": f"{run}-{token_of(experiment.folder)}",
         "offline": not has_login(),
     }
 
@@ -52,8 +52,8 @@ def has_login() -> bool:
     return False
 
 
-def _token(folder: Path) -> str:
-    """A random part of the runs' names: experiments of one name on two machines are two. It moves with the folder."""
+def token_of(folder: Path) -> str:
+    """A random part of names: experiments of one name on two machines are two. It moves with the folder."""
     path = folder / TOKEN_FILE
     if path.is_file():
         return str(json.loads(path.read_text(encoding="utf-8"))["token"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,13 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 from aigenbench.errors import InputError
 from aigenbench.training.processes import is_first_process
 from aigenbench.training.sharding import ShardedStrategy
+from aigenbench.training.user_checkpoints import place_in
 
 _REFUSED = {
     "fast_dev_run": "use data.train_subset_size and data.validation_subset_size for a short run",
     "overfit_batches": "use data.train_subset_size",
     "max_steps": "a window's length is trainer.max_epochs; limit_train_batches shortens its epochs",
     "min_steps": "a window's length is trainer.max_epochs",
-    "min_epochs": "a window's length is trainer.max_epochs",
     "max_time": "a run can be stopped at any time and goes on with the same command",
     "limit_val_batches": "each image is evaluated exactly once; use data.validation_subset_size",
     "limit_test_batches": "each image is evaluated exactly once; use data.validation_subset_size",
@@ -30,7 +30,7 @@ _REFUSED = {
 }
 SHARDED = "fsdp"
 _OTHER_SHARDING = ("fsdp", "deepspeed", "modelparallel")
-_OURS = ("max_epochs", "check_val_every_n_epoch", "limit_train_batches", "use_distributed_sampler", "default_root_dir")
+_OURS = ("max_epochs", "limit_train_batches", "use_distributed_sampler", "default_root_dir")
 _QUIET = (
     r".*you defined a `validation_step` but have no `val_dataloader`.*",
     r".*does not have many workers.*",
@@ -72,7 +72,7 @@ def make_trainer(
     folder: Path,
     max_epochs: int,
     callbacks: Sequence[pl.Callback],
-    description: str,
+    description: str | Callable[[int], str],
     loggers: Sequence[Any],
 ) -> pl.Trainer:
     """Build a Trainer.
@@ -80,9 +80,9 @@ def make_trainer(
     Args:
         arguments: of the config, with loggers and callbacks of its own made anew.
         folder: the window's folder.
-        max_epochs: where this Trainer's only epoch ends.
+        max_epochs: epochs of the training, at most.
         callbacks: ours, in front of the config's.
-        description: shown by the progress bar.
+        description: shown by the progress bar; a function of the epoch where there are several.
         loggers: all loggers.
     """
     quiet_lightning()
@@ -102,6 +102,7 @@ def make_trainer(
         given["strategy"] = ShardedStrategy()
     # Lightning would print it anew for every window
     given["enable_model_summary"] = bool(given.get("enable_model_summary"))
+    place_in(folder, all_callbacks)
     trainer = pl.Trainer(
         **given,
         plugins=plugins or None,
@@ -120,31 +121,36 @@ def make_trainer(
 
 
 class WindowProgressBar(TQDMProgressBar):
-    """Lightning's progress bar, saying which window it is at."""
+    """Lightning's progress bar, saying which window and epoch it is at."""
 
-    def __init__(self, description: str) -> None:
+    def __init__(self, description: str | Callable[[int], str]) -> None:
         super().__init__(refresh_rate=1)
         self._description = description
+
+    def _title(self) -> str:
+        if isinstance(self._description, str):
+            return self._description
+        return self._description(self.trainer.current_epoch)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         """Start the training bar under the window's name."""
         super().on_train_epoch_start(trainer)
-        self.train_progress_bar.set_description(self._description)
+        self.train_progress_bar.set_description(self._title())
 
     @property
     def validation_description(self) -> str:
         """The window's name."""
-        return self._description
+        return self._title()
 
     @property
     def test_description(self) -> str:
         """The window's name."""
-        return self._description
+        return self._title()
 
     def on_validation_batch_start(self, trainer: pl.Trainer, *arguments: Any) -> None:
         """Keep the window's name in front, not the number of the data loader."""
         super().on_validation_batch_start(trainer, *arguments)
-        self.val_progress_bar.set_description(self._description)
+        self.val_progress_bar.set_description(self._title())
 
 
 def quiet_lightning() -> None:

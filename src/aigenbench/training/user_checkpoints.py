@@ -1,0 +1,60 @@
+"""Files that ModelCheckpoint callbacks of the config write, over restarts.
+
+What a killed run wrote after its last own checkpoint is written again; the callback would give the second file
+another name beside the first. So files of the same window that came after the checkpoint go first.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "checkpoints"
+MARK = "aigenbench_window"
+"""Key in a callback's files that says which window of which experiment wrote them."""
+
+
+def place_in(folder: Path, callbacks: Collection[pl.Callback]) -> None:
+    """Let ModelCheckpoints that name no folder write below the window's."""
+    for callback in callbacks:
+        if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+            callback.dirpath = str((folder / FOLDER).absolute())
+
+
+def checkpoint_files(trainer: pl.Trainer) -> dict[str, list[str]]:
+    """Names of the files that lie in each ModelCheckpoint's folder, by the callback's key."""
+    return {c.state_key: sorted(path.name for path in _files(c)) for c in _writers(trainer)}
+
+
+def remove_later_files(trainer: pl.Trainer, mark: str, kept: Mapping[str, Collection[str]]) -> None:
+    """Remove the files of a window that are not among ``kept``; those of other windows and runs stay."""
+    for callback in _writers(trainer):
+        for path in _files(callback):
+            if path.name not in kept.get(callback.state_key, ()) and _mark_of(path) == mark:
+                path.unlink(missing_ok=True)
+
+
+def _writers(trainer: pl.Trainer) -> list[ModelCheckpoint]:
+    return [c for c in trainer.callbacks if isinstance(c, ModelCheckpoint)]  # type: ignore[attr-defined]
+
+
+def _files(callback: ModelCheckpoint) -> list[Path]:
+    return [] if callback.dirpath is None else sorted(Path(callback.dirpath).glob(f"*{callback.FILE_EXTENSION}"))
+
+
+def _mark_of(path: Path) -> Any:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
+        # no file of the callback's, or one that holds more than plain values: not ours to remove
+        return None
+    return content.get(MARK) if isinstance(content, dict) else None
