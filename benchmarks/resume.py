@@ -126,22 +126,22 @@ def measure(arguments: list[str]) -> None:
         os._exit(0)
 
     WindowCheckpoints._verified = timed  # type: ignore[method-assign,assignment]
-    keeper.EpochKeeper.on_train_batch_start = first_batch  # type: ignore[method-assign]
+    keeper.WindowKeeper.on_train_batch_start = first_batch  # type: ignore[method-assign]
     sys.exit(aigenbench.cli.main(arguments))
 
 
 def begin(arguments: list[str]) -> None:
     """Run until a checkpoint after the first step."""
     import aigenbench.cli
-    from aigenbench.training.keeper import EpochKeeper
+    from aigenbench.training.keeper import WindowKeeper
 
-    original = EpochKeeper.on_train_batch_end
+    original = WindowKeeper.on_train_batch_end
 
     def stopping(*of: object, **more: object) -> None:
         signal.raise_signal(signal.SIGTERM)
         original(*of, **more)  # type: ignore[arg-type]
 
-    EpochKeeper.on_train_batch_end = stopping  # type: ignore[method-assign]
+    WindowKeeper.on_train_batch_end = stopping  # type: ignore[method-assign]
     sys.exit(aigenbench.cli.main(arguments))
 
 

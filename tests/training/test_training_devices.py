@@ -63,18 +63,18 @@ class RecordsSamples(Events):
         self.rank = rank
 
     def install(self) -> None:
-        from aigenbench.training.keeper import EpochKeeper
+        from aigenbench.training.keeper import WindowKeeper
 
-        original, path = EpochKeeper.on_train_batch_start, Path(f"samples_{self.rank}.csv").absolute()
+        original, path = WindowKeeper.on_train_batch_start, Path(f"samples_{self.rank}.csv").absolute()
 
         def wrapped(keeper, trainer, module, batch, batch_idx) -> None:
             original(keeper, trainer, module, batch, batch_idx)
             sums = batch.images.double().sum(dim=(1, 2, 3)).tolist()
             with path.open("a") as lines:
                 for image, total in zip(batch.image_ids.tolist(), sums, strict=True):
-                    lines.write(f"{keeper.plan.window},{keeper.plan.epoch},{keeper.done},{image},{total:.6f}\n")
+                    lines.write(f"{keeper.plan.window},{trainer.current_epoch},{keeper.done},{image},{total:.6f}\n")
 
-        EpochKeeper.on_train_batch_start = wrapped
+        WindowKeeper.on_train_batch_start = wrapped
 
 
 def fitted(folder: Path, dataset: Path, devices: int) -> Path:

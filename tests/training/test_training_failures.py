@@ -31,10 +31,10 @@ class KillsAWorker(Events):
 
     def install(self) -> None:
         from aigenbench.training.collect import OutputCollector
-        from aigenbench.training.keeper import EpochKeeper
+        from aigenbench.training.keeper import WindowKeeper
 
         if self.where == "training":
-            _after(EpochKeeper, "on_train_batch_end", self)
+            _after(WindowKeeper, "on_train_batch_end", self)
         else:
             _after(OutputCollector, "on_validation_batch_end", self)
 

@@ -248,14 +248,14 @@ class CountsCheckpoints(Events):
     """Notes at every optimizer step how many checkpoints there are."""
 
     def install(self) -> None:
-        from aigenbench.training.keeper import EpochKeeper
+        from aigenbench.training.keeper import WindowKeeper
 
         def count() -> None:
             found = list(Path().glob("experiments_data/experiment_x/window_*/epoch_*.ckpt"))
             with Path("counts.txt").open("a") as lines:
                 lines.write(f"{len(found)}\n")
 
-        _after(EpochKeeper, "on_train_batch_end", count)
+        _after(WindowKeeper, "on_train_batch_end", count)
 
 
 class TwiceInterrupted(Events):

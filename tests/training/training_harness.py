@@ -107,10 +107,10 @@ class Events:
     def install(self) -> None:
         """Count from now on; only ever called in a child."""
         from aigenbench.training.collect import OutputCollector
-        from aigenbench.training.keeper import EpochKeeper
+        from aigenbench.training.keeper import WindowKeeper
 
         if not self.files_only:
-            _after(EpochKeeper, "on_train_batch_end", self)
+            _after(WindowKeeper, "on_train_batch_end", self)
             _after(OutputCollector, "on_validation_batch_end", self)
         _after(os, "fsync", self)
         _after(Path, "replace", self)
@@ -132,10 +132,10 @@ class SignalledAt(Events):
     def install(self) -> None:
         from aigenbench.training.collect import OutputCollector
         from aigenbench.training.embedding import _BlockWriter
-        from aigenbench.training.keeper import EpochKeeper
+        from aigenbench.training.keeper import WindowKeeper
 
         owner, name = {
-            "training": (EpochKeeper, "on_train_batch_end"),
+            "training": (WindowKeeper, "on_train_batch_end"),
             "evaluation": (OutputCollector, "on_validation_batch_end"),
             "embedding": (_BlockWriter, "on_validation_batch_end"),
         }[self.what]

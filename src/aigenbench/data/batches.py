@@ -115,6 +115,11 @@ class WindowBatches:
         self._of_epoch, self._epoch = of_epoch, epoch
         self._first = (epoch, start)
 
+    @property
+    def sampler(self) -> WindowBatches:
+        """Itself: of a batch sampler, Lightning tells the epoch to its sampler."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         """Go to an epoch; Lightning's loop does so before each."""
         self._epoch = epoch

@@ -47,6 +47,7 @@ from aigenbench.training.state import (
 )
 from aigenbench.training.tracking import Tracking, token_of
 from aigenbench.training.trainers import make_trainer
+from aigenbench.training.user_checkpoints import writers_of
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ class WindowsLoop:
         stage = stage_of(self.setup, window, start.epoch, plan.steps * plan.epochs)
         self.setup.detector.begin(stage)
         loaders = self._loader(plan, trainer, arguments), evaluation_loader(self.setup, trainer, "validate")
-        keeper = self._keeper(plan, stage, checkpoints, resumed)
+        keeper = self._keeper(trainer, plan, stage, checkpoints, resumed)
         self._add_callbacks(trainer, keeper, common_batches(loaders[1]), arguments)
         begin_at(trainer, start, plan.steps, plan.logged_before, keeper)
         self._trained_in_memory = None
@@ -166,9 +167,15 @@ class WindowsLoop:
         )
 
     def _keeper(
-        self, plan: WindowPlan, stage: Stage, checkpoints: WindowCheckpoints, resumed: Mapping[str, Any] | None
+        self,
+        trainer: pl.Trainer,
+        plan: WindowPlan,
+        stage: Stage,
+        checkpoints: WindowCheckpoints,
+        resumed: Mapping[str, Any] | None,
     ) -> WindowKeeper:
-        mark = f"{token_of(self.experiment.folder)} {self.experiment.window_name(plan.window)}"
+        token = token_of(self.experiment.folder) if writers_of(trainer) else ""
+        mark = f"{token} {self.experiment.window_name(plan.window)}"
         title = partial(self._title, plan.window)
         return WindowKeeper(plan, stage, checkpoints, self.rule, self.stop, resumed, self.heads, title, mark)
 

@@ -32,18 +32,19 @@ def place_in(folder: Path, callbacks: Collection[pl.Callback]) -> None:
 
 def checkpoint_files(trainer: pl.Trainer) -> dict[str, list[str]]:
     """Names of the files that lie in each ModelCheckpoint's folder, by the callback's key."""
-    return {c.state_key: sorted(path.name for path in _files(c)) for c in _writers(trainer)}
+    return {c.state_key: sorted(path.name for path in _files(c)) for c in writers_of(trainer)}
 
 
 def remove_later_files(trainer: pl.Trainer, mark: str, kept: Mapping[str, Collection[str]]) -> None:
     """Remove the files of a window that are not among ``kept``; those of other windows and runs stay."""
-    for callback in _writers(trainer):
+    for callback in writers_of(trainer):
         for path in _files(callback):
             if path.name not in kept.get(callback.state_key, ()) and _mark_of(path) == mark:
                 path.unlink(missing_ok=True)
 
 
-def _writers(trainer: pl.Trainer) -> list[ModelCheckpoint]:
+def writers_of(trainer: pl.Trainer) -> list[ModelCheckpoint]:
+    """The ModelCheckpoints among a Trainer's callbacks."""
     return [c for c in trainer.callbacks if isinstance(c, ModelCheckpoint)]  # type: ignore[attr-defined]
 
 
