@@ -135,7 +135,7 @@ def test_sharded_runs_end_like_one_process_also_when_killed(two: Path, alone: Pa
 
     # and one process goes on where the sharded ones were killed
     assert run(by_one, vit(two, by_one, "auto", 6, "--allow_config_change"))[0] == 0
-    assert "window 2/2, epoch 2/2: going on after optimizer step 2" in (by_one / "log.txt").read_text()
+    assert "window 1 of 0..1, epoch 1 of 0..1: going on after optimizer step 2" in (by_one / "log.txt").read_text()
     assert_same_results(alone, by_one)
 
 

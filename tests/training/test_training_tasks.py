@@ -147,4 +147,4 @@ def test_metrics_of_ones_own_are_fed_gathered_arrays() -> None:
 
 
 def test_output_is_a_plain_tuple_of_five() -> None:
-    assert EvaluationOutput._fields == ("predictions", "labels", "generator_ids", "image_identifiers", "losses")
+    assert EvaluationOutput._fields == ("logits", "labels", "generator_ids", "image_identifiers", "losses")

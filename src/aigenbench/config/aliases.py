@@ -54,7 +54,7 @@ class _Alias(ModuleType):
         if ours is None:
             raise AttributeError(
                 f"{self.__name__} stands for the original framework's module in aigenbench and has no {name!r}; "
-                f"it has {', '.join(ORIGINAL_MODULES[self.__name__])}"
+                f"it has {', '.join(ORIGINAL_MODULES[self.__name__]) or 'nothing (see docs/hooks.md)'}"
             )
         module, _, attribute = ours.rpartition(".")
         return getattr(importlib.import_module(module), attribute)

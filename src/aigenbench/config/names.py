@@ -11,26 +11,37 @@ DETECTOR = "aigenbench.training.BaseDeepfakeDetectionModel"
 PIPELINE = "aigenbench.data.AIGenBenchPipeline"
 DATASET_LOADER = "aigenbench.data.AIGenBenchDatasetLoader"
 
-# module of the original -> {name in it: where ours is}
+ADAPTERS = "aigenbench.training.original"
+_DETECTORS = ("BaseDeepfakeDetectionModel", "AbstractBaseDeepfakeDetectionModel", "SoftTrainAugmentationsModel")
+_BASELINE = tuple(f"make_baseline_{name}_aug" for name in ("train", "val", "test", "predict"))
+_BUILT_IN = ("DeepFakePredictionsDump", "MetricsManager", "MetricsManagerSlidingWindow")
+
+
+def _adapters(*names: str) -> dict[str, str]:
+    return {name: f"{ADAPTERS}.{name}" for name in names}
+
+
+# module of the original -> {name in it: where ours is}; a module that only holds others has none
 ORIGINAL_MODULES: dict[str, dict[str, str]] = {
-    "algorithms": {
-        "BaseDeepfakeDetectionModel": DETECTOR,
-        "SoftTrainAugmentationsModel": "aigenbench.training.SoftTrainAugmentationsModel",
-    },
+    "algorithms": _adapters(*_DETECTORS),
+    "algorithms.base_model": _adapters("BaseDeepfakeDetectionModel"),
+    "algorithms.abstract_model": _adapters("AbstractBaseDeepfakeDetectionModel"),
+    "algorithms.soft_augmentations_model": _adapters("SoftTrainAugmentationsModel"),
     "algorithms.model_factory_registry": {
         "ModelFactoryRegistry": "aigenbench.models.ModelFactoryRegistry",
     },
-    "lightning_data_modules": {
-        "AIGenBenchPipeline": PIPELINE,
-    },
-    "lightning_data_modules.datasets": {
-        "AIGenBenchDatasetLoader": DATASET_LOADER,
-    },
+    "algorithms.models": _adapters("GenericModelProbe"),
+    "algorithms.models.generic_probe": _adapters("GenericModelProbe"),
+    "algorithms.augmentation_pipelines": {},
+    "algorithms.augmentation_pipelines.baseline_augmentations": _adapters(*_BASELINE),
+    "algorithms.augmentation_pipelines.soft_train_augmentations": _adapters("make_soft_train_aug"),
+    "lightning_data_modules": _adapters("AIGenBenchPipeline", "DeepfakeDetectionDatamodule"),
+    "lightning_data_modules.datasets": _adapters("AIGenBenchDatasetLoader"),
     "training_metrics": {
-        "DeepFakePredictionsDump": "aigenbench.training.DeepFakePredictionsDump",
-        "MetricsManager": "aigenbench.training.MetricsManager",
-        "MetricsManagerSlidingWindow": "aigenbench.training.MetricsManagerSlidingWindow",
+        **{name: f"aigenbench.training.{name}" for name in _BUILT_IN},
+        **_adapters("BalancedBinaryAccuracy"),
     },
+    "training_utils": {},
 }
 
 OURS = {f"{module}.{name}": ours for module, names in ORIGINAL_MODULES.items() for name, ours in names.items()}

@@ -127,6 +127,23 @@ class TrainingSamples:
         return Sample([image], int(self._table.labels[row]), int(self._generator_ids[row]), row)
 
 
+class WindowSamples:
+    """Training samples counted from 0: image by image, copy by copy, in the window's first epoch."""
+
+    def __init__(self, samples: TrainingSamples, copies: int) -> None:
+        self._samples, self._copies = samples, copies
+
+    def __len__(self) -> int:
+        return len(self._samples) * self._copies
+
+    def __getitem__(self, index: int) -> tuple[Any, int, int, int]:
+        """(image, label, generator id, identifier) of a sample."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        crops, label, generator_id, image_id = self._samples[(*divmod(index, self._copies), 0)]
+        return crops[0], label, generator_id, image_id
+
+
 class EvaluationSamples:
     """Map-style data set over positions of an evaluation order.
 

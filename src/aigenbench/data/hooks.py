@@ -61,3 +61,9 @@ def evaluation_steps(hooks: AugmentationHooks, stage: str, mandatory: Augmentati
         crops,
         as_transform(parts[1], where),
     )
+
+
+def is_overridden(cls: type, hook: str) -> bool:
+    """Whether a hook of a class is a user's, not one of this package's or of Lightning's."""
+    owner = next((one for one in cls.__mro__ if hook in vars(one)), None)
+    return owner is not None and not owner.__module__.startswith(("aigenbench.", "lightning.", "torch."))

@@ -6,26 +6,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 from lightning.pytorch import LightningDataModule
 
 from aigenbench.augmentations import MandatoryEvaluation, MandatoryTraining, Recipe
+from aigenbench.config.experiment import SlidingWindows
 from aigenbench.config.layer import DEFAULT_SEED
 from aigenbench.data.batches import BatchArithmetic, EvaluationBatches, TrainingBatches, WindowBatches
 from aigenbench.data.cache.views import StoredSquares
 from aigenbench.data.cached import ViewCache
 from aigenbench.data.collation import collate
-from aigenbench.data.dataset import EvaluationSamples, EvaluationTransforms, TrainingSamples, TrainingTransforms
-from aigenbench.data.hooks import AugmentationHooks, evaluation_steps, training_steps
+from aigenbench.data.dataset import (
+    EvaluationSamples,
+    EvaluationTransforms,
+    TrainingSamples,
+    TrainingTransforms,
+    WindowSamples,
+)
+from aigenbench.data.hooks import AugmentationHooks, evaluation_steps, is_overridden, training_steps
 from aigenbench.data.loading import make_loader, usable_processors
 from aigenbench.data.plan import Plan, make_plan
 from aigenbench.data.predict import PredictSamples, PredictSet, collate_predict, open_predict_set
 from aigenbench.data.sources import open_source
 from aigenbench.data.tables import ImageTable, Source
-from aigenbench.data.transforms import Augmentation
+from aigenbench.data.transforms import Augmentation, ForeignCrops
 from aigenbench.errors import InputError, nearest
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
 from aigenbench.protocol.timeline import PUBLISHED, load_timeline
@@ -37,6 +44,8 @@ CACHES = ("none", "evaluation", "all")
 FEATURES = ("none", "cache")
 FEATURES_DTYPES = ("float16", "bfloat16")
 ORIENTATIONS = ("per_epoch", "per_copy")
+CROPS = {"validate": "make_val_crops", "test": "make_test_crops", "predict": "make_predict_crops"}
+"""Hooks of a subclass that crop in place of the detector's, each from an image to an image or a sequence."""
 
 
 class AIGenBenchDatasetLoader:
@@ -228,6 +237,52 @@ class AIGenBenchPipeline(LightningDataModule):
         share = (trainer.global_rank, trainer.world_size)
         return self.evaluation_loader(self.serving().plan, trainer.lightning_module, stage, *share)
 
+    # what a detector's own code may ask, once a window is served
+
+    @property
+    def num_generators(self) -> int:
+        """Generators of the timeline, and one for real images."""
+        return len(self.generator_id_to_name)
+
+    @property
+    def generator_id_to_name(self) -> list[str]:
+        """Names by generator id; ``""`` for real images."""
+        return list(self.serving().plan.timeline.id_to_name)
+
+    @property
+    def windows_timeline(self) -> list[list[str]]:
+        """Names of every window's generators."""
+        return [list(names) for names in self.serving().plan.windows]
+
+    @property
+    def available_generators(self) -> list[str]:
+        """Names of the generators that the data set holds, by date."""
+        return list(self.serving().plan.timeline.names)
+
+    @property
+    def generators_so_far(self) -> tuple[list[str], list[int]]:
+        """Names and ids of the generators trained on up to the window at hand."""
+        served = self.serving()
+        names = [name for names in served.plan.windows[: served.window + 1] for name in names]
+        return names, [served.plan.timeline.ids[name] for name in names]
+
+    @property
+    def sliding_windows_definition(self) -> SlidingWindows | None:
+        """The windows, ``current_window`` being the one at hand; None where the whole data set is trained on."""
+        served = self.serving()
+        if served.plan.benchmark_type == "none":
+            return None
+        size = max(map(len, served.plan.windows))
+        return SlidingWindows(size, served.window, cast("Any", served.plan.benchmark_type))
+
+    @property
+    def train_dataset(self) -> WindowSamples:
+        """The training samples of the window at hand, one for each copy of an image."""
+        served = self.serving()
+        trainer: Any = self.trainer
+        samples = self._training_samples(served.plan, trainer.lightning_module, served.window)
+        return WindowSamples(samples, self.augmentation_factor)
+
     # the benchmark's own steps
 
     def mandatory_train_preprocessing(self) -> Augmentation:
@@ -299,10 +354,13 @@ class AIGenBenchPipeline(LightningDataModule):
             batches: what is left of an epoch, or of the window.
             window: index of the window.
         """
+        return make_loader(self._training_samples(plan, hooks, window), batches, collate, self.num_workers)
+
+    def _training_samples(self, plan: Plan, hooks: AugmentationHooks, window: int) -> TrainingSamples:
         table, rows = self.source.table("train"), plan.training.rows(window)
         transforms = self.training_transforms(hooks)
         stored = self.stored_squares(table, rows, transforms)
-        samples = TrainingSamples(
+        return TrainingSamples(
             table,
             table.generator_ids(plan.timeline),
             rows,
@@ -313,7 +371,6 @@ class AIGenBenchPipeline(LightningDataModule):
             self.orientation,
             stored,
         )
-        return make_loader(samples, batches, collate, self.num_workers)
 
     def evaluation_loader(
         self,
@@ -396,7 +453,11 @@ class AIGenBenchPipeline(LightningDataModule):
             "test": self.mandatory_test_preprocessing,
             "predict": self.mandatory_predict_preprocessing,
         }[stage]()
-        return evaluation_steps(hooks, stage, mandatory)
+        steps = evaluation_steps(hooks, stage, mandatory)
+        crops = CROPS[stage]
+        if not is_overridden(type(self), crops):
+            return steps
+        return replace(steps, crops=ForeignCrops(getattr(self, crops), f"{type(self).__name__}.{crops}"))
 
 
 def split_of(stage: str) -> str:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from aigenbench.augmentations import Recipe
+from aigenbench.data.calls import RecipeCall
 from aigenbench.errors import InputError
 
 Pixels = npt.NDArray[np.uint8]
@@ -43,6 +44,8 @@ def as_transform(augmentation: Augmentation | None, where: str) -> Transform:
     Raises:
         InputError: it cannot be called, or accepts none of a PIL image, an array and a tensor.
     """
+    if isinstance(augmentation, RecipeCall):
+        augmentation = augmentation.recipe
     if augmentation is None:
         return unchanged
     if isinstance(augmentation, Recipe):
@@ -76,7 +79,7 @@ class ForeignTransform:
 
 
 class ForeignCrops:
-    """An overridden crops hook: one image in, a sequence of images out."""
+    """An overridden crops hook: one image in, one image or a sequence of images out."""
 
     def __init__(self, function: Callable[[Any], Sequence[Any]], where: str) -> None:
         self._function = function
@@ -85,7 +88,9 @@ class ForeignCrops:
 
     def __call__(self, image: Any) -> list[Any]:
         """The crops of one image, in the forms of ``ForeignTransform``."""
-        return [from_foreign(crop, self._where) for crop in self._function(self._prepare(image))]
+        returned = self._function(self._prepare(image))
+        crops = returned if isinstance(returned, (list, tuple)) else [returned]
+        return [from_foreign(crop, self._where) for crop in crops]
 
 
 @contextmanager

@@ -10,16 +10,15 @@ import numpy.typing as npt
 import torch
 
 from aigenbench.data.plan import Plan
+from aigenbench.errors import InputError
 from aigenbench.evaluation.fuse import fuse_logits, sigmoid
 from aigenbench.evaluation.predictions import Predictions
 from aigenbench.protocol.fingerprints import pairing_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet
-from aigenbench.training.detector import BaseDeepfakeDetectionModel, EvaluationOutput, fusion_is_overridden
+from aigenbench.training.detector import BaseDeepfakeDetectionModel, fusion_is_overridden
+from aigenbench.training.outputs import FUSED, Arrays, binary_of, logits_of, probabilities_of, rows_of
 from aigenbench.training.processes import everyones
 from aigenbench.training.signals import StopRequest
-from aigenbench.training.tasks import MulticlassTask
-
-Arrays = dict[str, npt.NDArray[Any]]
 
 
 class OutputCollector(pl.Callback):
@@ -49,7 +48,7 @@ class OutputCollector(pl.Callback):
 
     def add(self, detector: BaseDeepfakeDetectionModel, outputs: Any) -> None:
         """Take what a detector's ``evaluation_step`` returned."""
-        self._batches.append(_to_arrays(detector, EvaluationOutput(*outputs)))
+        self._batches.append(rows_of(detector, outputs))
 
     def on_test_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any, **__: Any
@@ -62,20 +61,6 @@ class OutputCollector(pl.Callback):
         mine = _concatenated(self._batches)
         self._batches = []
         return _concatenated([arrays for arrays in everyones([mine]) if arrays])
-
-
-def _to_arrays(detector: BaseDeepfakeDetectionModel, output: EvaluationOutput) -> Arrays:
-    task = detector.task
-    columns = {
-        "logits": task.fake_logits(output.predictions),
-        "labels": output.labels,
-        "generator_ids": output.generator_ids,
-        "identifiers": output.image_identifiers,
-        "losses": output.losses,
-    }
-    if isinstance(task, MulticlassTask):
-        columns["multiclass"] = task.class_probabilities(output.predictions)
-    return {name: column.detach().cpu().numpy() for name, column in columns.items()}
 
 
 def _concatenated(batches: list[Arrays]) -> Arrays:
@@ -100,23 +85,21 @@ def make_predictions(
         window: index of the window.
         protocol_fingerprint: of the run.
     """
-    position_of = np.full(int(chosen.ids.max()) + 1, -1, dtype=np.int64)
-    position_of[chosen.ids] = np.arange(len(chosen.ids))
-    positions = position_of[rows["identifiers"]]
-    order = np.argsort(positions, kind="stable")
-    crops = {name: column[order] for name, column in rows.items()}
-    positions = positions[order]
-    assert np.array_equal(np.unique(positions), np.arange(len(chosen.ids))), "each image is evaluated exactly once"
+    crops, positions = _ordered({k: v for k, v in rows.items() if not k.startswith(FUSED)}, chosen)
     first = np.flatnonzero(np.diff(positions, prepend=-1))
-    fused_logits = _fused_logits(detector, crops["logits"], positions, first)
     multiclass = crops.get("multiclass")
+    fused = _fused(detector, crops, positions, first)
+    if of_images := {k.removeprefix(FUSED): v for k, v in rows.items() if k.startswith(FUSED)}:
+        # fused by the detector's own evaluation step
+        fused = _ordered(of_images, chosen)[0]
+    fused_multiclass = fused.get("multiclass")
     return Predictions(
-        fused_scores=sigmoid(fused_logits).astype(np.float32),
-        fused_logits=fused_logits.astype(np.float32),
+        fused_scores=sigmoid(fused["logits"]).astype(np.float32),
+        fused_logits=fused["logits"].astype(np.float32),
         fused_labels=crops["labels"][first],
         fused_generator_ids=crops["generator_ids"][first],
         fused_identifiers=crops["identifiers"][first],
-        fused_losses=_mean(crops["losses"], first).astype(np.float32),
+        fused_losses=fused["losses"].astype(np.float32),
         crop_scores=sigmoid(crops["logits"]).astype(np.float32),
         crop_logits=crops["logits"].astype(np.float32),
         crop_labels=crops["labels"],
@@ -128,7 +111,7 @@ def make_predictions(
         pairing=chosen.pairing,
         generator_id_to_name=plan.timeline.id_to_name,
         windows_timeline=plan.windows,
-        fused_multiclass_predictions=None if multiclass is None else _mean(multiclass, first).astype(np.float32),
+        fused_multiclass_predictions=None if fused_multiclass is None else fused_multiclass.astype(np.float32),
         crop_multiclass_predictions=multiclass,
         window=window,
         benchmark_type=plan.benchmark_type,
@@ -143,17 +126,45 @@ def _mean(values: npt.NDArray[Any], first: npt.NDArray[np.int64]) -> npt.NDArray
     return np.add.reduceat(values.astype(np.float64), first, axis=0) / counts
 
 
-def _fused_logits(
+def _ordered(rows: Arrays, chosen: EvaluationSet) -> tuple[Arrays, npt.NDArray[np.int64]]:
+    """Rows in evaluation order, and the position there of each one's image."""
+    position_of = np.full(int(chosen.ids.max()) + 1, -1, dtype=np.int64)
+    position_of[chosen.ids] = np.arange(len(chosen.ids))
+    identifiers = rows["identifiers"]
+    known = (identifiers >= 0) & (identifiers < len(position_of))
+    positions = np.where(known, position_of[np.where(known, identifiers, 0)], -1)
+    missing = np.setdiff1d(np.arange(len(chosen.ids)), positions)
+    if (positions < 0).any() or len(missing):
+        raise InputError(
+            f"evaluation_step must return rows for the images of its batch: {int((positions < 0).sum())} rows are of "
+            f"other images, {len(missing)} images have none; image_identifiers must be the batch's own"
+        )
+    order = np.argsort(positions, kind="stable")
+    return {name: column[order] for name, column in rows.items()}, positions[order]
+
+
+def _fused(
     detector: BaseDeepfakeDetectionModel,
-    logits: npt.NDArray[Any],
+    crops: Arrays,
     positions: npt.NDArray[np.int64],
     first: npt.NDArray[np.int64],
-) -> npt.NDArray[np.float64]:
+) -> Arrays:
+    """Logits, losses and class probabilities of whole images, from those of their crops."""
+    fused: Arrays = {"losses": _mean(crops["losses"], first)}
+    if "multiclass" in crops:
+        fused["multiclass"] = _mean(crops["multiclass"], first)
     if not fusion_is_overridden(detector):
-        return fuse_logits(logits, positions)
-    scores = torch.from_numpy(sigmoid(logits))
+        return {**fused, "logits": fuse_logits(crops["logits"], positions)}
+    if "multiclass" in crops and detector.evaluation_type == "multiclass":
+        fused["multiclass"] = _by_hook(detector, torch.from_numpy(crops["multiclass"].astype(np.float64)), first)
+        return {**fused, "logits": logits_of(binary_of(detector, fused["multiclass"]))}
+    scores = _by_hook(detector, probabilities_of(crops["logits"]), first)
+    return {**fused, "logits": logits_of(scores.reshape(len(first)))}
+
+
+def _by_hook(
+    detector: BaseDeepfakeDetectionModel, scores: torch.Tensor, first: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """What ``scores_fusion`` makes of each image's scores."""
     parts = torch.tensor_split(scores, torch.from_numpy(first[1:].copy()))
-    # a fusion of one's own may give exactly 0 or 1, whose logit is infinite: kept within float64's nearest
-    fused = np.array([float(detector.scores_fusion(part)) for part in parts])
-    fused = np.clip(fused, np.finfo(np.float64).tiny, 1 - np.finfo(np.float64).epsneg)
-    return np.log(fused) - np.log1p(-fused)
+    return np.array([np.asarray(detector.scores_fusion(part), dtype=np.float64) for part in parts])

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from aigenbench.augmentations import BaselineTraining, EvaluationCrops, SoftTraining, StochasticTraining
 from aigenbench.data.collation import Batch
+from aigenbench.data.hooks import is_overridden
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.plan import Plan
 from aigenbench.data.transforms import Augmentation, from_foreign
@@ -31,20 +32,35 @@ NOT_OF_THE_FEATURES = ("pretrained", "weights", "channels_last", "compile", "gra
 """Arguments of model factories that say where weights come from and how fast a model is, not what it computes."""
 SCHEDULERS = ("OneCycleLR",)
 STAGES = {"validate": "val", "test": "test", "predict": "predict"}
+ORIGINAL_ALONE = {
+    "make_model": "a model is a factory registered with ModelFactoryRegistry",
+    "adapt_model_for_training": "freeze layers in __init__ or on_fit_start, or use a _probe model",
+    "adapt_model_for_evaluation": "use Lightning's on_validation_start",
+    "_managers_set_metrics": "use add_metric in register_metrics",
+    "_update_metrics": "use self.log in training_step",
+}
+"""Hooks of the original framework's detector that this one does not call, and what to do here."""
+NO_HOOKS = {
+    f"{split}_dataloader": "the pipeline serves the samples: subclass AIGenBenchPipeline, or its dataset_loader"
+    for split in ("train", "val", "test", "predict")
+}
+"""Lightning's hooks that nothing would call."""
 
 
 class EvaluationOutput(NamedTuple):
     """What ``evaluation_step`` returns, a row for every crop.
 
+    A plain tuple of five, or a mapping with the keys of the predictions file, carries probabilities of being fake.
+
     Attributes:
-        predictions: the model's outputs (logits, not probabilities): float (n, 1), (n,) or (n, n_classes).
+        logits: the model's outputs, not probabilities: float (n, 1), (n,) or (n, n_classes).
         labels: 0 real, 1 fake; int64 (n,).
         generator_ids: int64 (n,).
         image_identifiers: row number in the split; int64 (n,). Crops of one image stand together.
         losses: float (n,).
     """
 
-    predictions: Tensor
+    logits: Tensor
     labels: Tensor
     generator_ids: Tensor
     image_identifiers: Tensor
@@ -151,18 +167,59 @@ class BaseDeepfakeDetectionModel(LightningModule):
         self.extra_metrics: dict[str, MetricFunction] = {}
         self.default_metrics = False
         arguments = {"pretrained": True, **(model_args or {})}
+        self.model_args: dict[str, Any] = arguments
         self.backbone_arguments = {
             key: str(v) for key, v in sorted(arguments.items()) if key not in NOT_OF_THE_FEATURES
         }
         """Arguments of the model's factory that change a backbone's features beside its weights."""
-        self.model: nn.Module = build_model(model_name, self.task.n_outputs, **arguments)
-        if isinstance(self.model, Classifier):
-            # a user's own module is used as it is
-            check_input_size(self.model, self.input_size)
+        self.model: nn.Module = self._first_model()
         self.register_buffer("pixel_mean", torch.zeros(1, 3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.ones(1, 3, 1, 1), persistent=False)
         self.use_preprocessing(self._preprocessing(preprocessing))
+        self._first_metrics()
+
+    def _first_model(self) -> nn.Module:
+        """The model that the detector begins with."""
+        refuse_hooks(type(self), {**ORIGINAL_ALONE, **NO_HOOKS})
+        return self._built_model()
+
+    def _first_metrics(self) -> None:
         self.register_metrics()
+
+    def _built_model(self) -> nn.Module:
+        model = build_model(self.model_name, self.task.n_outputs, **self.model_args)
+        if isinstance(model, Classifier):
+            # a user's own module is used as it is
+            check_input_size(model, self.input_size)
+        return model
+
+    @property
+    def model_input_size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.input_size
+
+    @property
+    def scheduler_name(self) -> str | None:
+        """The scheduler that the config names."""
+        return self.scheduler
+
+    @property
+    def training_cropping_strategy(self) -> str:
+        """How training images are brought to the model's size."""
+        return self.training_crop.strategy
+
+    @property
+    def evaluation_cropping_strategy(self) -> str:
+        """Likewise in evaluations."""
+        return self.evaluation_crop.strategy
+
+    @property
+    def multiclass_output_mask(self) -> Tensor:
+        """Which classes were seen so far: bool (n_classes,), on the detector's device."""
+        seen = self.task.seen if isinstance(self.task, MulticlassTask) else [0, *self.stage.seen_generator_ids]
+        mask = torch.zeros(self.stage.n_classes or PUBLISHED_CLASSES, dtype=torch.bool, device=self.device)
+        mask[list(seen)] = True
+        return mask
 
     def _preprocessing(self, overrides: Mapping[str, Any] | None) -> Preprocessing:
         # a user's module that says nothing gets what the benchmark's authors used for every backbone
@@ -280,6 +337,15 @@ class BaseDeepfakeDetectionModel(LightningModule):
         logits = self.task.fake_logits(self(batch.batch.images))
         return batch.positions, logits, batch.batch.crop_to_image
 
+    def multiclass_to_binary_prediction(self, scores: Tensor) -> Tensor:
+        """Probabilities of being fake (n,), from those of the classes (n, n_classes)."""
+        return scores[:, 1:].sum(dim=1)
+
+    def predicted(self, batch: Any, returned: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """What ``predict_step`` returned of a batch, as its own three."""
+        positions, logits, crop_to_image = returned
+        return positions, logits, crop_to_image
+
     def scores_fusion(self, crop_scores: Tensor) -> Tensor:
         """One probability from those of an image's crops: float64 (n_crops,) to (); the mean unless overridden."""
         return crop_scores.mean(dim=0)
@@ -345,7 +411,7 @@ class BaseDeepfakeDetectionModel(LightningModule):
     def evaluation_crops(self, stage: str) -> Callable[[Any], Sequence[Any]]:
         """EvaluationCrops, or the crops hook of a stage where a subclass overrides it."""
         name = f"make_{STAGES[stage]}_crops"
-        if any(_overrides(self, hook) for hook in (name, "make_eval_crops")):
+        if any(is_overridden(type(self), hook) for hook in (name, "make_eval_crops")):
             return getattr(self, name)
         return self.evaluation_crop
 
@@ -358,10 +424,21 @@ class SoftTrainAugmentationsModel(BaseDeepfakeDetectionModel):
         return SoftTraining(), self.training_crop
 
 
-def _overrides(detector: BaseDeepfakeDetectionModel, hook: str) -> bool:
-    return getattr(type(detector), hook) is not getattr(BaseDeepfakeDetectionModel, hook)
+def refuse_hooks(cls: type, hooks: Mapping[str, str]) -> None:
+    """Refuse a subclass with hooks that nothing calls.
+
+    Args:
+        cls: the class.
+        hooks: their names, and what to do instead.
+
+    Raises:
+        InputError: it has one; the message names it.
+    """
+    for hook, instead in hooks.items():
+        if is_overridden(cls, hook):
+            raise InputError(f"{cls.__name__}.{hook} would never be called: {instead}")
 
 
 def fusion_is_overridden(detector: BaseDeepfakeDetectionModel) -> bool:
     """Whether a subclass fuses the scores of an image's crops in a way of its own."""
-    return _overrides(detector, "scores_fusion")
+    return is_overridden(type(detector), "scores_fusion")

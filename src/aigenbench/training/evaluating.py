@@ -49,6 +49,9 @@ def evaluate_detector(
     loader = evaluation_loader(setup, trainer, stage, stop, perturbation)
     collector = OutputCollector(common_batches(loader), stop)
     trainer.callbacks.append(collector)  # type: ignore[attr-defined]
+    # what a detector's own code may ask
+    setup.pipeline.serve(setup.plan, window, setup.seed, (None, None))
+    trainer.datamodule = setup.pipeline  # type: ignore[attr-defined]
     run = trainer.validate if stage == "validate" else trainer.test
     run(setup.detector, dataloaders=loader, verbose=False)
     return finished_predictions(setup, collector.gathered(), window, stage, perturbation)

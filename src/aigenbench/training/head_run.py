@@ -17,7 +17,7 @@ from aigenbench.errors import InputError
 from aigenbench.training.checkpoints import WindowCheckpoints, detector_record
 from aigenbench.training.detector import BaseDeepfakeDetectionModel, Stage
 from aigenbench.training.experiment import Experiment, open_experiment
-from aigenbench.training.inputs import Setup, make_detector
+from aigenbench.training.inputs import Setup, make_detector, prepare_detector
 from aigenbench.training.keeper import WindowPlan
 from aigenbench.training.loggers import LongCSVLogger, drop_logged, logger_defaults
 from aigenbench.training.runtime import record_run
@@ -40,6 +40,7 @@ class HeadRun:
         self.experiment = open_experiment(config.experiment_info, config, inputs.allow_config_change)
         seed = setup.seed if head.seed is None else head.seed
         self.detector = make_detector(inputs, seed)
+        prepare_detector(inputs, setup.pipeline, setup.plan, self.detector, seed)
         _share_backbone(self.detector, setup.detector, head)
         self.setup = replace(setup, inputs=inputs, info=config.experiment_info, detector=self.detector, seed=seed)
         self.finite: torch.Tensor | None = None
@@ -97,7 +98,8 @@ class HeadRun:
     def accumulate(self, batch: Any, batch_idx: int, trainer: pl.Trainer) -> None:
         """Add the gradients of a batch, one of the accumulation's parts."""
         with trainer.precision_plugin.train_step_context():
-            loss = self.detector.training_step(batch, batch_idx)
+            returned = self.detector.training_step(batch, batch_idx)
+        loss = returned["loss"] if isinstance(returned, Mapping) else returned
         self.finite = torch.isfinite(loss) if self.finite is None else self.finite & torch.isfinite(loss)
         (loss / trainer.accumulate_grad_batches).backward()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from aigenbench.augmentations import Recipe
@@ -15,7 +16,7 @@ from aigenbench.errors import InputError
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.features import FeatureCache
 from aigenbench.training.seeding import seed_everything
-from aigenbench.training.trainers import check_trainer_arguments
+from aigenbench.training.trainers import check_trainer_arguments, make_trainer
 
 DEFAULT_SEED = 1234
 LONG_NAMES = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
@@ -114,6 +115,7 @@ def set_up(inputs: RunInputs) -> Setup:
         plan = pipeline.plan(benchmark_type="none")
     else:
         plan = pipeline.plan(definition.n_generators_per_window, definition.benchmark_type)
+    prepare_detector(inputs, pipeline, plan, detector, seed)
     fingerprint = plan.fingerprint(pipeline.describe_mandatory_evaluation(), pipeline.augmentations_base_seed)
     setup = Setup(inputs, info, pipeline, detector, plan, fingerprint, seed)
     if pipeline.features == "cache":
@@ -137,7 +139,41 @@ def make_detector(inputs: RunInputs, seed: int) -> BaseDeepfakeDetectionModel:
     """A new detector; what it initialises at random is drawn from the seed."""
     seed_everything((seed, "initial weights"))
     detector: BaseDeepfakeDetectionModel = inputs.instantiate_model()
-    if str((inputs.config.get("trainer") or {}).get("precision")) in DOUBLE:
+    if _is_double(inputs):
         # now, and not when the Trainer would: weights from a checkpoint must not pass through float32
         detector.double()
     return detector
+
+
+def prepare_detector(
+    inputs: RunInputs, pipeline: AIGenBenchPipeline, plan: Plan, detector: BaseDeepfakeDetectionModel, seed: int
+) -> None:
+    """Let a detector of the original framework's contract make its model, once the windows are known.
+
+    Raises:
+        InputError: its hooks leave no model.
+    """
+    from aigenbench.training.original.detector import AbstractBaseDeepfakeDetectionModel
+
+    info = inputs.config.experiment_info
+    definition = info.sliding_windows_definition
+    window = 0 if definition is None else definition.current_window or 0
+    pipeline.serve(plan, min(window, len(plan.windows) - 1), seed, (None, None))
+    if not isinstance(detector, AbstractBaseDeepfakeDetectionModel):
+        return
+    if detector.logging_initial_step not in (0, info.logging_initial_step):
+        raise InputError(
+            f"model.logging_initial_step is {detector.logging_initial_step}: give experiment_info.logging_initial_step"
+        )
+    detector.logging_initial_step = info.logging_initial_step
+    trainer = make_trainer({**inputs.trainer_arguments({}), "callbacks": []}, Path(), 1, [], "", [])
+    trainer.datamodule = pipeline  # type: ignore[attr-defined]
+    pipeline.trainer = trainer
+    seed_everything((seed, "initial weights"))
+    detector.first_setup(trainer)
+    if _is_double(inputs):
+        detector.double()
+
+
+def _is_double(inputs: RunInputs) -> bool:
+    return str((inputs.config.get("trainer") or {}).get("precision")) in DOUBLE

@@ -1,0 +1,354 @@
+"""The original framework's detector, as its users subclass it, over ours."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import ModuleDict
+
+from aigenbench.data.collation import Batch
+from aigenbench.data.pipeline import AIGenBenchPipeline
+from aigenbench.data.predict import PredictBatch
+from aigenbench.errors import InputError
+from aigenbench.models import Preprocessing
+from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD
+from aigenbench.training import detector as ours
+from aigenbench.training.detector import NO_HOOKS, EvaluationOutput, OptimizerFactory, refuse_hooks
+from aigenbench.training.original.augmentations import (
+    make_baseline_predict_aug,
+    make_baseline_test_aug,
+    make_baseline_train_aug,
+    make_baseline_val_aug,
+    make_soft_train_aug,
+    pil_crops,
+)
+from aigenbench.training.original.batches import PredictTuple, evaluation_tuple, predict_tuple, training_tuple
+from aigenbench.training.original.metrics import TRAINING, RegisteredMetric, registered
+from aigenbench.training.outputs import ScoredCrops
+
+
+class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
+    """A detector with the original framework's contract; see docs/hooks.md.
+
+    The model does not exist before ``setup``, which calls ``make_model`` and ``adapt_model_for_training``.
+
+    Args:
+        model_name: a name that the model factories know.
+        optimizer: makes the optimizer from parameters or parameter groups; a mapping with ``class_path`` and
+            ``init_args`` will do, which is what a subclass gets whose own argument has no type.
+        scheduler: ``OneCycleLR``, or None.
+        model_input_size: pixels a side, or (height, width).
+        classification_threshold: a score counts as fake where it is strictly greater.
+        base_weights: a checkpoint or state dict to start from.
+        logging_initial_step: of the logs; ``experiment_info.logging_initial_step`` sets it.
+        training_cropping_strategy: ``resize``, ``random_crop``, ``center_crop`` or ``as_is``.
+        evaluation_cropping_strategy: ``resize``, ``crop``, ``multicrop`` or ``as_is``.
+        training_task: ``binary`` or ``multiclass``.
+        evaluation_type: likewise.
+        model_args: passed on to the model factory.
+        preprocessing: overrides of the normalisation, which is CLIP's for every backbone.
+        n_classes: outputs of a multiclass detector; None takes one for real and each published generator (37).
+
+    Raises:
+        InputError: an argument is none of the known ones, or a hook is overridden that nothing would call.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        optimizer: OptimizerFactory = ours._sgd,
+        scheduler: str | None = "OneCycleLR",
+        model_input_size: int | tuple[int, int] = 224,
+        classification_threshold: float = 0.5,
+        base_weights: str | None = None,
+        logging_initial_step: int = 0,
+        training_cropping_strategy: str = "resize",
+        evaluation_cropping_strategy: str = "resize",
+        training_task: str = "binary",
+        evaluation_type: str = "binary",
+        model_args: Mapping[str, Any] | None = None,
+        preprocessing: Mapping[str, Any] | None = None,
+        n_classes: int | None = None,
+    ) -> None:
+        super().__init__(
+            model_name=model_name,
+            optimizer=as_factory(optimizer),
+            scheduler=scheduler,
+            model_input_size=model_input_size,
+            classification_threshold=classification_threshold,
+            base_weights=base_weights,
+            training_cropping_strategy=training_cropping_strategy,
+            evaluation_cropping_strategy=evaluation_cropping_strategy,
+            training_task=training_task,
+            evaluation_type=evaluation_type,
+            model_args=model_args,
+            preprocessing=preprocessing,
+            n_classes=n_classes,
+        )
+        self.logging_initial_step = logging_initial_step
+        self.registered_metrics: list[RegisteredMetric] = []
+        self.training_metrics = ModuleDict()
+        self._is_set_up = False
+
+    def _first_model(self) -> nn.Module:
+        refuse_hooks(type(self), NO_HOOKS)
+        return nn.Identity()
+
+    def _first_metrics(self) -> None:
+        """None yet: ``setup`` registers them."""
+
+    def _preprocessing(self, overrides: Mapping[str, Any] | None) -> Preprocessing:
+        own = Preprocessing(CLIP_MEAN, CLIP_STD)
+        return own.overridden({"input_size": list(self.input_size), **(overrides or {})})
+
+    # life
+
+    def first_setup(self, trainer: pl.Trainer) -> None:
+        """Call ``setup`` as a user wrote it, once and before anything needs the model.
+
+        What Lightning then calls before each training and evaluation adapts the model that is there: weights go on
+        from window to window.
+
+        Args:
+            trainer: its ``datamodule`` is the pipeline.
+        """
+        if self._is_set_up:
+            return
+        # Lightning's modules keep a weak reference
+        object.__setattr__(self, "_early_trainer", trainer)
+        self.trainer = trainer
+        self.setup("fit")
+        if isinstance(self.model, nn.Identity):
+            raise InputError(
+                f"{type(self).__name__}: setup left no model; call super().setup(stage), or set self.model"
+            )
+        self._is_set_up = True
+        object.__setattr__(self, "setup", self._set_up_again)
+
+    def setup(self, stage: str) -> None:
+        """Make the model, adapt it for training, register metrics."""
+        made = self.make_model()
+        if isinstance(made, nn.Module):
+            self.model = made
+        self.adapt_model_for_training()
+        self.extra_metrics.clear()
+        self.registered_metrics.clear()
+        self.training_metrics.clear()
+        self.register_metrics()
+
+    def _set_up_again(self, stage: str) -> None:
+        self._follow_window()
+        if stage == "fit":
+            self.adapt_model_for_training()
+
+    def _follow_window(self) -> None:
+        pipeline = getattr(self.trainer, "datamodule", None)
+        if isinstance(pipeline, AIGenBenchPipeline) and (served := pipeline.serving()).loaders is None:
+            self.begin(ours.Stage.at(served.plan, served.window))
+
+    def configure_callbacks(self) -> list[Any]:
+        """As ours; under a Trainer of one's own, the model is made now."""
+        self.first_setup(self.trainer)
+        return super().configure_callbacks()
+
+    def make_model(self) -> nn.Module:
+        """Make ``self.model`` of ``model_name``, and return it."""
+        self.model = self._built_model()
+        return self.model
+
+    def adapt_model_for_training(self) -> None:
+        """Train mode, gradients on; the place to freeze layers. Called at set-up and after each evaluation."""
+        self.train()
+        for parameter in self.parameters():
+            parameter.requires_grad_(True)
+
+    def adapt_model_for_evaluation(self, stage: str) -> None:
+        """Evaluation mode. Called before ``validation``, ``test`` and ``predict``."""
+        self.eval()
+
+    def on_validation_model_eval(self) -> None:
+        """Lightning's hook for the evaluation mode."""
+        self.adapt_model_for_evaluation("validation")
+
+    def on_validation_model_train(self) -> None:
+        """Lightning's hook for going back."""
+        self.adapt_model_for_training()
+
+    def on_test_model_eval(self) -> None:
+        """Likewise."""
+        self.adapt_model_for_evaluation("test")
+
+    def on_predict_model_eval(self) -> None:
+        """Likewise."""
+        self.adapt_model_for_evaluation("predict")
+
+    # batches and steps
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """A batch on the device, in the original's form: a tuple whose first is finished floats (n, 3, H, W)."""
+        batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        if isinstance(batch, PredictBatch):
+            return predict_tuple(batch, self.normalise(batch.batch.images))
+        if not isinstance(batch, Batch):
+            return batch
+        form = training_tuple if self.trainer.training else evaluation_tuple
+        return form(batch, self._finished(batch.images))
+
+    def _finished(self, images: Tensor) -> Tensor:
+        # stored features of a probe's backbone are no images
+        return images if images.ndim == 2 else self.normalise(images)
+
+    def training_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Mean loss of a batch (x, y, generator ids, identifiers), or a mapping with ``loss``."""
+        x, y, generator_ids, identifiers = batch[:4]
+        outputs = self(x)
+        loss = self.task.losses(outputs, y, generator_ids).mean()
+        if len(self.training_metrics):
+            self._update_metrics(self.task.fake_logits(outputs.detach()).sigmoid(), y, generator_ids, identifiers)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(y))
+        return loss
+
+    def evaluation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0, stage: str = "val") -> Any:
+        """(predictions, labels, generator ids, identifiers, losses), a row for every crop; probabilities."""
+        x, y, generator_ids, identifiers = batch[:4]
+        outputs = self(x)
+        losses = self.task.evaluation_losses(outputs, y, generator_ids)
+        return ScoredCrops.of(self, EvaluationOutput(outputs, y, generator_ids, identifiers, losses))
+
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """``evaluation_step`` on a validation batch."""
+        return self.evaluation_step(batch, batch_idx, dataloader_idx, stage="val")
+
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """``evaluation_step`` on a test batch."""
+        return self.evaluation_step(batch, batch_idx, dataloader_idx, stage="test")
+
+    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """The model's outputs for the crops ``batch[0]``: (n,), (n, 1) or (n, n_classes)."""
+        return self(batch[0])
+
+    def predicted(self, batch: Any, returned: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Positions of the images (n,), fake logits of the crops (m,), and the crops' images (m,)."""
+        if not isinstance(batch, PredictTuple) or not isinstance(returned, Tensor):
+            raise InputError(
+                f"{type(self).__name__}.predict_step returned {type(returned).__name__}; expected the model's outputs, "
+                "a tensor with a row for each crop of batch[0]"
+            )
+        return batch.positions, self.task.fake_logits(returned), batch.crop_to_image
+
+    # metrics
+
+    def _managers_set_metrics(
+        self,
+        stage: str | Sequence[str] | None = None,
+        generator_id: Any = "*",
+        metrics: Any = (),
+        metrics_group: str = "default",
+        epoch_only: bool = False,
+        sliding_window_only: bool = False,
+        non_sliding_window_only: bool = False,
+    ) -> None:
+        """Add torchmetrics metrics.
+
+        Args:
+            stage: ``fit``, ``validate``, ``test``, a list of these, or None for all.
+            generator_id: ``"*"`` for all images, None for one metric a generator, or ids to restrict it to.
+            metrics: a metric, a list of them, or a collection.
+            metrics_group: part of the name where it is not ``default``.
+            epoch_only: of training, log at an epoch's end alone.
+            sliding_window_only: leave them out where there are no windows.
+            non_sliding_window_only: leave them out where there are.
+
+        Raises:
+            InputError: something is none of these.
+        """
+        windows = self._windows_are_used()
+        if (sliding_window_only and not windows) or (non_sliding_window_only and windows):
+            return
+        for one in registered(stage, generator_id, metrics, metrics_group, epoch_only):
+            self.registered_metrics.append(one)
+            if TRAINING in one.stages:
+                self.training_metrics[one.attribute] = one.of_training()
+
+    def _windows_are_used(self) -> bool:
+        pipeline = getattr(self.trainer, "datamodule", None)
+        return getattr(pipeline, "sliding_windows_definition", None) is not None
+
+    def _update_metrics(self, scores: Tensor, y: Tensor, generator_ids: Tensor, identifiers: Tensor) -> None:
+        """Feed the metrics of stage ``fit``, from a ``training_step`` of one's own.
+
+        Args:
+            scores: probabilities of being fake (n,).
+            y: labels (n,).
+            generator_ids: of the images (n,).
+            identifiers: of the images (n,).
+        """
+        for one in self.registered_metrics:
+            if TRAINING not in one.stages:
+                continue
+            chosen = one.chosen(generator_ids)
+            if not bool(chosen.any()):
+                continue
+            metric: Any = self.training_metrics[one.attribute]
+            if one.epoch_only:
+                metric.update(scores[chosen], y[chosen])
+            else:
+                metric(scores[chosen], y[chosen])
+            name, on_step = f"train/{one.name}", not one.epoch_only
+            self.log(name, metric, on_step=on_step, on_epoch=True, batch_size=int(chosen.sum()))
+
+    # augmentation
+
+    def train_augmentation(self) -> Any:
+        """One or two callables: deterministic; stochastic. The last gives a normalised float tensor."""
+        return make_baseline_train_aug(self.model_input_size, self.training_cropping_strategy)
+
+    def val_augmentation(self) -> Any:
+        """Two callables for validate: before and after cropping."""
+        return make_baseline_val_aug()
+
+    def test_augmentation(self) -> Any:
+        """Likewise for test."""
+        return make_baseline_test_aug()
+
+    def predict_augmentation(self) -> Any:
+        """Likewise for predict."""
+        return make_baseline_predict_aug()
+
+    def make_eval_crops(self, image: Any) -> Any:
+        """The crops of an image that are scored: PIL images; an override returns one image or a sequence."""
+        return pil_crops(super().make_eval_crops(image))
+
+
+class BaseDeepfakeDetectionModel(AbstractBaseDeepfakeDetectionModel):
+    """The detector that the original's configs name."""
+
+
+class SoftTrainAugmentationsModel(BaseDeepfakeDetectionModel):
+    """A detector trained on images degraded as the evaluation's are."""
+
+    def train_augmentation(self) -> Any:
+        """The soft recipe, then the stochastic part."""
+        return make_soft_train_aug(self.model_input_size, self.training_cropping_strategy)
+
+
+def as_factory(optimizer: Any) -> Callable[..., Any]:
+    """A function of parameters that makes an optimizer, also of a mapping with ``class_path`` and ``init_args``."""
+    if callable(optimizer):
+        return optimizer
+    given = vars(optimizer) if hasattr(optimizer, "__dict__") else optimizer
+    if not isinstance(given, Mapping) or "class_path" not in given:
+        raise InputError(f"model.optimizer: expected class_path and init_args, found {optimizer!r}")
+    module, _, name = str(given["class_path"]).rpartition(".")
+    cls = getattr(importlib.import_module(module or "torch.optim"), name)
+    arguments = given.get("init_args") or {}
+    values = dict(vars(arguments) if hasattr(arguments, "__dict__") else arguments)
+    # an argument without a type is handed over as the config has it
+    values.pop("params", None)
+    return partial(cls, **values)

@@ -1,0 +1,90 @@
+"""The original framework's data set loader, as its users write their own."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from aigenbench.data import pipeline as ours
+from aigenbench.data.dataset_dict import source_of
+from aigenbench.data.hooks import is_overridden
+from aigenbench.data.tables import Source
+from aigenbench.errors import InputError
+from aigenbench.protocol.timeline import PUBLISHED, Generator, Timeline, make_timeline
+
+
+class DatasetLoader(ABC):  # noqa: B024 - a protocol that the config's parser can ask about
+    """Any class with ``load_dataset()``, or with ours' ``load()``."""
+
+    @classmethod
+    def __subclasshook__(cls, other: type) -> Any:
+        if cls is not DatasetLoader:
+            return NotImplemented
+        return any(hasattr(other, name) for name in ("load_dataset", "load"))
+
+
+class AIGenBenchDatasetLoader(ours.AIGenBenchDatasetLoader):
+    """Opens the data set; ``load_dataset`` and ``get_generators_timeline`` may be overridden.
+
+    Args:
+        dataset_path: a folder saved with Hugging Face ``save_to_disk``, or one with ``index.csv``.
+    """
+
+    def load_dataset(self) -> Any:
+        """The data set as a ``DatasetDict``; ``image`` holds the encoded files.
+
+        Raises:
+            InputError: it is no saved data set.
+        """
+        return saved_dataset(str(self.dataset_path))
+
+    def get_generators_timeline(self) -> dict[str, datetime]:
+        """Release dates of the generators, by name."""
+        return {g.name: datetime(g.released.year, g.released.month, g.released.day) for g in PUBLISHED.generators}
+
+
+def saved_dataset(path: str) -> Any:
+    """A saved ``DatasetDict``, one with images of type ``LargeImage`` too."""
+    import datasets
+
+    # registered under the name that such a data set writes down
+    if "LargeImage" not in datasets.features.features._FEATURE_TYPES:
+        large = type("LargeImage", (datasets.Image,), {"__doc__": "An image whose bytes are large_binary."})
+        datasets.features.features.register_feature(large, "LargeImage")
+    try:
+        return datasets.load_from_disk(path)
+    except (FileNotFoundError, ValueError, TypeError) as error:
+        raise InputError(f"load_dataset: {path} cannot be opened: {' '.join(str(error).split())}") from error
+
+
+def source_of_loader(loader: Any) -> Source:
+    """What a loader opens: by ``load_dataset`` where a user wrote it, else by our own reader.
+
+    Raises:
+        InputError: see ``source_of`` and ``open_source``.
+    """
+    if not hasattr(loader, "load") or is_overridden(type(loader), "load_dataset"):
+        return source_of(loader.load_dataset(), f"{type(loader).__name__}.load_dataset")
+    return loader.load()
+
+
+def timeline_of_loader(loader: Any) -> Timeline | None:
+    """The timeline of a loader that has one of its own; None for the benchmark's.
+
+    Raises:
+        InputError: it is no mapping from names to dates.
+    """
+    if not is_overridden(type(loader), "get_generators_timeline"):
+        return None
+    given = loader.get_generators_timeline()
+    where = f"{type(loader).__name__}.get_generators_timeline"
+    if not isinstance(given, Mapping) or not given:
+        raise InputError(f"{where} must return a mapping from generator names to dates, found {given!r}")
+    generators = []
+    for name, day in given.items():
+        if not isinstance(day, date):
+            raise InputError(f"{where}: {name!r} is dated {day!r}; expected a datetime")
+        generators.append(Generator(str(name), day.date() if isinstance(day, datetime) else day))
+    return make_timeline(generators, (g.name for g in generators if g.name not in PUBLISHED.ids))
