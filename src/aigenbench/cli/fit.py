@@ -40,7 +40,6 @@ class Inputs(Resolved):
             _complete(node, logger_defaults)
         completed = Resolved(self.subcommand, ResolvedConfig(values))
         arguments = completed.trainer_arguments()
-        # true asks for the default logger, which is TensorBoard's; the CSV is always written
         arguments["logger"] = _as_list(arguments.get("logger"))
         arguments["callbacks"] = _as_list(arguments.get("callbacks"))
         own = self.checkpoint_callback_arguments()
@@ -86,10 +85,13 @@ def _run(argv: list[str], subcommand: str) -> int:
     inputs = Inputs(resolved.subcommand, resolved.config, resolved.allow_config_change)
     _have_weights(resolved.config)
     # torch and Lightning take seconds to import: only once the arguments are right
+    from aigenbench.cli.loggers import warn_of_missing_loggers
     from aigenbench.training import commands
     from aigenbench.training.experiment import ID_VARIABLE
     from aigenbench.training.signals import StoppedError, exit_code
 
+    if subcommand == "fit" and is_first_process():
+        warn_of_missing_loggers(resolved.config)
     try:
         if subcommand == "fit":
             folder = commands.fit(inputs)

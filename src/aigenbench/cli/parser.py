@@ -19,6 +19,7 @@ from aigenbench.config.names import DETECTOR, PIPELINE
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.config.yaml_text import Typed
 from aigenbench.errors import InputError
+from aigenbench.models.weights import use_weights_folder
 
 if TYPE_CHECKING:
     from aigenbench.data import AIGenBenchPipeline
@@ -52,6 +53,8 @@ class Resolved:
     def trainer_arguments(self) -> dict[str, Any]:
         """The Trainer's arguments, with new loggers and callbacks at every call.
 
+        A logger whose optional package is not installed is left out.
+
         Raises:
             InputError: a logger or callback needs a package that is not installed.
         """
@@ -62,9 +65,11 @@ class Resolved:
         return vars(self._made("checkpoint_callback")) if self.config["checkpoint_callback"] else None
 
     def _made(self, section: str) -> Any:
+        from aigenbench.cli.loggers import without_missing_loggers
         from aigenbench.cli.objects import make
 
-        return make(section, self.config.to_dict()[section])
+        values = self.config.to_dict()[section]
+        return make(section, without_missing_loggers(values)[0] if section == "trainer" else values)
 
 
 def resolve(argv: Sequence[str], subcommand: Subcommand) -> Resolved:
@@ -91,7 +96,8 @@ def resolve(argv: Sequence[str], subcommand: Subcommand) -> Resolved:
     # torch and Lightning take seconds to import: only for arguments whose files and sections are right
     from aigenbench.cli.resolution import resolve_layers
 
-    config = resolve_layers(layers)
+    config = resolve_layers(layers, line.allow_config_order)
+    use_weights_folder(config.get("weights_dir"))
     if line.print_config:
         print(config.to_yaml(), end="")
         raise SystemExit(0)
@@ -115,9 +121,10 @@ def model_asked_for(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
     # what merging has to tell, it tells when the run's config is resolved
     logger.setLevel(logging.ERROR)
     try:
-        merged = merge_layers(layers, lambda class_path: None)
+        merged = merge_layers(layers, lambda class_path: None, line.allow_config_order)
     finally:
         logger.setLevel(level)
+    use_weights_folder(merged.get("weights_dir"))
     arguments = (merged.get("model") or {}).get("init_args") or {}
     given = _plain(arguments.get("model_args")) or {}
     name = _plain(arguments.get("model_name"))

@@ -8,15 +8,16 @@ from typing import Any, Protocol
 
 from aigenbench.augmentations import Recipe
 from aigenbench.config.experiment import ExperimentInfo
+from aigenbench.config.layer import DEFAULT_SEED
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.plan import Plan
 from aigenbench.errors import InputError
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.features import FeatureCache
+from aigenbench.training.trainer_check import check_optimizer, check_trainer
 from aigenbench.training.trainers import check_trainer_arguments
 
-DEFAULT_SEED = 1234
 LONG_NAMES = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 """Lightning's short names of precisions, and what they mean."""
 DOUBLE = ("64-true", "64")
@@ -104,10 +105,12 @@ def set_up(inputs: RunInputs) -> Setup:
     """
     config = inputs.config
     check_trainer_arguments(config.get("trainer") or {})
+    check_trainer(_without_loggers(inputs).trainer_arguments({}))
     info = config.experiment_info
     pipeline: AIGenBenchPipeline = inputs.instantiate_data()
     seed = seed_of(config)
     detector = make_detector(inputs, seed)
+    check_optimizer(detector.optimizer_factory, detector, _optimizer_of(config))
     definition = info.sliding_windows_definition
     if definition is None:
         plan = pipeline.plan(benchmark_type="none")
@@ -124,6 +127,17 @@ def set_up(inputs: RunInputs) -> Setup:
     elif info.heads:
         raise InputError("experiment_info.heads are trained on stored features: give --data.features cache")
     return setup
+
+
+def _without_loggers(inputs: RunInputs) -> RunInputs:
+    """The same without loggers, of which some begin a run wherever they are made."""
+    values = inputs.config.to_dict()
+    return inputs.with_config(ResolvedConfig(values | {"trainer": {**(values.get("trainer") or {}), "logger": False}}))
+
+
+def _optimizer_of(config: ResolvedConfig) -> Any:
+    """What the config says of the optimizer."""
+    return ((config.get("model") or {}).get("init_args") or {}).get("optimizer")
 
 
 def seed_of(config: ResolvedConfig) -> int:
