@@ -95,7 +95,9 @@ class MandatoryEvaluation(StepsRecipe):
         InputError: an argument is none of those.
     """
 
-    def __init__(self, maximum_processing_size: int | None = DEFAULT_MAXIMUM_PROCESSING_SIZE, jpeg: str = "two_point") -> None:
+    def __init__(
+        self, maximum_processing_size: int | None = DEFAULT_MAXIMUM_PROCESSING_SIZE, jpeg: str = "two_point"
+    ) -> None:
         self.jpeg = jpeg
         super().__init__([steps.CentreCrop(1.0, _maximum(maximum_processing_size)), *_degradations(jpeg)])
 

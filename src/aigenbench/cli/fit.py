@@ -10,7 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from aigenbench.cli.parser import Resolved, model_asked_for, resolve
+from aigenbench.config.imports import reason
 from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.errors import InputError
 from aigenbench.models import ensure_weights
 from aigenbench.training.processes import SharedError, is_first_process
 from aigenbench.training.slurm import after_stop, stops_before_the_run
@@ -46,7 +48,10 @@ class Inputs(Resolved):
         if own is not None:
             from lightning.pytorch.callbacks import ModelCheckpoint
 
-            arguments["callbacks"].append(ModelCheckpoint(**own))
+            try:
+                arguments["callbacks"].append(ModelCheckpoint(**own))
+            except Exception as error:
+                raise InputError(f"checkpoint_callback is refused: {reason(error)}") from error
         return arguments
 
 

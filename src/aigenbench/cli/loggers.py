@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib.util
 import logging
 from typing import Any
 
@@ -10,31 +10,55 @@ from aigenbench.cli.objects import EXTRAS
 from aigenbench.cli.signatures import find_class
 from aigenbench.config.merge import is_node
 from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 # class, by its name or that of one it is derived from: package
-_PACKAGES = {"WandbLogger": "wandb"}
+_PACKAGES = {
+    "CometLogger": "comet_ml",
+    "LitLogger": "litlogger",
+    "MLFlowLogger": "mlflow",
+    "NeptuneLogger": "neptune",
+    "WandbLogger": "wandb",
+}
 
 
 def without_missing_loggers(trainer: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """The section ``trainer`` without loggers whose package is not installed, and (class path, package) of these."""
+    """The section ``trainer`` without loggers that can be done without, and (class path, package) of these.
+
+    Only those that every config for the original framework names (the packages of our extras) can be done without.
+
+    Raises:
+        InputError: the package of another logger is not installed.
+    """
     given = trainer.get("logger")
-    several = given if isinstance(given, list) else [given]
+    several: list[Any] = given if isinstance(given, list) else [given]
     missing = {i: package for i, node in enumerate(several) if (package := _missing_package(node)) is not None}
     if not missing:
         return trainer, []
+    for i, package in missing.items():
+        if package not in EXTRAS:
+            raise InputError(
+                f"trainer.logger.{i}: the package {package} is not installed: pip install {package}, or take it out of "
+                "the config"
+            )
     kept = [node for i, node in enumerate(several) if i not in missing]
     return {**trainer, "logger": kept}, [(several[i]["class_path"], package) for i, package in missing.items()]
 
 
 def warn_of_missing_loggers(config: ResolvedConfig) -> None:
-    """Say which loggers the run goes on without, and what to install for them."""
+    """Say which loggers the run goes on without, and what to install for them.
+
+    Raises:
+        InputError: see ``without_missing_loggers``.
+    """
     for class_path, package in without_missing_loggers(config.to_dict().get("trainer") or {})[1]:
-        name = class_path.rpartition(".")[2]
-        wanted = f"'aigenbench[{package}]'" if package in EXTRAS else package
         logger.warning(
-            "%s: the package %s is not installed, the run goes on without it; pip install %s", name, package, wanted
+            "%s: the package %s is not installed, the run goes on without it; pip install 'aigenbench[%s]'",
+            class_path.rpartition(".")[2],
+            package,
+            package,
         )
 
 
@@ -45,9 +69,6 @@ def _missing_package(node: Any) -> str | None:
 
 
 def _is_installed(package: str) -> bool:
-    # by what was installed: W&B itself makes folders called wandb, which Python would import
-    try:
-        importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+    spec = importlib.util.find_spec(package)
+    # W&B makes folders called wandb, which Python takes for packages without files
+    return spec is not None and spec.origin is not None

@@ -75,7 +75,7 @@ def make(section: str, values: dict[str, Any]) -> Any:
     parsed = parser.parse_object({section: copy.deepcopy(values)})
     try:
         return parser.instantiate(parsed, instantiators=[(construct, object, True)])[section]
-    except Exception as error:
+    except Exception:
         if not failures:
             raise
         # jsonargparse folds a constructor's error into the text of one of its own

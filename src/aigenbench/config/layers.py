@@ -22,9 +22,7 @@ UNUSED = {
 }
 
 
-def merge_layers(
-    layers: Sequence[Layer], parameters_of: ParametersOf, allow_order: bool = False
-) -> dict[str, Any]:
+def merge_layers(layers: Sequence[Layer], parameters_of: ParametersOf, allow_order: bool = False) -> dict[str, Any]:
     """All layers over the defaults, left to right.
 
     The result always has `model.class_path`, `data.class_path`, the loader that the pipeline takes, and the data

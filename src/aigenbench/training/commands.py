@@ -25,6 +25,7 @@ from aigenbench.training.experiment import (
     find_experiment,
     open_experiment,
     slurm_job_id,
+    withdrawn_on_failure,
 )
 from aigenbench.training.failures import failures_told
 from aigenbench.training.heads import Heads
@@ -69,6 +70,7 @@ def fit(inputs: RunInputs) -> Path:
     rule = CheckpointRule(setup.info.checkpoint_every_n_minutes, setup.info.checkpoint_every_n_steps)
     job = slurm_job_id()
     with ExitStack() as stack:
+        stack.enter_context(withdrawn_on_failure(experiment))
         if is_first_process():
             stack.enter_context(locked(experiment.folder, job))
         heads = Heads.open(setup, experiment, stack, job)

@@ -6,21 +6,21 @@ import inspect
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import DeviceStatsMonitor, ProgressBar
 from lightning.pytorch.strategies import Strategy
+from lightning_utilities.core.imports import RequirementCache
 
 from aigenbench.config.imports import reason
 from aigenbench.errors import InputError
 from aigenbench.training.sharding import ShardedStrategy
-from aigenbench.training.trainers import SHARDED, quiet_lightning, with_one_bar
+from aigenbench.training.trainers import HALF, SHARDED, quiet_lightning, with_one_bar
 
-HALF = ("16-mixed", "16-true")
 # what a run gives the Trainer by itself
 _OURS = (
     "max_epochs",
@@ -58,15 +58,19 @@ def check_trainer(arguments: Mapping[str, Any]) -> None:
     except Exception as error:
         told = {key: arguments[key] for key in given if key in arguments}
         raise InputError(_refusal("trainer", told, _to_blame(_trainer, given), error)) from error
-    if trainer.precision in HALF and trainer.strategy.root_device.type == "cpu":
+    on_cpu = trainer.strategy.root_device.type == "cpu"
+    if arguments.get("precision") in HALF and on_cpu:
         raise InputError(
             f"trainer.precision {arguments.get('precision')} needs a GPU, and this run is on the CPU; use 32-true or "
             "bf16-mixed, or --trainer.accelerator gpu where there is one"
         )
+    for callback in several:
+        if isinstance(callback, DeviceStatsMonitor) and on_cpu and not RequirementCache("psutil"):
+            raise InputError("trainer.callbacks: DeviceStatsMonitor needs the package psutil: pip install psutil")
 
 
 def check_optimizer(factory: Callable[[Any], Any], detector: torch.nn.Module, node: Any) -> None:
-    """Make the optimizer as the run will, and forget it.
+    """Make the optimizer as the run will, take a step with one that has a single weight, and forget them.
 
     Args:
         factory: makes it from parameters.
@@ -77,16 +81,35 @@ def check_optimizer(factory: Callable[[Any], Any], detector: torch.nn.Module, no
         InputError: it cannot be made of its arguments; the message names the one to blame, where it is one alone.
     """
     trained = [parameter for parameter in detector.parameters() if parameter.requires_grad]
-    trained = trained or [torch.nn.Parameter(torch.zeros(2, 2))]
+    single = torch.nn.Parameter(torch.zeros(2, 2))
+    trained = trained or [single]
     try:
         factory(list(trained))
+        _step(factory([single]))
     except InputError:
         raise
     except Exception as error:
         made = _optimizer_class(node)
         arguments = dict(node.get("init_args") or {}) if made else {}
-        key = _to_blame(lambda given: made(list(trained), **given), arguments) if made else None
+
+        def again(given: dict[str, Any]) -> None:
+            made(list(trained), **given)
+            _step(made([single], **given))
+
+        key = _to_blame(again, arguments) if made else None
         raise InputError(_refusal("model.optimizer", arguments, key, error, node)) from error
+
+
+def _step(optimizer: Any) -> None:
+    """A step on the CPU, unless the optimizer is asked to be one for the GPU."""
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise TypeError(f"expected an optimizer, found {type(optimizer).__name__}")
+    if optimizer.defaults.get("fused") or optimizer.defaults.get("capturable"):
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    optimizer.step(lambda: 0.0)
 
 
 def _trainer(given: Mapping[str, Any]) -> pl.Trainer:
@@ -126,11 +149,9 @@ def _to_blame(make: Callable[[dict[str, Any]], Any], given: Mapping[str, Any]) -
         rest = {other: value for other, value in given.items() if other != key}
         if make is _trainer:
             rest.setdefault("callbacks", [])
-        try:
+        with suppress(Exception):
             make(rest)
-        except Exception:  # noqa: S112 - another argument is to blame
-            continue
-        return key
+            return key
     return None
 
 

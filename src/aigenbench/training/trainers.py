@@ -28,6 +28,7 @@ _REFUSED = {
     "max_time": "a run can be stopped at any time and goes on with the same command",
     "limit_val_batches": "each image is evaluated exactly once; use data.validation_subset_size",
     "limit_test_batches": "each image is evaluated exactly once; use data.validation_subset_size",
+    "barebones": "a run logs and keeps checkpoints",
     "val_check_interval": "evaluations come after epochs: use trainer.check_val_every_n_epoch",
 }
 # of the others, the least value that means something
@@ -45,6 +46,7 @@ _LEAST = {
 _WITHOUT_EFFECT = {
     "enable_checkpointing": (True, "the checkpoints that resuming needs are always written"),
     "num_sanity_val_steps": (0, "no evaluation comes before training"),
+    "model_registry": (None, "a run's weights are in its folder"),
     "default_root_dir": (None, "files go to experiment_info.experiments_data_folder"),
 }
 # Lightning's callbacks, and subclasses of them, that change what a run trains behind its checkpoints' back
@@ -59,6 +61,8 @@ _REFUSED_CALLBACKS = {
 }
 _LIGHTNING = ("lightning.", "pytorch_lightning.")
 SHARDED = "fsdp"
+HALF = ("16-mixed", "16-true", "16", 16)
+"""Precisions that the CPU lacks; Lightning would quietly take another for the first."""
 _OTHER_SHARDING = ("fsdp", "deepspeed", "modelparallel")
 _OURS = ("max_epochs", "check_val_every_n_epoch", "limit_train_batches", "use_distributed_sampler", "default_root_dir")
 _QUIET = (
