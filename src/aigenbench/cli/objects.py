@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from aigenbench.config.imports import reason
+from aigenbench.config.imports import raised_by_us, reason
 from aigenbench.config.names import class_nodes, dotted
 from aigenbench.data import AIGenBenchPipeline
 from aigenbench.errors import InputError
@@ -97,7 +97,7 @@ def _parser(sections: tuple[str, ...]) -> ArgumentParser:
 
 def _told(section: str, values: dict[str, Any], cls: type, error: Exception) -> Exception:
     """The error to raise for a class that could not be made."""
-    if isinstance(error, InputError | OSError):
+    if isinstance(error, InputError | OSError) or raised_by_us(error):
         return error
     missing = _missing_package(section, error)
     if missing is not None:

@@ -110,6 +110,13 @@ def reason(error: BaseException) -> str:
     return f"{text} ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else text
 
 
+def raised_by_us(error: BaseException) -> bool:
+    """Whether an error comes out of this package's own code, with none of a user's in between: a fault of ours."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = bool(frames) and Path(frames[-1].filename).is_relative_to(Path(__file__).parents[1])
+    return ours and not any(_is_users(frame.filename) for frame in frames)
+
+
 def _is_users(file: str) -> bool:
     """Whether it is neither ours, nor Python's, nor a library's that calls what a config names."""
     path = Path(file)
