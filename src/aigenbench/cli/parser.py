@@ -25,6 +25,22 @@ if TYPE_CHECKING:
     from aigenbench.data import AIGenBenchPipeline
     from aigenbench.training import BaseDeepfakeDetectionModel
 
+# the detector's arguments, known here without importing it: what else is given is perhaps meant to name the weights
+DETECTOR_KEYS = (
+    "model_name",
+    "optimizer",
+    "scheduler",
+    "model_input_size",
+    "classification_threshold",
+    "base_weights",
+    "training_cropping_strategy",
+    "evaluation_cropping_strategy",
+    "training_task",
+    "evaluation_type",
+    "model_args",
+    "preprocessing",
+    "n_classes",
+)
 Subcommand = Literal["fit", "validate", "test", "predict"]
 
 
@@ -107,8 +123,8 @@ def resolve(argv: Sequence[str], subcommand: Subcommand) -> Resolved:
 def model_asked_for(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
     """The model's name and ``model_args``, told without importing anything heavy.
 
-    None where that cannot be said so early: files are to be imported that may register models, or the arguments
-    ask for something else than a run.
+    None where that cannot be said so early: files are to be imported that may register models, the detector is given
+    what it may not take, or the arguments ask for something else than a run.
     """
     line = take_apart(argv)
     if line.help is not None or line.print_config:
@@ -128,7 +144,7 @@ def model_asked_for(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
     arguments = (merged.get("model") or {}).get("init_args") or {}
     given = _plain(arguments.get("model_args")) or {}
     name = _plain(arguments.get("model_name"))
-    if not isinstance(name, str) or not isinstance(given, dict):
+    if not isinstance(name, str) or not isinstance(given, dict) or not set(arguments) <= set(DETECTOR_KEYS):
         return None
     return name, {key: _plain(value) for key, value in given.items()}
 
