@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +14,14 @@ from lightning.pytorch.callbacks import (
     EarlyStopping,
     LearningRateMonitor,
     ModelCheckpoint,
+    OnExceptionCheckpoint,
     RichProgressBar,
     TQDMProgressBar,
 )
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
+from aigenbench.cli.fit import Inputs
 from aigenbench.cli.parser import resolve
 from aigenbench.errors import InputError
 from aigenbench.training.failures import failures_told
@@ -51,6 +54,24 @@ def callback(name: str, **arguments: Any) -> dict[str, Any]:
         ({"limit_train_batches": 3, "accumulate_grad_batches": 4}, "an optimizer step takes 4 batches"),
         ({"barebones": True}, "trainer.barebones = True is not supported"),
         ({"max_steps": 10}, "trainer.max_steps = 10 is not supported"),
+        ({"max_steps": 0}, "trainer.max_steps = 0 is not supported"),
+        ({"limit_val_batches": 0}, "trainer.limit_val_batches = 0 is not supported"),
+        ({"limit_val_batches": 0.0}, "trainer.limit_val_batches = 0.0 is not supported"),
+        ({"limit_test_batches": 1}, "trainer.limit_test_batches = 1 is not supported"),
+        ({"limit_predict_batches": 0}, "trainer.limit_predict_batches = 0 is not supported"),
+        ({"val_check_interval": 1}, "use trainer.check_val_every_n_epoch"),
+        ({"strategy": "ddp_spawn"}, "write strategy: ddp"),
+        ({"strategy": "ddp_fork_find_unused_parameters_true"}, "write strategy: ddp"),
+        ({"strategy": "ddp_notebook"}, "write strategy: ddp"),
+        (
+            {
+                "strategy": {
+                    "class_path": "lightning.pytorch.strategies.DDPStrategy",
+                    "init_args": {"start_method": "fork"},
+                }
+            },
+            "write strategy: ddp",
+        ),
         ({"strategy": "deepspeed"}, "write strategy: fsdp"),
         (callback("LearningRateFinder"), "trainer.callbacks.0: LearningRateFinder cannot work here; set model.opt"),
         (callback("BatchSizeFinder"), "set data.train_batch_size"),
@@ -93,7 +114,13 @@ def test_a_users_subclass_of_what_cannot_work_is_refused_too(monkeypatch: pytest
         {"max_epochs": 1, "min_epochs": 1},
         {"max_epochs": None, "min_epochs": None, "limit_train_batches": None},
         {"max_epochs": 3, "min_epochs": 2, "check_val_every_n_epoch": 2},
-        {"limit_train_batches": 1.0, "accumulate_grad_batches": 8},
+        {"limit_train_batches": 1.0, "accumulate_grad_batches": 8, "limit_val_batches": 1.0, "val_check_interval": 1.0},
+        {
+            "strategy": {
+                "class_path": "lightning.pytorch.strategies.DDPStrategy",
+                "init_args": {"start_method": "popen"},
+            }
+        },
         {"limit_train_batches": 8, "accumulate_grad_batches": 8, "gradient_clip_val": 0},
         {"strategy": "ddp_find_unused_parameters_true", "max_steps": -1, "fast_dev_run": False, "overfit_batches": 0.0},
         callback("LearningRateMonitor"),
@@ -148,6 +175,43 @@ def test_what_lightning_refuses_is_told_with_its_key(given: dict[str, Any], told
     assert "\n" not in str(caught.value)
 
 
+def test_an_evaluation_takes_another_precision_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    check_trainer({**CPU, "precision": "16-mixed"}, trains=False)
+    assert "trainer.precision 16-mixed: on the CPU, bf16-mixed is used" in caplog.text
+
+
+def test_samples_are_stored_without_the_devices_that_train(
+    small_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aigenbench.training.inputs import set_up
+
+    monkeypatch.chdir(tmp_path)
+    argv = [
+        "--model.model_name=small_cnn_tune",
+        "--model.model_args.pretrained=false",
+        f"--dataset_path={small_dataset}",
+    ]
+    resolved = resolve([*argv, "--trainer.accelerator=cpu", "--trainer.devices=0", "--data.num_workers=0"], "fit")
+    inputs = Inputs(resolved.subcommand, resolved.config)
+    assert set_up(inputs, "store").plan.windows
+    for purpose in ("train", "evaluate"):
+        with pytest.raises(InputError, match=r"trainer\.devices = 0 is refused"):
+            set_up(inputs, purpose)  # type: ignore[arg-type]
+
+
+def test_all_of_it_is_told_before_the_data_is_read(tmp_path: Path) -> None:
+    from aigenbench.training.inputs import set_up
+
+    argv = ["--model.model_name=small_cnn_tune", "--model.model_args.pretrained=false", "--dataset_path=/nowhere"]
+    for wrong, told in (
+        ("--trainer.strategy=nothere", "trainer.strategy"),
+        ("--model.optimizer.lr=-1", "optimizer.lr"),
+    ):
+        resolved = resolve([*argv, "--trainer.accelerator=cpu", wrong], "fit")
+        with pytest.raises(InputError, match=told):
+            set_up(Inputs(resolved.subcommand, resolved.config), "train")
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_told() -> None:
     with pytest.raises(InputError, match=r"trainer\.accelerator = 'gpu' is refused: No supported gpu backend"):
@@ -168,6 +232,7 @@ def test_a_monitor_of_devices_names_the_package_it_lacks(monkeypatch: pytest.Mon
         {"strategy": "ddp_find_unused_parameters_true"},
         {"strategy": "fsdp"},
         {"callbacks": [EarlyStopping("x"), LearningRateMonitor(), ModelCheckpoint(), TQDMProgressBar()]},
+        {"callbacks": [OnExceptionCheckpoint(".")]},
         {"callbacks": LearningRateMonitor(), "max_epochs": 3, "logger": False, "enable_progress_bar": False},
         {"callbacks": [TQDMProgressBar()], "enable_progress_bar": False},
     ],
@@ -264,6 +329,11 @@ def test_one_bar_the_users_own_first(
     assert [type(trainer.progress_bar_callback)] == (shown or [type(None)])
 
 
+def test_every_kind_of_checkpoint_callback_has_its_place(tmp_path: Path) -> None:
+    trainer = make_trainer({**CPU, "callbacks": [OnExceptionCheckpoint(tmp_path)]}, tmp_path, 1, [], "", [])
+    assert any(isinstance(one, OnExceptionCheckpoint) for one in trainer.callbacks)  # type: ignore[attr-defined]
+
+
 def test_what_lightning_refuses_only_later_is_one_line() -> None:
     with (
         pytest.raises(InputError, match="refused by Lightning's Trainer: could not find the monitored key"),
@@ -279,7 +349,8 @@ def test_what_lightning_refuses_only_later_is_one_line() -> None:
         raise RuntimeError("a fault of ours")
 
 
-def test_a_default_that_is_an_object_is_no_text_in_the_config() -> None:
+def test_a_default_that_is_an_object_is_no_text_in_the_config(recwarn: pytest.WarningsRecorder) -> None:
     averaging = "{class_path: StochasticWeightAveraging, init_args: {swa_lrs: 0.1}}"
     config = resolve(["--model.model_name=x_tune", f"--trainer.callbacks+={averaging}"], "fit").config
     assert "Unable to serialize" not in config.to_yaml()
+    assert not recwarn

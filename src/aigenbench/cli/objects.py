@@ -5,16 +5,20 @@ from __future__ import annotations
 import copy
 import json
 import re
+import warnings
 from argparse import ArgumentError
 from functools import cache
 from typing import Any
 
 from jsonargparse import ArgumentParser
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+from torch.optim import Optimizer
 
 from aigenbench.config.imports import raised_by_us, reason
-from aigenbench.config.names import class_nodes, dotted
+from aigenbench.config.layer import OPTIMIZER
+from aigenbench.config.names import Path, class_nodes, dotted
 from aigenbench.data import AIGenBenchPipeline
 from aigenbench.errors import InputError
 from aigenbench.training import BaseDeepfakeDetectionModel
@@ -22,6 +26,12 @@ from aigenbench.training import BaseDeepfakeDetectionModel
 # sections that hold a class's arguments without naming it, and sections that name a subclass
 PLAIN = {"trainer": Trainer, "checkpoint_callback": ModelCheckpoint}
 NAMED = {"model": BaseDeepfakeDetectionModel, "data": AIGenBenchPipeline}
+# places further inside that name subclasses, alone or in a list, and what to call one of them
+INNER: dict[Path, tuple[type, str]] = {
+    OPTIMIZER: (Optimizer, "an optimizer such as torch.optim.AdamW"),
+    ("trainer", "callbacks"): (Callback, "a callback such as LearningRateMonitor"),
+    ("trainer", "logger"): (Logger, "a logger such as TensorBoardLogger"),
+}
 # what the parser raises for values it refuses
 REFUSALS = (ArgumentError, TypeError, ValueError)
 # optional packages that an extra of ours brings
@@ -40,7 +50,10 @@ def parse(values: dict[str, Any]) -> dict[str, Any]:
     given = {section: values[section] for section in (*PLAIN, *NAMED) if values.get(section) is not None}
     parser = _parser(tuple(given))
     parsed = parser.parse_object(copy.deepcopy(given))  # it changes lists in what it is given
-    return _without_objects(json.loads(parser.dump(parsed, format="json", skip_unset=False, skip_validation=True)))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(?s).*Unable to serialize instance")
+        dumped = parser.dump(parsed, format="json", skip_unset=False, skip_validation=True)
+    return _without_objects(json.loads(dumped))
 
 
 def _without_objects(value: Any) -> Any:

@@ -53,7 +53,7 @@ def fit(inputs: RunInputs) -> Path:
         InputError: bad input.
         StoppedError: a signal asked to stop; the same command goes on.
     """
-    setup = set_up(inputs)
+    setup = set_up(inputs, "train")
     windows = _asked_windows(setup)
     experiment = open_experiment(setup.info, inputs.config, inputs.allow_config_change)
     # for processes that a launcher starts by running the command line again
@@ -151,7 +151,7 @@ def store_views(inputs: RunInputs, share: tuple[int, int] | None = None) -> int:
     Raises:
         InputError: bad input, ``data.cache`` asks for nothing, or the disk has no room.
     """
-    setup = set_up(inputs)
+    setup = set_up(inputs, "store")
     views = setup.pipeline.views
     if views.cache == "none":
         raise InputError("data.cache is none, so nothing is stored: add --data.cache evaluation or --data.cache all")

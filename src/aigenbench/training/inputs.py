@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from aigenbench.augmentations import Recipe
 from aigenbench.config.experiment import ExperimentInfo
@@ -21,6 +21,7 @@ from aigenbench.training.trainers import check_trainer_arguments
 LONG_NAMES = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 """Lightning's short names of precisions, and what they mean."""
 DOUBLE = ("64-true", "64")
+Purpose = Literal["train", "evaluate", "store"]
 
 
 class RunInputs(Protocol):
@@ -97,20 +98,27 @@ class Setup:
         return default if value is None else value
 
 
-def set_up(inputs: RunInputs) -> Setup:
+def set_up(inputs: RunInputs, purpose: Purpose = "evaluate") -> Setup:
     """Make and check everything a run needs, what is quick and likely to be wrong first.
+
+    Args:
+        inputs: config and makers.
+        purpose: to ``train``, to ``evaluate`` on perhaps a lesser machine, or to ``store`` samples, which takes neither
+            a Trainer nor its devices.
 
     Raises:
         InputError: something in the config or the data set is wrong.
     """
     config = inputs.config
     check_trainer_arguments(config.get("trainer") or {})
-    check_trainer(_without_loggers(inputs).trainer_arguments({}))
+    if purpose != "store":
+        check_trainer(_without_loggers(inputs).trainer_arguments({}), trains=purpose == "train")
     info = config.experiment_info
     pipeline: AIGenBenchPipeline = inputs.instantiate_data()
     seed = seed_of(config)
     detector = make_detector(inputs, seed)
-    check_optimizer(detector.optimizer_factory, detector, _optimizer_of(config))
+    if purpose == "train":
+        check_optimizer(detector.optimizer_factory, detector, _optimizer_of(config))
     definition = info.sliding_windows_definition
     if definition is None:
         plan = pipeline.plan(benchmark_type="none")

@@ -21,6 +21,8 @@ from aigenbench.errors import InputError
 from aigenbench.training.sharding import ShardedStrategy
 from aigenbench.training.trainers import HALF, SHARDED, quiet_lightning, with_one_bar
 
+logger = logging.getLogger(__name__)
+
 # what a run gives the Trainer by itself
 _OURS = (
     "max_epochs",
@@ -37,11 +39,12 @@ _OURS = (
 )
 
 
-def check_trainer(arguments: Mapping[str, Any]) -> None:
+def check_trainer(arguments: Mapping[str, Any], trains: bool = True) -> None:
     """Make a Trainer as the run will, and forget it.
 
     Args:
         arguments: of the config, with callbacks of their own.
+        trains: refuse a precision that the device lacks, where an evaluation takes another with a warning.
 
     Raises:
         InputError: Lightning refuses them; the message names the argument that is to blame, where it is one alone.
@@ -59,7 +62,9 @@ def check_trainer(arguments: Mapping[str, Any]) -> None:
         told = {key: arguments[key] for key in given if key in arguments}
         raise InputError(_refusal("trainer", told, _to_blame(_trainer, given), error)) from error
     on_cpu = trainer.strategy.root_device.type == "cpu"
-    if arguments.get("precision") in HALF and on_cpu:
+    if arguments.get("precision") in HALF and on_cpu and not trains:
+        logger.warning("trainer.precision %s: on the CPU, %s is used", arguments["precision"], trainer.precision)
+    elif arguments.get("precision") in HALF and on_cpu:
         raise InputError(
             f"trainer.precision {arguments.get('precision')} needs a GPU, and this run is on the CPU; use 32-true or "
             "bf16-mixed, or --trainer.accelerator gpu where there is one"

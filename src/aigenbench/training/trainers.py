@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, Timer, TQDMProgressBar
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar, Timer, TQDMProgressBar
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from aigenbench.errors import InputError
@@ -20,16 +20,21 @@ from aigenbench.training.sharding import ShardedStrategy
 
 logger = logging.getLogger(__name__)
 
-_REFUSED = {
-    "fast_dev_run": "use data.train_subset_size and data.validation_subset_size for a short run",
-    "overfit_batches": "use data.train_subset_size",
-    "max_steps": "a window's length is trainer.max_epochs; limit_train_batches shortens its epochs",
-    "min_steps": "a window's length is trainer.max_epochs",
-    "max_time": "a run can be stopped at any time and goes on with the same command",
-    "limit_val_batches": "each image is evaluated exactly once; use data.validation_subset_size",
-    "limit_test_batches": "each image is evaluated exactly once; use data.validation_subset_size",
-    "barebones": "a run logs and keeps checkpoints",
-    "val_check_interval": "evaluations come after epochs: use trainer.check_val_every_n_epoch",
+# the values that ask for nothing, and what to use instead of any other
+_REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {
+    "fast_dev_run": (
+        (None, False, 0),
+        "use data.train_subset_size and data.validation_subset_size for a short run",
+    ),
+    "overfit_batches": ((None, 0, 0.0), "use data.train_subset_size"),
+    "max_steps": ((None, -1), "a window's length is trainer.max_epochs; limit_train_batches shortens its epochs"),
+    "min_steps": ((None, 0), "a window's length is trainer.max_epochs"),
+    "max_time": ((None,), "a run can be stopped at any time and goes on with the same command"),
+    "limit_val_batches": ((None, 1.0), "each image is evaluated exactly once; use data.validation_subset_size"),
+    "limit_test_batches": ((None, 1.0), "each image is evaluated exactly once; use data.validation_subset_size"),
+    "limit_predict_batches": ((None, 1.0), "each picture is scored; name those that are wanted"),
+    "barebones": ((None, False), "a run logs and keeps checkpoints"),
+    "val_check_interval": ((None, 1.0), "evaluations come after epochs: use trainer.check_val_every_n_epoch"),
 }
 # of the others, the least value that means something
 _LEAST = {
@@ -63,6 +68,7 @@ _LIGHTNING = ("lightning.", "pytorch_lightning.")
 SHARDED = "fsdp"
 HALF = ("16-mixed", "16-true", "16", 16)
 """Precisions that the CPU lacks; Lightning would quietly take another for the first."""
+_OTHER_STARTS = ("spawn", "fork", "notebook")
 _OTHER_SHARDING = ("fsdp", "deepspeed", "modelparallel")
 _OURS = ("max_epochs", "check_val_every_n_epoch", "limit_train_batches", "use_distributed_sampler", "default_root_dir")
 _QUIET = (
@@ -84,12 +90,11 @@ def check_trainer_arguments(arguments: Mapping[str, Any]) -> None:
     Raises:
         InputError: a Trainer argument is set that has no place here; the message says what to use.
     """
-    unset: tuple[Any, ...] = (None, False, 0, 0.0, -1, 1.0)
     for key, least in _LEAST.items():
         value = arguments.get(key)
         if value is not None and not value >= least:
             raise InputError(f"trainer.{key} must be at least {least}, found {value!r}")
-    for key, instead in _REFUSED.items():
+    for key, (unset, instead) in _REFUSED.items():
         value = arguments.get(key)
         if not any(value is u or (value == u and type(value) is type(u)) for u in unset):
             raise InputError(f"trainer.{key} = {value!r} is not supported; {instead}")
@@ -140,7 +145,7 @@ def _check_callback(place: str, node: Mapping[str, Any]) -> None:
         if base.__name__ in _REFUSED_CALLBACKS and base.__module__.startswith(_LIGHTNING):
             raise InputError(f"{place}: {name} cannot work here; {_REFUSED_CALLBACKS[base.__name__]}")
     if isinstance(found, type) and issubclass(found, Timer) and (node.get("init_args") or {}).get("duration"):
-        raise InputError(f"{place}: {name} with a duration is not supported; {_REFUSED['max_time']}")
+        raise InputError(f"{place}: {name} with a duration is not supported; {_REFUSED['max_time'][1]}")
 
 
 def _check_strategy(arguments: Mapping[str, Any]) -> None:
@@ -148,6 +153,11 @@ def _check_strategy(arguments: Mapping[str, Any]) -> None:
     name = str(strategy.get("class_path") if isinstance(strategy, Mapping) else strategy).rpartition(".")[2]
     if any(part in name.lower() for part in _OTHER_SHARDING) and name != SHARDED:
         raise InputError(f"trainer.strategy {name}: its checkpoints are of another kind; write strategy: {SHARDED}")
+    started = (strategy.get("init_args") or {}).get("start_method") if isinstance(strategy, Mapping) else None
+    if any(part in name.lower() for part in _OTHER_STARTS) or started not in (None, "popen"):
+        raise InputError(
+            f"trainer.strategy {name}: processes that are forked or spawned give no results back; write strategy: ddp"
+        )
     if name == SHARDED and arguments.get("precision") in ("16-mixed", "16"):
         raise InputError("trainer.strategy fsdp does not go with precision 16-mixed; use bf16-mixed")
 
@@ -208,7 +218,7 @@ def make_trainer(
         max_epochs=max_epochs,
         default_root_dir=folder,
         use_distributed_sampler=False,
-        enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in all_callbacks),
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in all_callbacks),
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in all_callbacks),
         num_sanity_val_steps=0,
     )
