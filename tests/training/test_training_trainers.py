@@ -140,6 +140,10 @@ def test_what_has_a_place_is_let_through(given: dict[str, Any]) -> None:
         ({"num_sanity_val_steps": 2}, "no evaluation comes before training"),
         ({"default_root_dir": "x"}, "experiment_info.experiments_data_folder"),
         ({"model_registry": "x"}, "weights are in its folder"),
+        (
+            {"limit_train_batches": 7, "accumulate_grad_batches": 3},
+            "is 7: 6 batches are used, whole optimizer steps of 3",
+        ),
         ({"enable_checkpointing": True, "num_sanity_val_steps": 0, "default_root_dir": None}, ""),
     ],
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -118,7 +118,9 @@ def _step(optimizer: Any) -> None:
 
 
 def _trainer(given: Mapping[str, Any]) -> pl.Trainer:
-    with _undisturbed():
+    with warnings.catch_warnings():
+        # the run's own Trainer will warn
+        warnings.simplefilter("ignore")
         return pl.Trainer(
             **given,
             logger=False,
@@ -128,19 +130,6 @@ def _trainer(given: Mapping[str, Any]) -> pl.Trainer:
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """What is warned of here, the run's own Trainer warns of."""
-    root = logging.getLogger()
-    level = root.level
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            root.setLevel(level)
 
 
 @cache

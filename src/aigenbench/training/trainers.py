@@ -127,6 +127,13 @@ def _check_epochs(arguments: Mapping[str, Any]) -> None:
             f"trainer.limit_train_batches is {limit}, which trains nothing: an optimizer step takes {step} "
             f"batch{'es' if step > 1 else ''} (trainer.accumulate_grad_batches)"
         )
+    if limit % step:
+        logger.warning(
+            "trainer.limit_train_batches is %d: %d batches are used, whole optimizer steps of %d",
+            limit,
+            limit - limit % step,
+            step,
+        )
 
 
 def _callbacks(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
