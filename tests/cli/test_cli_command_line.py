@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 
 import pytest
 
-from aigenbench.cli.command_line import CommandLine, take_apart
+from aigenbench.cli.command_line import SWITCHES, CommandLine, take_apart
 from aigenbench.cli.training_help import training_help
 from aigenbench.config.experiment import ExperimentInfo, SlidingWindows
 from aigenbench.config.layer import SECTIONS
@@ -71,4 +72,13 @@ def test_the_help_page_speaks_of_every_section(subcommand):
         assert f"--{section}" in page
     for key in [field.name for record in (ExperimentInfo, SlidingWindows) for field in fields(record)]:
         assert key in page
+    for switch in SWITCHES:
+        assert f"  --{switch} " in page
     assert max(map(len, page.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("subcommand", ["fit", "validate", "test", "predict"])
+def test_each_help_page_shows_its_own_example(subcommand):
+    examples = re.findall(r"(?m)^  aigenbench (\w+) ", training_help(subcommand))
+    assert examples
+    assert set(examples) == {subcommand}

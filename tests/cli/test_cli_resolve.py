@@ -147,6 +147,10 @@ def test_an_optimizer_takes_nothing_from_a_default_that_it_replaces():
         ("--trainer.strategy.class_path DDPStrateg", "no class 'DDPStrateg'"),
         ("--trainer.logger.0.sav_dir x", "unknown key trainer.logger.0.init_args.sav_dir"),
         ("--trainer.callbacks+=LearningRateMonito", "did you mean 'LearningRateMonitor'"),
+        ("--trainer.callbacks+=torch.nn.Linear", "trainer.callbacks.0: expected a callback such as"),
+        ("--trainer.logger=torch.nn.Linear", "trainer.logger: expected a logger such as TensorBoardLogger"),
+        ("--model.optimizer=torch.optim.lr_scheduler.StepLR", "model.init_args.optimizer: expected an optimizer such"),
+        ("--trainer.callbacks+=pytorch_lightning.callbacks.Timer", "did you mean 'lightning.pytorch.callbacks.Timer'?"),
         ("--model.modle_name x", "did you mean 'model_name'"),
         ("--model.clas_path x", "unknown key model.init_args.clas_path"),
         ("--model.model_input_size abc", "model.init_args.model_input_size (on the command line): expected int or tup"),
@@ -271,10 +275,37 @@ def test_a_logger_without_a_folder_gets_one():
 
 @pytest.mark.skipif(importlib.util.find_spec("wandb") is not None, reason="wandb is installed")
 @pytest.mark.parametrize("key", ["trainer.logger", "trainer.logger+"])
-def test_a_logger_whose_package_is_not_installed_names_the_extra(key):
+def test_a_logger_whose_package_is_not_installed_is_left_out_and_names_the_extra(key, folder, monkeypatch, caplog):
+    from aigenbench.cli.loggers import warn_of_missing_loggers
+
+    # W&B makes folders of its name, which Python takes for packages
+    (folder / "wandb").mkdir()
+    monkeypatch.syspath_prepend(str(folder))
     made = resolve([*BASE, f"--{key}=WandbLogger"], "fit")
-    with pytest.raises(InputError, match=r"wandb is not installed: pip install 'aigenbench\[wandb\]'"):
-        made.trainer_arguments()
+    kept = made.trainer_arguments()["logger"]
+    assert [type(one).__name__ for one in kept] == (["TensorBoardLogger"] if key.endswith("+") else [])
+    warn_of_missing_loggers(made.config)
+    assert "wandb is not installed, the run goes on without it; pip install 'aigenbench[wandb]'" in caplog.text
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mlflow") is not None, reason="mlflow is installed")
+def test_a_logger_that_was_chosen_is_not_done_without():
+    from aigenbench.cli.loggers import warn_of_missing_loggers
+
+    made = resolve([*BASE, "--trainer.logger+=MLFlowLogger"], "fit")
+    with pytest.raises(
+        InputError, match=r"trainer\.logger\.1: the package mlflow is not installed: pip install mlflow"
+    ):
+        warn_of_missing_loggers(made.config)
+
+
+def test_true_is_tensorboard(write):
+    typed = resolve([*BASE, "--trainer.logger=true"], "fit").trainer_arguments()["logger"]
+    written = resolve([*BASE, *write("trainer: {logger: true}")], "fit").trainer_arguments()["logger"]
+    for made in (typed, written):
+        (one,) = made if isinstance(made, list) else [made]
+        assert isinstance(one, TensorBoardLogger)
+        assert one.save_dir == "experiments_logs"
 
 
 def test_the_users_own_model_and_class(users):
@@ -309,16 +340,54 @@ def test_what_a_constructor_refuses_stays_one_line(users, arguments, told):
     assert "\n" not in str(caught.value)
 
 
-def test_an_error_in_a_users_constructor_is_not_hidden(users, monkeypatch):
-    class ValueOfMineError(ValueError):
-        pass
+SMALL = ["--model.model_name=small_cnn_tune", "--model.model_args.pretrained=false"]
+FAILING = """
+import torch
+from lightning.pytorch import Callback
+from algorithms import BaseDeepfakeDetectionModel
 
-    def fail(self, **kwargs):
-        raise ValueOfMineError("mine")
+class Fails(BaseDeepfakeDetectionModel):
+    def __init__(self, **kwargs):
+        raise KeyError("mine")
 
-    made = resolve([*users, "--model", "users_detector.Mine", "--model.model_name=users_own"], "fit")
-    monkeypatch.setattr("aigenbench.training.BaseDeepfakeDetectionModel.__init__", fail)
-    with pytest.raises(ValueOfMineError):
+class Misuses(BaseDeepfakeDetectionModel):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        torch.zeros(2) @ torch.zeros(3)
+
+class Watches(Callback):
+    def __init__(self, at: int):
+        raise RuntimeError("no")
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "section", "told"),
+    [
+        ("--model=failing.Fails", "model", "model: Fails cannot be made: KeyError: 'mine' (failing.py, line 8)"),
+        ("--model=failing.Misuses", "model", "model: Misuses cannot be made: RuntimeError: "),
+        (
+            "--trainer.callbacks+={class_path:failing.Watches,init_args:{at:1}}",
+            "trainer",
+            "trainer.callbacks.0: Watches cannot be made: RuntimeError: no (failing.py, line 17)",
+        ),
+    ],
+)
+def test_an_error_in_a_users_constructor_is_one_line_with_its_place(write, arguments, section, told):
+    write(FAILING, "failing.py")
+    arguments = arguments.replace("class_path:", "class_path: ").replace("init_args:{at:", "init_args: {at: ")
+    made = resolve(["--import=failing.py", *SMALL, arguments], "fit")
+    with pytest.raises(InputError) as caught:
+        made._made(section)
+    assert told in str(caught.value)
+    assert "(failing.py, line " in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_fault_of_our_own_is_not_hidden(monkeypatch):
+    made = resolve(SMALL, "fit")
+    monkeypatch.setattr("aigenbench.training.detector.StochasticTraining", None)
+    with pytest.raises(TypeError, match="not callable"):
         made.instantiate_model()
 
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from aigenbench.config.experiment import ExperimentInfo, SlidingWindows, experiment_info
+from aigenbench.config.experiment import ExperimentInfo, Head, SlidingWindows, experiment_info
+from aigenbench.config.layer import layer
 from aigenbench.config.yaml_text import Typed
 from aigenbench.errors import InputError
 
@@ -51,3 +52,30 @@ def test_anything_wrong_is_told_with_the_key(values, told):
 def test_the_source_stands_before_the_key():
     with pytest.raises(InputError, match=r"^my\.yaml: unknown key experiment_info\.x;"):
         experiment_info({"x": 1}, "my.yaml")
+
+
+def test_no_generators_a_window_where_there_are_no_windows():
+    info = experiment_info({"sliding_windows_definition": {"n_generators_per_window": 0, "benchmark_type": "none"}})
+    assert info.sliding_windows_definition.n_generators_per_window == 0
+    with pytest.raises(InputError, match="integer from 1 on, found 0"):
+        SlidingWindows(n_generators_per_window=0)
+
+
+@pytest.mark.parametrize(
+    "kinds", [("benchmark_type", "n_generators_per_window"), ("n_generators_per_window", "benchmark_type")]
+)
+def test_which_may_stand_in_two_layers(kinds):
+    values = {"n_generators_per_window": 0, "benchmark_type": "none"}
+    for key in kinds:
+        layer("file", {"experiment_info": {"sliding_windows_definition": {key: values[key]}}})
+    with pytest.raises(InputError, match="integer from 1 on, found 0"):
+        layer(
+            "file",
+            {"experiment_info": {"sliding_windows_definition": {**values, "benchmark_type": "cumulative"}}},
+        )
+
+
+@pytest.mark.parametrize("value", [{"lr": -0.1}, {"weight_decay": -1.0}, {"lr": float("nan")}])
+def test_a_head_takes_no_negative_values(value):
+    with pytest.raises(InputError, match="expected a number from 0 on"):
+        Head(**value)

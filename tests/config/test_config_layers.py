@@ -5,6 +5,7 @@ import pytest
 from aigenbench.config.layer import argument_layer, layer
 from aigenbench.config.layers import merge_layers, merged_imports, source_of
 from aigenbench.config.names import DATASET_LOADER, DETECTOR, PIPELINE
+from aigenbench.errors import InputError
 
 TAKES = {
     DETECTOR: {"model_name", "optimizer", "scheduler"},
@@ -92,13 +93,30 @@ MODEL = {"model": {"model_name": "RN50"}, "trainer": {"max_epochs": 3, "x": 1}, 
 PIPE = {"data": {"class_path": PIPELINE, "init_args": {"train_batch_size": 64}}, "trainer": {"max_epochs": 1}}
 
 
-def test_a_models_config_before_the_pipelines_is_told_what_it_loses(caplog):
-    merged(layer("model.yaml", MODEL), layer("pipeline.yaml", PIPE))
-    assert len(caplog.records) == 1
-    assert (
-        "model.yaml stands before pipeline.yaml, which overrides its trainer.max_epochs, "
-        "data.init_args.train_batch_size: give the pipeline's config first" in caplog.text
-    )
+LOST = "model.yaml stands before pipeline.yaml, which overrides its trainer.max_epochs, data.init_args.train_batch_size"
+
+
+def test_a_models_config_before_the_pipelines_is_refused_with_what_it_loses():
+    with pytest.raises(InputError, match=f"{LOST}: give the pipeline's config first, or say --allow_config_order"):
+        merged(layer("model.yaml", MODEL), layer("pipeline.yaml", PIPE))
+
+
+def test_where_it_is_allowed_a_warning_names_them(caplog):
+    both = [layer("model.yaml", MODEL), layer("pipeline.yaml", PIPE)]
+    assert merge_layers(both, lambda _: None, allow_order=True)["trainer"]["max_epochs"] == 1
+    assert [record.getMessage() for record in caplog.records] == [LOST]
+
+
+def test_what_only_the_original_needs_is_left_out_with_a_warning(caplog):
+    given = layer("old.yaml", {"data": {"init_args": {"move_data_to_local_storage": True, "num_workers": 1}}})
+    known = {"num_workers"}
+    assert merge_layers([given], lambda _: known)["data"]["init_args"] == {"num_workers": 1}
+    assert "data.init_args.move_data_to_local_storage has no use here: left out" in caplog.text
+    caplog.clear()
+    # a loader of one's own may take it
+    known = {"num_workers", "move_data_to_local_storage"}
+    assert merge_layers([given], lambda _: known)["data"]["init_args"]["move_data_to_local_storage"] is True
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 from pathlib import Path
@@ -124,13 +125,16 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
 
 
 def test_another_config_is_refused_with_the_difference(nine: Path, tmp_path: Path) -> None:
-    run(tmp_path, arguments(nine, tmp_path), Events(kill_at=30))
+    run(tmp_path, arguments(nine, tmp_path), SignalledAt("training", 1, 1, signal.SIGKILL))
     code, _ = run(tmp_path, arguments(nine, tmp_path, "--model.optimizer.init_args.lr=0.1"))
     assert code == 2
     assert "lr: 0.05 -> 0.1" in (tmp_path / "log.txt").read_text()
     other = ["--model.optimizer.init_args.lr=0.1", "--allow_config_change"]
     assert run(tmp_path, arguments(nine, tmp_path, *other), Events(kill_at=30))[0] == -signal.SIGKILL
     assert "goes on with another config" in (tmp_path / "log.txt").read_text()
+    (change,) = json.loads((tmp_path / "experiments_data/experiment_x/config_changes.json").read_text())
+    assert change["windows_finished"] == [0]
+    assert change["changes"] == ["model.init_args.optimizer.init_args.lr: 0.05 -> 0.1"]
 
 
 @pytest.mark.slow

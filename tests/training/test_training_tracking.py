@@ -134,12 +134,12 @@ os.environ.update(NETRC="/nowhere", HOME="/nowhere")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("wandb") is not None, reason="wandb is installed here")
-def test_a_package_that_is_not_installed_is_told_with_its_extra(made, tmp_path: Path) -> None:
+def test_a_run_goes_on_without_a_package_that_is_not_installed_and_tells_its_extra(made, tmp_path: Path) -> None:
     dataset = made.default(tmp_path / "data", generators=2, fakes_each=4)
     code, _ = run(tmp_path, arguments(dataset, tmp_path, "--trainer.logger=WandbLogger"))
     log = (tmp_path / "log.txt").read_text()
-    assert code == 2, log[-3000:]
-    assert "pip install 'aigenbench[wandb]'" in log
+    assert code == 0, log[-3000:]
+    assert log.count("pip install 'aigenbench[wandb]'") == 1
 
 
 def test_a_config_that_forbids_uploads_is_obeyed() -> None:

@@ -55,8 +55,10 @@ def placed(inside: Size, size: Size, down: float, along: float) -> Box:
     return Box(offsets[0], offsets[1], *size)
 
 
-def at_most(size: Size, maximum: int) -> Size:
-    """``size`` with no side above ``maximum``."""
+def at_most(size: Size, maximum: int | None) -> Size:
+    """``size`` with no side above ``maximum``; None leaves it as it is."""
+    if maximum is None:
+        return size
     return min(size[0], maximum), min(size[1], maximum)
 
 

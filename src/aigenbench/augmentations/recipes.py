@@ -80,7 +80,7 @@ class StepsRecipe(Recipe):
 class MandatoryTraining(StepsRecipe):
     """What every training image gets first: a random crop where a side exceeds ``maximum_processing_size`` pixels."""
 
-    def __init__(self, maximum_processing_size: int = DEFAULT_MAXIMUM_PROCESSING_SIZE) -> None:
+    def __init__(self, maximum_processing_size: int | None = DEFAULT_MAXIMUM_PROCESSING_SIZE) -> None:
         super().__init__([steps.RandomCrop(1.0, _maximum(maximum_processing_size))])
 
 
@@ -88,14 +88,16 @@ class MandatoryEvaluation(StepsRecipe):
     """What every evaluation image gets: a centre crop, then what happens to pictures on their way through the web.
 
     Args:
-        maximum_processing_size: the most pixels a side after the centre crop.
+        maximum_processing_size: the most pixels a side after the centre crop; None for no limit.
         jpeg: how JPEG qualities are drawn, one of `JPEG_MODES`; ``two_point`` made the published numbers.
 
     Raises:
         InputError: an argument is none of those.
     """
 
-    def __init__(self, maximum_processing_size: int = DEFAULT_MAXIMUM_PROCESSING_SIZE, jpeg: str = "two_point") -> None:
+    def __init__(
+        self, maximum_processing_size: int | None = DEFAULT_MAXIMUM_PROCESSING_SIZE, jpeg: str = "two_point"
+    ) -> None:
         self.jpeg = jpeg
         super().__init__([steps.CentreCrop(1.0, _maximum(maximum_processing_size)), *_degradations(jpeg)])
 
@@ -161,7 +163,9 @@ def _degradations(jpeg: str) -> list[Step]:
     ]
 
 
-def _maximum(maximum_processing_size: Any) -> int:
+def _maximum(maximum_processing_size: Any) -> int | None:
+    if maximum_processing_size is None:
+        return None
     whole = isinstance(maximum_processing_size, int) and not isinstance(maximum_processing_size, bool)
     if not whole or maximum_processing_size < 1:
         raise InputError(

@@ -51,9 +51,9 @@ class Step(ABC):
 
 @dataclass(frozen=True)
 class CentreCrop(Step):
-    """The middle of the image, at most ``maximum`` pixels a side."""
+    """The middle of the image, at most ``maximum`` pixels a side; None for all of it."""
 
-    maximum: int
+    maximum: int | None
 
     def _draw(self, uniforms: Sequence[float], size: Size) -> Operation:
         return operations.Crop(centred(size, at_most(size, self.maximum)))
@@ -61,9 +61,9 @@ class CentreCrop(Step):
 
 @dataclass(frozen=True)
 class RandomCrop(Step):
-    """A uniformly placed part of the image, at most ``maximum`` pixels a side."""
+    """A uniformly placed part of the image, at most ``maximum`` pixels a side; None for all of it."""
 
-    maximum: int
+    maximum: int | None
     parameters = 2
 
     def _draw(self, uniforms: Sequence[float], size: Size) -> Operation:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
+from aigenbench.config.home import expand_home
 from aigenbench.errors import InputError, nearest
+
+
+def _from_home(typed: str) -> str:
+    key, equals, value = typed.partition("=")
+    return f"{key}={expand_home(value)}" if equals and key.startswith("--") else str(expand_home(typed))
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,8 +38,9 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
-        """As argparse."""
-        parsed, unknown = super().parse_known_args(args, namespace)
+        """As argparse, but a path may begin with ``~/`` where the shell leaves that, as in ``--folder=~/data``."""
+        typed = sys.argv[1:] if args is None else args
+        parsed, unknown = super().parse_known_args([_from_home(one) for one in typed], namespace)
         if self.forwards:
             parsed.forwarded, unknown = unknown, []
         return parsed, unknown

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from aigenbench.config.layer import SECTIONS
 from aigenbench.errors import InputError, nearest
 
-OPTIONS = ("config", "import", "print_config", "allow_config_change", "help")
-SWITCHES = ("print_config", "allow_config_change")
+SWITCHES = ("print_config", "allow_config_change", "allow_config_order")
+OPTIONS = ("config", "import", *SWITCHES, "help")
 
 
 @dataclass
@@ -22,6 +22,7 @@ class CommandLine:
         arguments: the other `--key=text` in their order, without the dashes.
         print_config: print the merged configuration instead of running.
         allow_config_change: let an experiment go on with another configuration than it was begun with.
+        allow_config_order: let a model's config stand before the pipeline's, which then overrides it.
         help: what to explain: None for nothing, "" for the command, or the `KEY.help` arguments as typed.
     """
 
@@ -30,6 +31,7 @@ class CommandLine:
     arguments: list[tuple[str, str]] = field(default_factory=list)
     print_config: bool = False
     allow_config_change: bool = False
+    allow_config_order: bool = False
     help: str | None = None
 
 

@@ -10,7 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from aigenbench.cli.parser import Resolved, model_asked_for, resolve
+from aigenbench.config.imports import reason
 from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.errors import InputError
 from aigenbench.models import ensure_weights
 from aigenbench.training.processes import SharedError, is_first_process
 from aigenbench.training.slurm import after_stop, stops_before_the_run
@@ -40,14 +42,16 @@ class Inputs(Resolved):
             _complete(node, logger_defaults)
         completed = Resolved(self.subcommand, ResolvedConfig(values))
         arguments = completed.trainer_arguments()
-        # true asks for the default logger, which is TensorBoard's; the CSV is always written
         arguments["logger"] = _as_list(arguments.get("logger"))
         arguments["callbacks"] = _as_list(arguments.get("callbacks"))
         own = self.checkpoint_callback_arguments()
         if own is not None:
             from lightning.pytorch.callbacks import ModelCheckpoint
 
-            arguments["callbacks"].append(ModelCheckpoint(**own))
+            try:
+                arguments["callbacks"].append(ModelCheckpoint(**own))
+            except Exception as error:
+                raise InputError(f"checkpoint_callback is refused: {reason(error)}") from error
         return arguments
 
 
@@ -86,10 +90,13 @@ def _run(argv: list[str], subcommand: str) -> int:
     inputs = Inputs(resolved.subcommand, resolved.config, resolved.allow_config_change)
     _have_weights(resolved.config)
     # torch and Lightning take seconds to import: only once the arguments are right
+    from aigenbench.cli.loggers import warn_of_missing_loggers
     from aigenbench.training import commands
     from aigenbench.training.experiment import ID_VARIABLE
     from aigenbench.training.signals import StoppedError, exit_code
 
+    if subcommand == "fit" and is_first_process():
+        warn_of_missing_loggers(resolved.config)
     try:
         if subcommand == "fit":
             folder = commands.fit(inputs)

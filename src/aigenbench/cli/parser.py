@@ -19,11 +19,28 @@ from aigenbench.config.names import DETECTOR, PIPELINE
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.config.yaml_text import Typed
 from aigenbench.errors import InputError
+from aigenbench.models.weights import use_weights_folder
 
 if TYPE_CHECKING:
     from aigenbench.data import AIGenBenchPipeline
     from aigenbench.training import BaseDeepfakeDetectionModel
 
+# the detector's arguments, known here without importing it: what else is given is perhaps meant to name the weights
+DETECTOR_KEYS = (
+    "model_name",
+    "optimizer",
+    "scheduler",
+    "model_input_size",
+    "classification_threshold",
+    "base_weights",
+    "training_cropping_strategy",
+    "evaluation_cropping_strategy",
+    "training_task",
+    "evaluation_type",
+    "model_args",
+    "preprocessing",
+    "n_classes",
+)
 Subcommand = Literal["fit", "validate", "test", "predict"]
 
 
@@ -52,6 +69,8 @@ class Resolved:
     def trainer_arguments(self) -> dict[str, Any]:
         """The Trainer's arguments, with new loggers and callbacks at every call.
 
+        A logger whose optional package is not installed is left out.
+
         Raises:
             InputError: a logger or callback needs a package that is not installed.
         """
@@ -62,9 +81,11 @@ class Resolved:
         return vars(self._made("checkpoint_callback")) if self.config["checkpoint_callback"] else None
 
     def _made(self, section: str) -> Any:
+        from aigenbench.cli.loggers import without_missing_loggers
         from aigenbench.cli.objects import make
 
-        return make(section, self.config.to_dict()[section])
+        values = self.config.to_dict()[section]
+        return make(section, without_missing_loggers(values)[0] if section == "trainer" else values)
 
 
 def resolve(argv: Sequence[str], subcommand: Subcommand) -> Resolved:
@@ -91,7 +112,8 @@ def resolve(argv: Sequence[str], subcommand: Subcommand) -> Resolved:
     # torch and Lightning take seconds to import: only for arguments whose files and sections are right
     from aigenbench.cli.resolution import resolve_layers
 
-    config = resolve_layers(layers)
+    config = resolve_layers(layers, line.allow_config_order)
+    use_weights_folder(config.get("weights_dir"))
     if line.print_config:
         print(config.to_yaml(), end="")
         raise SystemExit(0)
@@ -101,8 +123,8 @@ def resolve(argv: Sequence[str], subcommand: Subcommand) -> Resolved:
 def model_asked_for(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
     """The model's name and ``model_args``, told without importing anything heavy.
 
-    None where that cannot be said so early: files are to be imported that may register models, or the arguments
-    ask for something else than a run.
+    None where that cannot be said so early: files are to be imported that may register models, the detector is given
+    what it may not take, or the arguments ask for something else than a run.
     """
     line = take_apart(argv)
     if line.help is not None or line.print_config:
@@ -115,13 +137,14 @@ def model_asked_for(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
     # what merging has to tell, it tells when the run's config is resolved
     logger.setLevel(logging.ERROR)
     try:
-        merged = merge_layers(layers, lambda class_path: None)
+        merged = merge_layers(layers, lambda class_path: None, line.allow_config_order)
     finally:
         logger.setLevel(level)
+    use_weights_folder(merged.get("weights_dir"))
     arguments = (merged.get("model") or {}).get("init_args") or {}
     given = _plain(arguments.get("model_args")) or {}
     name = _plain(arguments.get("model_name"))
-    if not isinstance(name, str) or not isinstance(given, dict):
+    if not isinstance(name, str) or not isinstance(given, dict) or not set(arguments) <= set(DETECTOR_KEYS):
         return None
     return name, {key: _plain(value) for key, value in given.items()}
 

@@ -26,10 +26,15 @@ from aigenbench.config.yaml_text import Typed
 from aigenbench.training import BaseDeepfakeDetectionModel
 
 LOGS = "experiments_logs"
+TENSORBOARD = "lightning.pytorch.loggers.TensorBoardLogger"
 
 
-def resolve_layers(layers: Sequence[Layer]) -> ResolvedConfig:
+def resolve_layers(layers: Sequence[Layer], allow_order: bool = False) -> ResolvedConfig:
     """The layers merged, checked against the classes they name, completed with defaults, and frozen.
+
+    Args:
+        layers: in order; the last one wins.
+        allow_order: let a model's config stand before the pipeline's.
 
     Raises:
         InputError: an unknown key, a class that cannot be imported, a missing or wrong value.
@@ -38,7 +43,7 @@ def resolve_layers(layers: Sequence[Layer]) -> ResolvedConfig:
     def source(place: Path) -> str:
         return source_of(layers, place)
 
-    merged = merge_layers(layers, parameters_of)
+    merged = merge_layers(layers, parameters_of, allow_order)
     info = experiment_info(merged.get("experiment_info") or {})
     check_kind(merged)
     _complete_optimizer(merged)
@@ -73,8 +78,10 @@ def _complete_optimizer(config: dict[str, Any]) -> None:
 
 
 def _complete_loggers(config: dict[str, Any]) -> None:
-    """Loggers that need a folder and are given none write to `experiments_logs`."""
+    """Loggers that need a folder and are given none write to `experiments_logs`; `true` is TensorBoard's."""
     given = config["trainer"].get("logger")
+    if given is True or (isinstance(given, Typed) and given.value is True):
+        given = config["trainer"]["logger"] = {"class_path": TENSORBOARD}
     for node in given if isinstance(given, list) else [given]:
         cls = find_class(node["class_path"]) if is_node(node) else None
         known = parameters(cls).defaults if cls else {}

@@ -13,10 +13,10 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from aigenbench.cli.objects import NAMED, PLAIN, REFUSALS
+from aigenbench.cli.objects import INNER, NAMED, PLAIN, REFUSALS
 from aigenbench.config.imports import reason
-from aigenbench.config.layer import OPTIMIZER
-from aigenbench.config.merge import NODE_KEYS
+from aigenbench.config.layer import OPTIMIZER, get
+from aigenbench.config.merge import NODE_KEYS, is_node
 from aigenbench.config.names import Path, class_nodes, dotted
 from aigenbench.errors import InputError, nearest
 
@@ -74,13 +74,19 @@ def find_class(class_path: str) -> type | None:
         try:
             module = importlib.import_module(place)
         except Exception as error:
-            raise InputError(f"no class {class_path!r}: {reason(error)}") from error
+            raise InputError(f"no class {class_path!r}: {reason(error)}{_elsewhere(class_path)}") from error
         found = getattr(module, name, None)
         if found is not None:
             return found if isinstance(found, type) else None
     modules = [importlib.import_module(place) for place in places]
     known = [other for m in modules for other in {*dir(m), *getattr(m, "__all__", ())} if other[:1].isupper()]
     raise InputError(f"no class {class_path!r}: {', '.join(places)} has no {name!r}{nearest(name, known)}")
+
+
+def _elsewhere(class_path: str) -> str:
+    """A hint for a class of Lightning's under the name of its other package."""
+    other, _, rest = class_path.partition(".")
+    return f"; did you mean 'lightning.pytorch.{rest}'?" if other == "pytorch_lightning" else ""
 
 
 def class_help(cls: type, key: str) -> str:
@@ -150,16 +156,24 @@ def wrong_value(config: dict[str, Any], source_of: SourceOf, error: Exception) -
 
 
 def check_kind(config: dict[str, Any]) -> None:
-    """Check that sections name subclasses of what they must be; a function in place of a class is let through.
+    """Check that classes are subclasses of what they must be; a function in place of a class is let through.
 
     Raises:
-        InputError: a section's class is something else.
+        InputError: the class of a section, an optimizer, callback or logger is something else.
     """
     for section, kind in NAMED.items():
         name = config[section]["class_path"]
         found = find_class(name)
         if found and not issubclass(found, kind):
             raise InputError(f"{section}.class_path: expected a subclass of {kind.__name__}, found {name}")
+    for place, (kind, called) in INNER.items():
+        given = get(config, place)
+        for index, node in enumerate(given) if isinstance(given, list) else [(None, given)]:
+            found = find_class(node["class_path"]) if is_node(node) else None
+            if found and not issubclass(found, kind):
+                where = place if index is None else (*place, index)
+                name = node["class_path"]
+                raise InputError(f"{dotted(where)}: expected {called}, found {name}{_elsewhere(name)}")
 
 
 def _argument_sets(config: dict[str, Any]) -> Iterator[tuple[Path, type, dict[str, Any]]]:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 _TEXT = """\
-usage: aigenbench {subcommand} [--config FILE ...] [--import FILE.py ...] [--KEY=VALUE ...]
+usage: aigenbench {subcommand} {positionals}[--config FILE ...] [--import FILE.py ...] [--KEY=VALUE ...]
 
 {purpose}
 
+{example}
+
 Config files merge from left to right: the pipeline's first, then the model's, then your own. What is typed as
 --KEY=VALUE wins over all of them, wherever it stands.
-
-  aigenbench fit --config benchmark_pipelines/base_benchmark_sliding_windows.yaml \\
-      --config RN50_clip/RN50_clip_tune_resize.yaml --dataset_path FOLDER --experiment_info.experiment_id NAME
 
 options:
   --config FILE          a config file, also one of the packaged training_configurations/ by its path in there; repeats
   --import FILE.py       Python to run first: your models and classes; a module's name will do; repeats
   --print_config         print the merged configuration, which runs again as a config, and stop
-  --allow_config_change  let an experiment go on with another configuration than it was begun with
+  --allow_config_change  let an experiment go on with another configuration than it was begun with; its folder and
+                         its results keep what was changed
+  --allow_config_order   let a model's config stand before the pipeline's, which then overrides it
   --help                 this page
   --SECTION.help         all keys of trainer, model, data or checkpoint_callback
   --KEY.help=CLASS       the arguments of a class, such as --model.optimizer.help=torch.optim.AdamW
@@ -41,14 +42,34 @@ keys:
 
 A key takes its value after `=` or a space. KEY+=VALUE appends to a list: --trainer.callbacks+=LearningRateMonitor"""
 
-_PURPOSES = {
-    "fit": "Train a detector window by window and evaluate it after each. Typed again, it goes on where it stopped.",
-    "validate": "Evaluate the finished windows of an experiment on its validation images.",
-    "test": "Evaluate the finished windows of an experiment on its test images.",
-    "predict": "Score images that need no labels: --data.predict_path names a folder or data set.",
+_CONFIGS = """\
+  aigenbench {subcommand} --config benchmark_pipelines/base_benchmark_sliding_windows.yaml \\
+      --config RN50_clip/RN50_clip_tune_resize.yaml --dataset_path FOLDER --experiment_info.experiment_id NAME"""
+
+_PREDICT = """\
+  aigenbench predict experiments_data/experiment_NAME photo.jpg FOLDER
+  aigenbench predict experiments_data/experiment_NAME/window_8/final.ckpt FOLDER"""
+
+# what each does, what it takes beside keys, and how it is typed
+_OF_EACH = {
+    "fit": (
+        "Train a detector window by window and evaluate it after each. Typed again, it goes on where it stopped.",
+        "",
+        _CONFIGS,
+    ),
+    "validate": ("Evaluate the finished windows of an experiment on its validation images.", "", _CONFIGS),
+    "test": ("Evaluate the finished windows of an experiment on its test images.", "", _CONFIGS),
+    "predict": (
+        "Score pictures and folders that need no labels with the weights of an experiment, or of one checkpoint. The\n"
+        "older form, with the configs of fit and --data.predict_path, works too.",
+        "EXPERIMENT_OR_CHECKPOINT PATH ... ",
+        _PREDICT,
+    ),
 }
 
 
 def training_help(subcommand: str) -> str:
     """The page for `fit`, `validate`, `test` or `predict`."""
-    return _TEXT.format(subcommand=subcommand, purpose=_PURPOSES[subcommand])
+    purpose, positionals, example = _OF_EACH[subcommand]
+    example = example.format(subcommand=subcommand)
+    return _TEXT.format(subcommand=subcommand, purpose=purpose, positionals=positionals, example=example)

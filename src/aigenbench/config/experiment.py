@@ -19,7 +19,7 @@ class SlidingWindows:
     """The windows of a run (protocol section 3).
 
     Attributes:
-        n_generators_per_window: generators in a window, by release date; at least 1.
+        n_generators_per_window: generators in a window, by release date; at least 1, or 0 where there are no windows.
         current_window: the one window to work on, counted from 0; None for all of them.
         benchmark_type: train window k on windows 0..k (`cumulative`), on window k alone (`continual_learning`), or
             on the whole data set at once (`none`).
@@ -30,7 +30,8 @@ class SlidingWindows:
     benchmark_type: BenchmarkType = "cumulative"
 
     def __post_init__(self) -> None:
-        _at_least(self.n_generators_per_window, 1, "sliding_windows_definition.n_generators_per_window")
+        least = 0 if self.benchmark_type == "none" else 1
+        _at_least(self.n_generators_per_window, least, "sliding_windows_definition.n_generators_per_window")
         if self.current_window is not None:
             _at_least(self.current_window, 0, "sliding_windows_definition.current_window")
 
@@ -56,6 +57,9 @@ class Head:
         given += [] if self.seed is None else [f"seed_{self.seed}"]
         if not given:
             raise InputError("experiment_info.heads: a head needs lr, weight_decay or seed; it would repeat the run")
+        for key in ("lr", "weight_decay"):
+            if (value := getattr(self, key)) is not None and not value >= 0:
+                raise InputError(f"experiment_info.heads: {key}: expected a number from 0 on, found {value}")
         if "/" in self.name:
             raise InputError(f"experiment_info.heads: a name enters a folder's: expected no '/', found {self.name!r}")
         object.__setattr__(self, "name", self.name or "_".join(given))

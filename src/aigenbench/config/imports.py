@@ -14,6 +14,19 @@ from aigenbench.config import aliases
 from aigenbench.errors import InputError
 
 ENTRY_POINTS = "aigenbench.models"
+SITE = "site-packages"
+# in whose code a user's wrong value is found
+LIBRARIES = (
+    "jsonargparse",
+    "lightning",
+    "lightning_utilities",
+    "open_clip",
+    "pytorch_lightning",
+    "timm",
+    "torch",
+    "torchmetrics",
+    "torchvision",
+)
 
 
 def run_imports(items: Iterable[str]) -> None:
@@ -86,14 +99,32 @@ def import_file(path: Path) -> ModuleType:
 
 
 def reason(error: BaseException) -> str:
-    """What failed, and the last place in the code: `NameError: name 'x' is not defined (my_model.py, line 3)`."""
+    """What failed, and the last place in a user's code: `NameError: name 'x' is not defined (my_model.py, line 3)`.
+
+    An error that no code of the user's has raised or called for has no place.
+    """
     text = " ".join(f"{type(error).__name__}: {error}".split())
     if isinstance(error, SyntaxError):
         return text
-    package = str(Path(__file__).parents[1])
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if "importlib" not in f.filename and not f.filename.startswith(package)]
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
     return f"{text} ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else text
+
+
+def raised_by_us(error: BaseException) -> bool:
+    """Whether an error comes out of this package's own code, with none of a user's in between: a fault of ours."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = bool(frames) and Path(frames[-1].filename).is_relative_to(Path(__file__).parents[1])
+    return ours and not any(_is_users(frame.filename) for frame in frames)
+
+
+def _is_users(file: str) -> bool:
+    """Whether it is neither ours, nor Python's, nor a library's that calls what a config names."""
+    path = Path(file)
+    if file.startswith("<") or path.is_relative_to(Path(__file__).parents[1]):
+        return False
+    if SITE in path.parts:
+        return path.parts[path.parts.index(SITE) + 1] not in LIBRARIES
+    return not path.is_relative_to(Path(traceback.__file__).parent)
 
 
 def _import_module(name: str) -> None:

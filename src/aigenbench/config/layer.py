@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from aigenbench.config.experiment import experiment_info
+from aigenbench.config.home import expand_home
 from aigenbench.config.merge import spread
 from aigenbench.config.names import Path, rename_classes
 from aigenbench.config.packaged import find_config
@@ -88,7 +89,7 @@ def layer(source: str, values: dict[str, Any], folder: FilePath | None = None) -
     Raises:
         InputError: a section is unknown or of the wrong kind, or a key of `experiment_info` is.
     """
-    values = {key: _section(key, value, source) for key, value in copy.deepcopy(values).items()}
+    values = {key: _section(key, value, source) for key, value in expand_home(copy.deepcopy(values)).items()}
     for place in CLASSES:
         _write_out(values, place, source)
     trainer = values.get("trainer", {})
@@ -97,11 +98,19 @@ def layer(source: str, values: dict[str, Any], folder: FilePath | None = None) -
             trainer[spelled] = _listed(trainer[spelled])
     values, renamed = rename_classes(values)
     _gather_dataset_path(values, source)
-    experiment_info(values.get("experiment_info", {}), source)
+    _check_experiment_info(values.get("experiment_info", {}), source)
     for key in {"imports", "imports+"} & set(values):
         items = values[key] if isinstance(values[key], list) else [values[key]]
         values[key] = [_beside(str(item), folder) for item in items]
     return Layer(source, values, tuple(renamed))
+
+
+def _check_experiment_info(values: dict[str, Any], source: str) -> None:
+    windows = values.get("sliding_windows_definition")
+    if isinstance(windows, dict) and "n_generators_per_window" in windows:
+        # whether 0 will do depends on the kind of benchmark, which another layer may give
+        values = {**values, "sliding_windows_definition": {"benchmark_type": "none", **windows}}
+    experiment_info(values, source)
 
 
 def get(values: Any, place: Path) -> Any:
@@ -129,7 +138,7 @@ def _section(key: Any, value: Any, source: str) -> Any:
     if name in TEXTS and value is not None:
         if isinstance(value, dict | list | bool):
             raise InputError(f"{source}: {key}: expected a path, found {value!r}")
-        return str(FilePath(str(value)).expanduser()) if value != "" else None
+        return str(FilePath(str(value))) if value != "" else None
     if name == "seed_everything":
         seed = value.value if isinstance(value, Typed) else value
         if seed is True:

@@ -9,26 +9,34 @@ from typing import Any
 
 from aigenbench.config.layer import COMMAND_LINE, DEFAULT_SEED, LOADER, Layer, get
 from aigenbench.config.merge import ParametersOf, merge
-from aigenbench.config.names import DATASET_LOADER, DETECTOR, PIPELINE, Path, dotted
+from aigenbench.config.names import DATASET_LOADER, DETECTOR, PIPELINE, Path, class_nodes, dotted
+from aigenbench.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 
-def merge_layers(layers: Sequence[Layer], parameters_of: ParametersOf) -> dict[str, Any]:
+# what the original framework's configs say and nothing here needs, by key, with the reason that is told
+UNUSED = {
+    "move_data_to_local_storage": "images are read where they lie; copy the data set yourself and give its place as "
+    "dataset_path",
+}
+
+
+def merge_layers(layers: Sequence[Layer], parameters_of: ParametersOf, allow_order: bool = False) -> dict[str, Any]:
     """All layers over the defaults, left to right.
 
     The result always has `model.class_path`, `data.class_path`, the loader that the pipeline takes, and the data
-    set's path both at the top and in the loader. Warnings name arguments that are dropped, patches for nothing,
-    and what a model's config loses by standing before the pipeline's.
+    set's path both at the top and in the loader. Warnings name arguments that are dropped and patches for nothing.
 
     Args:
         layers: in order; the last one wins.
         parameters_of: looks up the names of a class's arguments.
+        allow_order: only warn where a model's config stands before the pipeline's and loses keys to it.
 
     Raises:
-        InputError: `key+` on something that is not a list.
+        InputError: `key+` on something that is not a list; a model's config that loses keys to a pipeline's.
     """
-    warn_of_order(layers)
+    check_order(layers, allow_order)
     merged: dict[str, Any] = {
         "trainer": {},
         "model": {"class_path": DETECTOR},
@@ -38,6 +46,7 @@ def merge_layers(layers: Sequence[Layer], parameters_of: ParametersOf) -> dict[s
     for layer in layers:
         merged = merge(merged, _without_unused(layer, parameters_of), parameters_of, layer.source)
     _place_dataset_path(merged, parameters_of)
+    _leave_out_unused(merged, parameters_of)
     return merged
 
 
@@ -50,8 +59,12 @@ def merged_imports(layers: Iterable[Layer]) -> list[str]:
     return list(merged.get("imports", []))
 
 
-def warn_of_order(layers: Sequence[Layer]) -> None:
-    """Warn where a model's config stands before the pipeline's and loses keys to it."""
+def check_order(layers: Sequence[Layer], allowed: bool = False) -> None:
+    """Refuse a model's config that stands before the pipeline's and loses keys to it; where allowed, only warn.
+
+    Raises:
+        InputError: there is one, and it is not allowed.
+    """
     for position, pipeline in enumerate(layers):
         if not _is_pipeline(pipeline):
             continue
@@ -61,10 +74,10 @@ def warn_of_order(layers: Sequence[Layer]) -> None:
                 continue
             lost = [dotted(place) for place, value in _leaves(model.values) if theirs.get(place, value) != value]
             if lost:
-                logger.warning(
-                    "%s stands before %s, which overrides its %s: give the pipeline's config first",
-                    model.source, pipeline.source, ", ".join(lost),
-                )  # fmt: skip
+                told = f"{model.source} stands before {pipeline.source}, which overrides its {', '.join(lost)}"
+                if not allowed:
+                    raise InputError(f"{told}: give the pipeline's config first, or say --allow_config_order")
+                logger.warning("%s", told)
 
 
 def source_of(layers: Sequence[Layer], place: Path) -> str:
@@ -86,6 +99,17 @@ def _without_unused(layer: Layer, parameters_of: ParametersOf) -> dict[str, Any]
             logger.warning("%s: %s has no use here: left out", layer.source, dotted((*place, "init_args", key)))
             del given[key]
     return values
+
+
+def _leave_out_unused(merged: dict[str, Any], parameters_of: ParametersOf) -> None:
+    """Drop what only the original framework needs, with a warning, where no class of the user's takes it."""
+    for place, node in class_nodes(merged):
+        arguments = node.get("init_args") or {}
+        for key in [key for key in arguments if key in UNUSED]:
+            taken = parameters_of(node["class_path"])
+            if taken is not None and key not in taken:
+                logger.warning("%s has no use here: left out; %s", dotted((*place, "init_args", key)), UNUSED[key])
+                del arguments[key]
 
 
 def _place_dataset_path(merged: dict[str, Any], parameters_of: ParametersOf) -> None:

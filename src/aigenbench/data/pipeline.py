@@ -92,12 +92,13 @@ class AIGenBenchPipeline(LightningDataModule):
         train_batch_size: samples per device and accumulation part.
         eval_batch_size: images per device in evaluation.
         num_workers: loader processes; None takes one a usable processor, at most 8.
-        train_subset_size: train on so many rows (int) or that share (float) of each window's own, by generator.
+        train_subset_size: train on so many rows (int) or that share (float) of each window's own, by generator;
+            None or 0 for all of them.
         validation_subset_size: likewise of the evaluation images.
         deterministic_augmentations: an image's copy is degraded alike each time it is read.
         augmentation_factor: copies of each training image.
         augmentations_base_seed: seed of every sample's draws.
-        maximum_processing_size: larger images are cropped to this many pixels a side.
+        maximum_processing_size: larger images are cropped to this many pixels a side; None for no limit.
         evaluation_jpeg: ``two_point`` (qualities 50 and 100) or ``uniform`` (50..100).
         timeline: YAML or CSV with generators of one's own.
         predict_path: folder or data set ``predict`` reads; None takes the evaluation images.
@@ -122,7 +123,7 @@ class AIGenBenchPipeline(LightningDataModule):
         deterministic_augmentations: bool = True,
         augmentation_factor: int = 4,
         augmentations_base_seed: int = 4321,
-        maximum_processing_size: int = 1080,
+        maximum_processing_size: int | None = 1080,
         evaluation_jpeg: str = "two_point",
         timeline: str | None = None,
         predict_path: str | None = None,
@@ -139,7 +140,7 @@ class AIGenBenchPipeline(LightningDataModule):
             ("augmentation_factor", augmentation_factor),
             ("maximum_processing_size", maximum_processing_size),
         ):
-            if value < 1:
+            if value is not None and value < 1:
                 raise InputError(f"data.{key} must be at least 1, found {value}")
         if num_workers is not None and num_workers < 0:
             raise InputError(f"data.num_workers must be 0 or more, found {num_workers}")
@@ -155,8 +156,8 @@ class AIGenBenchPipeline(LightningDataModule):
         self.train_batch_size = train_batch_size
         self.eval_batch_size = eval_batch_size
         self.num_workers = usable_processors() if num_workers is None else num_workers
-        self.train_subset_size = train_subset_size
-        self.validation_subset_size = validation_subset_size
+        self.train_subset_size = train_subset_size or None
+        self.validation_subset_size = validation_subset_size or None
         self.deterministic_augmentations = deterministic_augmentations
         self.augmentation_factor = augmentation_factor
         self.augmentations_base_seed = augmentations_base_seed

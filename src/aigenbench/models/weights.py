@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from aigenbench.errors import InputError
 from aigenbench.models.download import AbsentError, Progress, UnreachableError, download, offline
 
 logger = logging.getLogger(__name__)
+
+_configured: ContextVar[str | None] = ContextVar("weights_dir", default=None)
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,20 @@ class RemoteFile:
 
 
 def weights_folder(weights_dir: str | Path | None = None) -> Path:
-    """``weights_dir``, or ``weights`` inside ``AIGENBENCH_HOME`` (by default ``~/.cache/aigenbench``)."""
-    if weights_dir:
+    """Where weights are looked for and kept.
+
+    ``weights_dir``, or that of the configuration (``use_weights_folder``), or ``weights`` inside ``AIGENBENCH_HOME``
+    (by default ``~/.cache/aigenbench``).
+    """
+    if weights_dir := weights_dir or _configured.get():
         return Path(weights_dir).expanduser()
     home = os.environ.get("AIGENBENCH_HOME") or "~/.cache/aigenbench"
     return Path(home).expanduser() / "weights"
+
+
+def use_weights_folder(weights_dir: str | None) -> None:
+    """Look for weights in ``weights_dir`` from now on, where a call names no other place; None as before."""
+    _configured.set(weights_dir or None)
 
 
 def locate(model: str, files: Sequence[RemoteFile], weights_dir: str | Path | None = None) -> Path:

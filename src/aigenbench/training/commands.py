@@ -25,6 +25,7 @@ from aigenbench.training.experiment import (
     find_experiment,
     open_experiment,
     slurm_job_id,
+    withdrawn_on_failure,
 )
 from aigenbench.training.failures import failures_told
 from aigenbench.training.heads import Heads
@@ -52,7 +53,7 @@ def fit(inputs: RunInputs) -> Path:
         InputError: bad input.
         StoppedError: a signal asked to stop; the same command goes on.
     """
-    setup = set_up(inputs)
+    setup = set_up(inputs, "train")
     windows = _asked_windows(setup)
     experiment = open_experiment(setup.info, inputs.config, inputs.allow_config_change)
     # for processes that a launcher starts by running the command line again
@@ -69,6 +70,7 @@ def fit(inputs: RunInputs) -> Path:
     rule = CheckpointRule(setup.info.checkpoint_every_n_minutes, setup.info.checkpoint_every_n_steps)
     job = slurm_job_id()
     with ExitStack() as stack:
+        stack.enter_context(withdrawn_on_failure(experiment))
         if is_first_process():
             stack.enter_context(locked(experiment.folder, job))
         heads = Heads.open(setup, experiment, stack, job)
@@ -149,7 +151,7 @@ def store_views(inputs: RunInputs, share: tuple[int, int] | None = None) -> int:
     Raises:
         InputError: bad input, ``data.cache`` asks for nothing, or the disk has no room.
     """
-    setup = set_up(inputs)
+    setup = set_up(inputs, "store")
     views = setup.pipeline.views
     if views.cache == "none":
         raise InputError("data.cache is none, so nothing is stored: add --data.cache evaluation or --data.cache all")

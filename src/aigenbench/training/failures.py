@@ -14,6 +14,8 @@ _WORKER = re.compile(r"DataLoader worker \(pid(?:\(s\))?[^()]*\)")
 _PEER = re.compile(
     r"Connection (closed|reset) by peer|Connection was likely closed|Broken pipe|gloo.*(closed|reset)", re.I
 )
+# what EarlyStopping says of a metric that nobody logs
+_MONITORED = re.compile(r"conditioned on metric .* which is not available")
 
 
 _MONITOR = re.compile(r"conditioned on metric|could not find the monitored key|which is not available", re.I)
@@ -39,10 +41,11 @@ def training_failures_told() -> Iterator[None]:
 
 @contextmanager
 def failures_told() -> Iterator[None]:
-    """Turn the loss of a data loader's worker, or of a process that shares the work, into a line.
+    """Turn the loss of a worker or of a process that shares the work, and what Lightning refuses, into a line.
 
     Raises:
-        InputError: a worker was killed, most often by the kernel for want of memory; or another process ended.
+        InputError: a data loader's worker was killed, most often by the kernel for want of memory; another process
+            ended; or a callback asks for what is not there.
     """
     try:
         yield
@@ -53,6 +56,10 @@ def failures_told() -> Iterator[None]:
                 "a smaller data.train_batch_size (with more trainer.accumulate_grad_batches), or give the job more "
                 "memory; everything done so far is kept, the same command goes on"
             ) from error
+        if _MONITORED.search(str(error)):
+            raise InputError(" ".join(str(error).split())) from error
         if _PEER.search(str(error)):
             raise InputError("another of the run's processes ended; what it or the system said tells why") from error
         raise
+    except MisconfigurationException as error:
+        raise InputError(f"refused by Lightning's Trainer: {' '.join(str(error).split())}") from error

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from aigenbench.augmentations import Recipe
 from aigenbench.config.experiment import ExperimentInfo
+from aigenbench.config.layer import DEFAULT_SEED
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.plan import Plan
@@ -16,12 +17,13 @@ from aigenbench.errors import InputError
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.features import FeatureCache
 from aigenbench.training.seeding import seed_everything
+from aigenbench.training.trainer_check import check_optimizer, check_trainer
 from aigenbench.training.trainers import check_trainer_arguments, make_trainer
 
-DEFAULT_SEED = 1234
 LONG_NAMES = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 """Lightning's short names of precisions, and what they mean."""
 DOUBLE = ("64-true", "64")
+Purpose = Literal["train", "evaluate", "store"]
 
 
 class RunInputs(Protocol):
@@ -98,18 +100,27 @@ class Setup:
         return default if value is None else value
 
 
-def set_up(inputs: RunInputs) -> Setup:
+def set_up(inputs: RunInputs, purpose: Purpose = "evaluate") -> Setup:
     """Make and check everything a run needs, what is quick and likely to be wrong first.
+
+    Args:
+        inputs: config and makers.
+        purpose: to ``train``, to ``evaluate`` on perhaps a lesser machine, or to ``store`` samples, which takes neither
+            a Trainer nor its devices.
 
     Raises:
         InputError: something in the config or the data set is wrong.
     """
     config = inputs.config
     check_trainer_arguments(config.get("trainer") or {})
+    if purpose != "store":
+        check_trainer(_without_loggers(inputs).trainer_arguments({}), trains=purpose == "train")
     info = config.experiment_info
     pipeline: AIGenBenchPipeline = inputs.instantiate_data()
     seed = seed_of(config)
     detector = make_detector(inputs, seed)
+    if purpose == "train":
+        check_optimizer(detector.optimizer_factory, detector, _optimizer_of(config))
     definition = info.sliding_windows_definition
     if definition is None:
         plan = pipeline.plan(benchmark_type="none")
@@ -127,6 +138,17 @@ def set_up(inputs: RunInputs) -> Setup:
     elif info.heads:
         raise InputError("experiment_info.heads are trained on stored features: give --data.features cache")
     return setup
+
+
+def _without_loggers(inputs: RunInputs) -> RunInputs:
+    """The same without loggers, of which some begin a run wherever they are made."""
+    values = inputs.config.to_dict()
+    return inputs.with_config(ResolvedConfig(values | {"trainer": {**(values.get("trainer") or {}), "logger": False}}))
+
+
+def _optimizer_of(config: ResolvedConfig) -> Any:
+    """What the config says of the optimizer."""
+    return ((config.get("model") or {}).get("init_args") or {}).get("optimizer")
 
 
 def seed_of(config: ResolvedConfig) -> int:
@@ -166,7 +188,8 @@ def prepare_detector(
             f"model.logging_initial_step is {detector.logging_initial_step}: give experiment_info.logging_initial_step"
         )
     detector.logging_initial_step = info.logging_initial_step
-    trainer = make_trainer({**inputs.trainer_arguments({}), "callbacks": []}, Path(), 1, [], "", [])
+    arguments = {**_without_loggers(inputs).trainer_arguments({}), "callbacks": []}
+    trainer = make_trainer(arguments, Path(), 1, [], "", [])
     trainer.datamodule = pipeline  # type: ignore[attr-defined]
     pipeline.trainer = trainer
     seed_everything((seed, "initial weights"))

@@ -17,6 +17,7 @@ import torch
 from aigenbench import __version__
 from aigenbench.errors import InputError
 from aigenbench.files import write_json, write_text
+from aigenbench.training.experiment import config_changes
 from aigenbench.training.inputs import Setup
 from aigenbench.training.keeper import WindowPlan
 
@@ -52,6 +53,8 @@ def record_run(folder: Path, setup: Setup, plan: WindowPlan, trainer: pl.Trainer
         "steps_per_epoch": plan.steps,
         "trained_parameters": sum(p.numel() for p in setup.detector.parameters() if p.requires_grad),
     }
+    if changes := config_changes(folder.parent):
+        record["config_changes"] = changes
     write_json(folder / RUN_FILE, record)
     write_text(folder / "config.yaml", setup.inputs.config.to_yaml())
 
