@@ -171,7 +171,7 @@ def _check_strategy(arguments: Mapping[str, Any]) -> None:
         raise InputError("trainer.strategy fsdp does not go with precision 16-mixed; use bf16-mixed")
 
 
-def with_one_bar(callbacks: Sequence[Any], enabled: bool | None, description: str) -> list[Any]:
+def with_one_bar(callbacks: Sequence[Any], enabled: bool | None, description: str | Callable[[int], str]) -> list[Any]:
     """`callbacks` with the progress bar that is shown: the user's own, else ours where there is a terminal, or none.
 
     Args:
