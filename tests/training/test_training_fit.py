@@ -29,7 +29,7 @@ class Mine(BaseDeepfakeDetectionModel):
         return [whole, whole[::-1].copy()]
 
     def evaluation_step(self, batch, batch_idx):
-        return tuple(super().evaluation_step(batch, batch_idx))
+        return super().evaluation_step(batch, batch_idx)
 
     def scores_fusion(self, crop_scores):
         return crop_scores.max()

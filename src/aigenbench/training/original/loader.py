@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -52,7 +53,9 @@ def saved_dataset(path: str) -> Any:
     # registered under the name that such a data set writes down
     if "LargeImage" not in datasets.features.features._FEATURE_TYPES:
         large = type("LargeImage", (datasets.Image,), {"__doc__": "An image whose bytes are large_binary."})
-        datasets.features.features.register_feature(large, "LargeImage")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            datasets.features.features.register_feature(large, "LargeImage")
     try:
         return datasets.load_from_disk(path)
     except (FileNotFoundError, ValueError, TypeError) as error:
