@@ -15,7 +15,7 @@ from aigenbench.augmentations import BaselineTraining, EvaluationCrops, Stochast
 from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
 from aigenbench.data.batches import BatchArithmetic, EvaluationBatches, TrainingBatches
 from aigenbench.data.plan import Plan
-from aigenbench.data.transforms import seeded_globals
+from aigenbench.data.randomness import seeded
 from aigenbench.errors import InputError
 
 SIZE = (32, 32)
@@ -314,8 +314,8 @@ def test_global_random_states_are_put_back() -> None:
         return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
 
     before = states()
-    with seeded_globals(np.random.default_rng(0)):
+    with seeded(np.random.default_rng(0)):
         drawn = random.random(), np.random.rand(), torch.rand(1).item()
     assert states() == before
-    with seeded_globals(np.random.default_rng(0)):
+    with seeded(np.random.default_rng(0)):
         assert drawn == (random.random(), np.random.rand(), torch.rand(1).item())

@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aigenbench.augmentations import EvaluationCrops
 from aigenbench.data.collation import Sample
 from aigenbench.data.decode import Pixels, UnreadableImageError, decode
 from aigenbench.data.tables import ImageTable
-from aigenbench.data.transforms import Transform
+from aigenbench.data.transforms import Foreign, ForeignCrops, Transform
 from aigenbench.errors import InputError
 from aigenbench.protocol.randomness import sample_rng
+
+TRIED_ROWS = 16
+"""So many images are passed over in search of one that can be read."""
 
 
 def read_image(table: ImageTable, row: int) -> Pixels:
@@ -31,6 +35,17 @@ def read_image(table: ImageTable, row: int) -> Pixels:
             f"image {row} of split {table.split!r} ({file or 'file name unknown'}) cannot be read: {error}; "
             "repair or remove it"
         ) from error
+
+
+def first_readable(table: ImageTable) -> tuple[int, Pixels] | None:
+    """The first image of a table that can be read, with its row; a few that cannot be are passed over."""
+    for row in range(min(len(table), TRIED_ROWS)):
+        try:
+            return row, read_image(table, row)
+        except InputError:
+            # whoever comes to need it is told
+            continue
+    return None
 
 
 RngOf = Callable[[str], np.random.Generator]
@@ -59,6 +74,20 @@ class TrainingTransforms:
         """Mandatory and first step."""
         return self.first(self.mandatory(image, rng_of("mandatory")), rng_of("first"))
 
+    def try_on(self, table: ImageTable) -> None:
+        """Have a user's callables see a real image, so that what is wrong with them is told before there are workers.
+
+        Raises:
+            InputError: one of them fails, or cannot be repeated.
+        """
+        if not any(isinstance(step, Foreign) for step in (self.mandatory, self.first, self.second)):
+            return
+        found = first_readable(table)
+        if found is not None:
+            row, image = found
+            rng_of = training_rng(0, row, 0)
+            self.second(self.deterministic_part(image, rng_of), rng_of("second"))
+
 
 @dataclass(frozen=True)
 class EvaluationTransforms:
@@ -66,7 +95,7 @@ class EvaluationTransforms:
 
     mandatory: Transform
     first: Transform
-    crops: Callable[[Any], Sequence[Any]]
+    crops: EvaluationCrops | ForeignCrops
     second: Transform
     perturbation: Transform | None = None
 
@@ -75,7 +104,20 @@ class EvaluationTransforms:
         image = self.mandatory(image, rng_of("mandatory"))
         if self.perturbation is not None:
             image = self.perturbation(image, rng_of("perturbation"))
-        return self.crops(self.first(image, rng_of("first")))
+        image = self.first(image, rng_of("first"))
+        if isinstance(self.crops, ForeignCrops):
+            return self.crops(image, rng_of("crops"))
+        return self.crops(image)
+
+    def try_on(self, table: ImageTable) -> None:
+        """As of ``TrainingTransforms``."""
+        if not any(isinstance(step, Foreign) for step in (self.mandatory, self.first, self.crops, self.second)):
+            return
+        found = first_readable(table)
+        if found is not None:
+            row, image = found
+            rng_of = evaluation_rng(0, row)
+            self.finished(self.crops_of(image, rng_of), rng_of)
 
     def finished(self, crops: Sequence[Any], rng_of: RngOf) -> list[Any]:
         """The second step of each crop."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from aigenbench.augmentations import EvaluationCrops
 from aigenbench.data.dataset import EvaluationTransforms, TrainingTransforms
-from aigenbench.data.transforms import Augmentation, ForeignCrops, as_transform
+from aigenbench.data.transforms import Augmentation, ForeignCrops, as_transform, defined_at
 from aigenbench.errors import InputError
 
 
@@ -27,18 +27,38 @@ class AugmentationHooks(Protocol):
         ...
 
 
+_STAGES = {"validate": "val", "test": "test", "predict": "predict"}
+"""What hooks call the stages."""
+
+
+def named(hooks: AugmentationHooks, hook: str) -> str:
+    """A hook's name, and where a user's own stands: ``train_augmentation (mine.py, line 5)``."""
+    place = defined_at(getattr(hooks, hook, None))
+    return f"{hook} ({place})" if place else hook
+
+
+def _callables(returned: Any, where: str) -> tuple[Any, ...]:
+    """What a hook returned, one thing or several; a step that is made of steps is one."""
+    # a list of modules has a call that it refuses
+    if returned is None or (callable(returned) and type(returned).__name__ != "ModuleList"):
+        return (returned,)
+    try:
+        return tuple(returned)
+    except TypeError as error:
+        raise InputError(f"{where} must return callables, found {type(returned).__name__}") from error
+
+
 def training_steps(hooks: AugmentationHooks, mandatory: Augmentation | None) -> TrainingTransforms:
     """The steps of a training sample.
 
     Raises:
         InputError: a hook returns something else than it must.
     """
-    returned = hooks.train_augmentation()
-    parts = tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
+    where = named(hooks, "train_augmentation")
+    parts = _callables(hooks.train_augmentation(), where)
     if not 1 <= len(parts) <= 2:
-        raise InputError(f"train_augmentation must return one or two callables, found {len(parts)}")
+        raise InputError(f"{where} must return one or two callables, found {len(parts)}")
     first, second = (*parts, None)[:2]
-    where = "train_augmentation"
     return TrainingTransforms(
         as_transform(mandatory, "mandatory_train_preprocessing"),
         as_transform(first, where),
@@ -48,13 +68,13 @@ def training_steps(hooks: AugmentationHooks, mandatory: Augmentation | None) -> 
 
 def evaluation_steps(hooks: AugmentationHooks, stage: str, mandatory: Augmentation | None) -> EvaluationTransforms:
     """The steps of an image in ``validate``, ``test`` or ``predict``; raises likewise."""
-    where = f"the {stage} augmentation hook"
-    parts = tuple(hooks.evaluation_augmentation(stage))
+    name = _STAGES[stage]
+    where = named(hooks, f"{name}_augmentation")
+    parts = _callables(hooks.evaluation_augmentation(stage), where)
     if len(parts) != 2:
         raise InputError(f"{where} must return two callables (before and after cropping), found {len(parts)}")
-    crops = hooks.evaluation_crops(stage)
-    if not isinstance(crops, EvaluationCrops):
-        crops = ForeignCrops(crops, f"the {stage} crops hook")
+    given = hooks.evaluation_crops(stage)
+    crops = given if isinstance(given, EvaluationCrops) else ForeignCrops(given, named(hooks, f"make_{name}_crops"))
     return EvaluationTransforms(
         as_transform(mandatory, f"the mandatory {stage} preprocessing"),
         as_transform(parts[0], where),

@@ -25,6 +25,7 @@ from aigenbench.data.sources import open_source
 from aigenbench.data.tables import ImageTable, Source
 from aigenbench.data.transforms import Augmentation
 from aigenbench.errors import InputError, nearest
+from aigenbench.files import user_path
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
 from aigenbench.protocol.timeline import PUBLISHED, load_timeline
 
@@ -135,8 +136,8 @@ class AIGenBenchPipeline:
         self.evaluation_jpeg = evaluation_jpeg
         self.timeline = PUBLISHED if timeline is None else load_timeline(timeline)
         self.predict_path = predict_path
-        self.cache, self.cache_folder = cache, cache_folder
-        self.views = ViewCache(cache, Path(cache_folder), self.num_workers)
+        self.cache, self.cache_folder = cache, str(user_path(cache_folder))
+        self.views = ViewCache(cache, Path(self.cache_folder), self.num_workers)
         self.features, self.features_dtype, self.orientation = features, features_dtype, orientation
         self.mandatory_val_preprocessing()  # a wrong evaluation_jpeg is told before any data is read
 
@@ -281,7 +282,7 @@ class AIGenBenchPipeline:
     def predict_set(self, plan: Callable[[], Plan]) -> PredictSet:
         """The images ``predict`` scores: those at ``predict_path``, or the evaluation images."""
         if self.predict_path is not None:
-            return open_predict_set(Path(self.predict_path))
+            return open_predict_set(self.predict_path)
         return PredictSet(self.source.table("validation"), plan().evaluation.ids)
 
     def predict_loader(
@@ -289,17 +290,20 @@ class AIGenBenchPipeline:
     ) -> DataLoader[Any]:
         """Batches of ``predict``: this rank's share."""
         transforms = self.evaluation_transforms(hooks, "predict")
+        transforms.try_on(chosen.table)
         samples = PredictSamples(chosen, transforms, self.augmentations_base_seed)
         batches = EvaluationBatches(len(chosen.rows), self.eval_batch_size, rank, world)
         return make_loader(samples, batches, collate_predict, self.num_workers)
 
     def training_transforms(self, hooks: AugmentationHooks) -> TrainingTransforms:
-        """The steps of a training sample under the detector's hooks.
+        """The steps of a training sample under the detector's hooks, tried on a real image.
 
         Raises:
-            InputError: a hook returns something else than it must.
+            InputError: a hook returns something else than it must, or that fails.
         """
-        return training_steps(hooks, self.mandatory_train_preprocessing())
+        transforms = training_steps(hooks, self.mandatory_train_preprocessing())
+        transforms.try_on(self.source.table("train"))
+        return transforms
 
     def evaluation_transforms(self, hooks: AugmentationHooks, stage: str) -> EvaluationTransforms:
         """The steps of an image in ``validate``, ``test`` or ``predict``; raises likewise."""
@@ -308,7 +312,10 @@ class AIGenBenchPipeline:
             "test": self.mandatory_test_preprocessing,
             "predict": self.mandatory_predict_preprocessing,
         }[stage]()
-        return evaluation_steps(hooks, stage, mandatory)
+        transforms = evaluation_steps(hooks, stage, mandatory)
+        if stage != "predict":
+            transforms.try_on(self.source.table(split_of(stage)))
+        return transforms
 
 
 def split_of(stage: str) -> str:
