@@ -319,3 +319,33 @@ def test_global_random_states_are_put_back() -> None:
     assert states() == before
     with seeded(np.random.default_rng(0)):
         assert drawn == (random.random(), np.random.rand(), torch.rand(1).item())
+
+
+def test_callables_are_tried_on_a_real_image_before_there_are_workers(made, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    files = [made.encoded(made.image(rng, False, (70, 70)))[:50], *[made.encoded(made.image(rng, False, (70, 70)))] * 2]
+    rows = (files, ["", "", "ADM"])
+    folder = made.write(tmp_path / "d", {"train": rows, "validation": rows})
+    p = pipeline(folder)
+    # the first image cannot be read, which is for those to tell who need it
+    p.training_transforms(Hooks(v2.RandomCrop(60)))
+    with pytest.raises(InputError, match=r"train_augmentation .*RandomCrop takes no image .* of 70 x 70 pixels"):
+        p.training_transforms(Hooks(v2.RandomCrop(80)))
+
+
+def test_crops_hooks_do_not_depend_on_workers(small_dataset: Path) -> None:
+    class Cropping(Hooks):
+        def evaluation_crops(self, stage: str) -> Any:
+            def crops(image: Any) -> Any:
+                at = np.random.randint(8), random.randrange(8)
+                return [image.crop((*at, at[0] + 16, at[1] + 16))]
+
+            return crops
+
+    one = evaluation_samples(pipeline(small_dataset), Cropping())
+    assert one == evaluation_samples(pipeline(small_dataset, num_workers=2), Cropping())
+
+
+def test_folders_in_the_home_folder(small_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert pipeline(small_dataset, cache_folder="~/cache").cache_folder == f"{tmp_path}/cache"
