@@ -6,8 +6,11 @@ import functools
 import os
 import pickle
 import random
+import sys
+import threading
 import time
-from types import SimpleNamespace
+from collections import deque
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -124,6 +127,42 @@ def keyword(image: Any, *, rng: Any) -> Any:
     return noisy(image, rng.bytes)
 
 
+@functools.cache
+def cached() -> Any:
+    return np.random.default_rng()
+
+
+def from_a_cache(image: Any) -> Any:
+    return noisy(image, cached().bytes)
+
+
+def imported_within(image: Any) -> Any:
+    import randomness_of_a_helper
+
+    return noisy(image, randomness_of_a_helper.GENERATOR.bytes)
+
+
+def local_to_a_thread() -> Any:
+    local = threading.local()
+    local.rng = np.random.default_rng()
+    return lambda image: noisy(image, local.rng.bytes)
+
+
+def in_a_queue() -> Any:
+    queue = deque([np.random.default_rng()])
+    return lambda image: noisy(image, queue[0].bytes)
+
+
+def drawn_by_an_iterator() -> Any:
+    def draws() -> Any:
+        rng = np.random.default_rng()
+        while True:
+            yield rng.bytes
+
+    iterator = draws()
+    return lambda image: noisy(image, next(iterator))
+
+
 def generator_of_torch() -> torch.Generator:
     generator = torch.Generator()
     generator.seed()
@@ -153,8 +192,20 @@ HOLDERS = {
     "torchvision's Lambda": lambda: v2.Lambda(Held(np.random.default_rng())),
     "torchvision's Compose": lambda: v2.Compose([v2.RandomHorizontalFlip(), Held(random.Random()), v2.ToImage()]),
     "made when first called": Lazy,
+    "a cache": lambda: from_a_cache,
+    "a module imported when called": lambda: imported_within,
+    "a thread's own": local_to_a_thread,
+    "a queue": in_a_queue,
+    "an iterator": drawn_by_an_iterator,
     "the global ones": lambda: lambda image: noisy(image, lambda n: np.random.bytes(n - 1) + random.randbytes(1)),
 }
+
+
+@pytest.fixture(autouse=True)
+def helper(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("randomness_of_a_helper")
+    module.GENERATOR = np.random.default_rng()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
 
 
 @pytest.mark.parametrize("name", HOLDERS)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -39,6 +40,8 @@ def read_image(table: ImageTable, row: int) -> Pixels:
 
 def first_readable(table: ImageTable) -> tuple[int, Pixels] | None:
     """The first image of a table that can be read, with its row; a few that cannot be are passed over."""
+    # OpenCV's thread pool must not be running when workers are forked
+    cv2.setNumThreads(1)
     for row in range(min(len(table), TRIED_ROWS)):
         try:
             return row, read_image(table, row)

@@ -6,6 +6,7 @@ What a callable draws then is a function of the sample's name, whatever process 
 from __future__ import annotations
 
 import functools
+import gc
 import random
 import sys
 import types
@@ -166,7 +167,8 @@ def _parts_of_function(function: types.FunctionType) -> Iterator[Any]:
 def _named_globals(code: types.CodeType, scope: dict[str, Any]) -> Iterator[Any]:
     """Globals that code names, and of modules among them what it names of these."""
     for name in code.co_names:
-        value = scope.get(name)
+        # what a function imports is no global of its module
+        value = scope.get(name, sys.modules.get(name))
         if not isinstance(value, types.ModuleType):
             yield value
         elif value.__name__.partition(".")[0] not in _LIBRARIES | sys.stdlib_module_names:
@@ -183,6 +185,9 @@ def _parts_of_object(thing: Any) -> Iterator[Any]:
     # a detector's own method: its network is no part of an augmentation
     passed_over = _NOT_OF_A_STEP if hasattr(type(thing), "training_step") else frozenset()
     yield from (value for name, value in getattr(thing, "__dict__", {}).items() if name not in passed_over)
+    if package in sys.stdlib_module_names:
+        # a queue, a cache, an iterator: what it refers to
+        yield from gc.get_referents(thing)
     for cls in type(thing).__mro__:
         slots = vars(cls).get("__slots__", ())
         yield from (getattr(thing, name, None) for name in ((slots,) if isinstance(slots, str) else slots))
