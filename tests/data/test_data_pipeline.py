@@ -333,6 +333,23 @@ def test_callables_are_tried_on_a_real_image_before_there_are_workers(made, tmp_
         p.training_transforms(Hooks(v2.RandomCrop(80)))
 
 
+def test_what_is_drawn_when_callables_are_made(small_dataset: Path) -> None:
+    class Drawn(Hooks):
+        def __init__(self, draw: Any) -> None:
+            super().__init__()
+            self.draw = draw
+
+        def train_augmentation(self) -> Any:
+            angle = self.draw()
+            return (lambda image: image.rotate(angle)), self.training
+
+    p = pipeline(small_dataset, train_batch_size=16)
+    one, two = (training_samples(p, hooks=Drawn(lambda: random.uniform(10, 80) + np.random.rand())) for _ in range(2))
+    assert one == two
+    with pytest.raises(InputError, match=r"train_augmentation \(.*: what the hook returns does something else each"):
+        p.training_transforms(Drawn(lambda: np.random.default_rng().uniform(10, 80)))
+
+
 def test_crops_hooks_do_not_depend_on_workers(small_dataset: Path) -> None:
     class Cropping(Hooks):
         def evaluation_crops(self, stage: str) -> Any:

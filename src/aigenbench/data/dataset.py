@@ -13,6 +13,7 @@ import numpy.typing as npt
 from aigenbench.augmentations import EvaluationCrops
 from aigenbench.data.collation import Sample
 from aigenbench.data.decode import Pixels, UnreadableImageError, decode
+from aigenbench.data.formats import FormatMissingError
 from aigenbench.data.tables import ImageTable
 from aigenbench.data.transforms import Foreign, ForeignCrops, Transform
 from aigenbench.errors import InputError
@@ -32,9 +33,9 @@ def read_image(table: ImageTable, row: int) -> Pixels:
         return decode(table.store.read(row))
     except (UnreadableImageError, OSError) as error:
         file = table.store.name(row) if not isinstance(error, FileNotFoundError) else str(error.filename)
+        what_to_do = "" if isinstance(error.__cause__, FormatMissingError) else "; repair or remove it"
         raise InputError(
-            f"image {row} of split {table.split!r} ({file or 'file name unknown'}) cannot be read: {error}; "
-            "repair or remove it"
+            f"image {row} of split {table.split!r} ({file or 'file name unknown'}) cannot be read: {error}{what_to_do}"
         ) from error
 
 
@@ -77,19 +78,23 @@ class TrainingTransforms:
         """Mandatory and first step."""
         return self.first(self.mandatory(image, rng_of("mandatory")), rng_of("first"))
 
-    def try_on(self, table: ImageTable) -> None:
+    def try_on(self, table: ImageTable) -> list[Any]:
         """Have a user's callables see a real image, so that what is wrong with them is told before there are workers.
+
+        Returns:
+            What they make of it; nothing where there is no callable of a user's, or no image.
 
         Raises:
             InputError: one of them fails, or cannot be repeated.
         """
         if not any(isinstance(step, Foreign) for step in (self.mandatory, self.first, self.second)):
-            return
+            return []
         found = first_readable(table)
-        if found is not None:
-            row, image = found
-            rng_of = training_rng(0, row, 0)
-            self.second(self.deterministic_part(image, rng_of), rng_of("second"))
+        if found is None:
+            return []
+        row, image = found
+        rng_of = training_rng(0, row, 0)
+        return [self.second(self.deterministic_part(image, rng_of), rng_of("second"))]
 
 
 @dataclass(frozen=True)
@@ -112,15 +117,16 @@ class EvaluationTransforms:
             return self.crops(image, rng_of("crops"))
         return self.crops(image)
 
-    def try_on(self, table: ImageTable) -> None:
+    def try_on(self, table: ImageTable) -> list[Any]:
         """As of ``TrainingTransforms``."""
         if not any(isinstance(step, Foreign) for step in (self.mandatory, self.first, self.crops, self.second)):
-            return
+            return []
         found = first_readable(table)
-        if found is not None:
-            row, image = found
-            rng_of = evaluation_rng(0, row)
-            self.finished(self.crops_of(image, rng_of), rng_of)
+        if found is None:
+            return []
+        row, image = found
+        rng_of = evaluation_rng(0, row)
+        return self.finished(self.crops_of(image, rng_of), rng_of)
 
     def finished(self, crops: Sequence[Any], rng_of: RngOf) -> list[Any]:
         """The second step of each crop."""

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
 
 from aigenbench.augmentations import EvaluationCrops
 from aigenbench.data.dataset import EvaluationTransforms, TrainingTransforms
-from aigenbench.data.transforms import Augmentation, ForeignCrops, as_transform, defined_at
+from aigenbench.data.randomness import seeded
+from aigenbench.data.tables import ImageTable
+from aigenbench.data.transforms import Augmentation, ForeignCrops, as_transform, defined_at, same_result
 from aigenbench.errors import InputError
+
+Steps = TypeVar("Steps", TrainingTransforms, EvaluationTransforms)
 
 
 class AugmentationHooks(Protocol):
@@ -48,6 +54,32 @@ def _callables(returned: Any, where: str) -> tuple[Any, ...]:
         raise InputError(f"{where} must return callables, found {type(returned).__name__}") from error
 
 
+def tried(make: Callable[[], Steps], table: ImageTable, what: str) -> Steps:
+    """Steps, tried on a real image; made twice, they must do the same.
+
+    Args:
+        make: makes them of what the hooks return.
+        table: has the image.
+        what: the hooks' name, for messages.
+
+    Raises:
+        InputError: they fail, or differ.
+    """
+    steps = make()
+    result = steps.try_on(table)
+    if result and not same_result(result, make().try_on(table)):
+        raise InputError(
+            f"{what}: what the hook returns does something else each time that it is called: random values are drawn "
+            "when its callables are made; draw them from random, np.random or torch, or with a seed"
+        )
+    return steps
+
+
+def _of_the_hooks() -> np.random.Generator:
+    """Says what is drawn while a hook makes its callables: the same each time."""
+    return np.random.Generator(np.random.Philox(key=0))
+
+
 def training_steps(hooks: AugmentationHooks, mandatory: Augmentation | None) -> TrainingTransforms:
     """The steps of a training sample.
 
@@ -55,7 +87,8 @@ def training_steps(hooks: AugmentationHooks, mandatory: Augmentation | None) -> 
         InputError: a hook returns something else than it must.
     """
     where = named(hooks, "train_augmentation")
-    parts = _callables(hooks.train_augmentation(), where)
+    with seeded(_of_the_hooks()):
+        parts = _callables(hooks.train_augmentation(), where)
     if not 1 <= len(parts) <= 2:
         raise InputError(f"{where} must return one or two callables, found {len(parts)}")
     first, second = (*parts, None)[:2]
@@ -70,10 +103,11 @@ def evaluation_steps(hooks: AugmentationHooks, stage: str, mandatory: Augmentati
     """The steps of an image in ``validate``, ``test`` or ``predict``; raises likewise."""
     name = _STAGES[stage]
     where = named(hooks, f"{name}_augmentation")
-    parts = _callables(hooks.evaluation_augmentation(stage), where)
+    with seeded(_of_the_hooks()):
+        parts = _callables(hooks.evaluation_augmentation(stage), where)
+        given = hooks.evaluation_crops(stage)
     if len(parts) != 2:
         raise InputError(f"{where} must return two callables (before and after cropping), found {len(parts)}")
-    given = hooks.evaluation_crops(stage)
     crops = given if isinstance(given, EvaluationCrops) else ForeignCrops(given, named(hooks, f"make_{name}_crops"))
     return EvaluationTransforms(
         as_transform(mandatory, f"the mandatory {stage} preprocessing"),

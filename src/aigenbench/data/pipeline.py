@@ -17,7 +17,7 @@ from aigenbench.data.cache.views import StoredSquares
 from aigenbench.data.cached import ViewCache
 from aigenbench.data.collation import collate
 from aigenbench.data.dataset import EvaluationSamples, EvaluationTransforms, TrainingSamples, TrainingTransforms
-from aigenbench.data.hooks import AugmentationHooks, evaluation_steps, training_steps
+from aigenbench.data.hooks import AugmentationHooks, evaluation_steps, named, training_steps, tried
 from aigenbench.data.loading import make_loader, usable_processors
 from aigenbench.data.plan import Plan, make_plan
 from aigenbench.data.predict import PredictSamples, PredictSet, collate_predict, open_predict_set
@@ -289,8 +289,7 @@ class AIGenBenchPipeline:
         self, chosen: PredictSet, hooks: AugmentationHooks, rank: int = 0, world: int = 1
     ) -> DataLoader[Any]:
         """Batches of ``predict``: this rank's share."""
-        transforms = self.evaluation_transforms(hooks, "predict")
-        transforms.try_on(chosen.table)
+        transforms = self.evaluation_transforms(hooks, "predict", chosen.table)
         samples = PredictSamples(chosen, transforms, self.augmentations_base_seed)
         batches = EvaluationBatches(len(chosen.rows), self.eval_batch_size, rank, world)
         return make_loader(samples, batches, collate_predict, self.num_workers)
@@ -301,21 +300,31 @@ class AIGenBenchPipeline:
         Raises:
             InputError: a hook returns something else than it must, or that fails.
         """
-        transforms = training_steps(hooks, self.mandatory_train_preprocessing())
-        transforms.try_on(self.source.table("train"))
-        return transforms
+        return tried(
+            lambda: training_steps(hooks, self.mandatory_train_preprocessing()),
+            self.source.table("train"),
+            named(hooks, "train_augmentation"),
+        )
 
-    def evaluation_transforms(self, hooks: AugmentationHooks, stage: str) -> EvaluationTransforms:
-        """The steps of an image in ``validate``, ``test`` or ``predict``; raises likewise."""
+    def evaluation_transforms(
+        self, hooks: AugmentationHooks, stage: str, table: ImageTable | None = None
+    ) -> EvaluationTransforms:
+        """The steps of an image in ``validate``, ``test`` or ``predict``; raises likewise.
+
+        Tried on an image of ``table``; without one, of the stage's split.
+        """
         mandatory = {
             "validate": self.mandatory_val_preprocessing,
             "test": self.mandatory_test_preprocessing,
             "predict": self.mandatory_predict_preprocessing,
-        }[stage]()
-        transforms = evaluation_steps(hooks, stage, mandatory)
-        if stage != "predict":
-            transforms.try_on(self.source.table(split_of(stage)))
-        return transforms
+        }[stage]
+        if table is None and stage == "predict":
+            return evaluation_steps(hooks, stage, mandatory())
+        return tried(
+            lambda: evaluation_steps(hooks, stage, mandatory()),
+            self.source.table(split_of(stage)) if table is None else table,
+            f"the augmentation and crops hooks of {stage}",
+        )
 
 
 def split_of(stage: str) -> str:

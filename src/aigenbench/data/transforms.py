@@ -129,7 +129,7 @@ class Foreign:
     def _checked(self, image: Any, rng: np.random.Generator, read: Callable[[Any, str], Any], first: Any) -> Any:
         """The result of a second call, which must be that of the first."""
         state = rng.bit_generator.state
-        if _same(first, self._once(image, rng, read)):
+        if same_result(first, self._once(image, rng, read)):
             return first
         # it may have made its generator in the first call
         self._held = generators_in(self.function, self.where)
@@ -137,7 +137,7 @@ class Foreign:
         for _ in range(2):
             rng.bit_generator.state = state
             results.append(self._once(image, rng, read))
-        if not _same(*results):
+        if not same_result(*results):
             raise InputError(
                 f"{self.where}: {described(self.function)} gives another result when called with the same image and "
                 "random states again: it makes a generator in the call (such as np.random.default_rng() without a "
@@ -208,10 +208,10 @@ def _crops_from_foreign(returned: Any, where: str) -> list[Any]:
     return [from_foreign(crop, where) for crop in crops]
 
 
-def _same(first: Any, second: Any) -> bool:
+def same_result(first: Any, second: Any) -> bool:
     """Whether two results are equal, bit for bit."""
     if isinstance(first, list):
-        return len(first) == len(second) and all(map(_same, first, second))
+        return len(first) == len(second) and all(map(same_result, first, second))
     if isinstance(first, np.ndarray):
         return isinstance(second, np.ndarray) and first.shape == second.shape and first.tobytes() == second.tobytes()
     if first.device.type != "cpu":
