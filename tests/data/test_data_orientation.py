@@ -56,8 +56,7 @@ def exif(*args: object, **options: object) -> bytes:
 
 def pillows(data: bytes) -> np.ndarray:
     """Pillow's own way; a record at which it gives up turns nothing."""
-    with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
         try:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
         except (SyntaxError, ValueError, struct.error):

@@ -248,6 +248,7 @@ SECOND = {
     "labels in words": lambda: columns().set_column(1, "label", pa.array(["fake", "fake", "real", "real"])),
     "labels that are true": lambda: columns().set_column(1, "label", pa.array([True, True, False, False])),
     "a height of another type": lambda: columns().set_column(3, "height", pa.array([8] * 4, pa.uint64())),
+    "a height with fractions": lambda: columns().set_column(3, "height", pa.array([8.0] * 4)),
     "missing generators": lambda: columns().set_column(2, "generator", pa.array(["CycleGAN", "ProGAN", None, None])),
     "large images": lambda: columns().set_column(
         0,

@@ -241,11 +241,11 @@ def _chunk_integers(chunk: pa.Array, missing: int) -> npt.NDArray[Any]:
 def _read_column(files: Sequence[Path], name: str) -> npt.NDArray[Any]:
     columns = [_plain(column_of(open_table(file), name, file)) for file in files]
     held = [column for column in columns if not pa.types.is_null(column.type)]
-    if held and all(pa.types.is_integer(column.type) for column in held):
+    if held and all(pa.types.is_integer(column.type) or pa.types.is_floating(column.type) for column in held):
         kinds = {column.type for column in held}
         # NumPy would join signed and unsigned numbers to fractions
-        one_kind = kinds.pop() if len(kinds) == 1 else pa.int64()
-        return _integers([column.cast(one_kind) for column in columns], 0)
+        one_kind = kinds.pop() if len(kinds) == 1 and pa.types.is_integer(held[0].type) else pa.int64()
+        return _integers([column.cast(one_kind, safe=False) for column in columns], 0)
     codes, names = _dictionary(columns)
     return np.array([*names, ""], dtype=object)[codes]
 

@@ -11,7 +11,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from aigenbench.data.formats import HEAD, FormatMissingError, PictureFormat, format_of, load_plugin, what_it_is
+from aigenbench.data.formats import (
+    HEAD,
+    PNG_METADATA_LIMIT,
+    FormatMissingError,
+    PictureFormat,
+    format_of,
+    load_plugin,
+    what_it_is,
+)
 from aigenbench.data.headers import UPRIGHT, plain_orientation
 
 Pixels = npt.NDArray[np.uint8]
@@ -99,13 +107,17 @@ def _decode_with_pillow(view: memoryview) -> Pixels:
         # of odd metadata, which changes nothing, Pillow would warn in many lines
         with warnings.catch_warnings(action="ignore"):
             return _pixels(view, picture)
-    except (UnreadableImageError, FormatMissingError) as error:
+    except UnreadableImageError:
+        raise
+    except FormatMissingError as error:
         raise UnreadableImageError(str(error)) from error
     except UnidentifiedImageError as error:
         raise UnreadableImageError(f"starts as {picture.name}, but is damaged beyond its header") from error
     # damaged files end in errors of any kind in Pillow's readers
     except Exception as error:
         said = " ".join(str(error).split())
+        if "MAX_TEXT" in said:
+            raise UnreadableImageError(f"its metadata is larger than {PNG_METADATA_LIMIT >> 20} MiB") from error
         raise UnreadableImageError(f"damaged {picture.name}: {said or type(error).__name__}") from error
 
 

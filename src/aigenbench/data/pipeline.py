@@ -73,7 +73,7 @@ class AIGenBenchPipeline:
         maximum_processing_size: larger images are cropped to this many pixels a side.
         evaluation_jpeg: ``two_point`` (qualities 50 and 100) or ``uniform`` (50..100).
         timeline: YAML or CSV with generators of one's own.
-        predict_path: folder or data set ``predict`` reads; None takes the evaluation images.
+        predict_path: picture, folder or data set ``predict`` reads; None takes the evaluation images.
         cache: ``evaluation`` keeps the finished evaluation images on disk, ``all`` the training images and
             evaluations under perturbations too, ``none`` nothing; the samples are the same.
         cache_folder: where that is kept.
