@@ -138,7 +138,8 @@ def test_stored_evaluation_is_computed_evaluation(make: Any, name: str, workers:
     decoded.clear()
     again = evaluated(make(cache="evaluation", num_workers=workers), hooks)
     assert plain == first == again
-    assert not decoded
+    # callables of a user's are tried on one image, twice
+    assert decoded == ([0, 0] if name == "a second callable" else [])
     if "multicrop" in name:
         counts = {shape[0] for *_, (_, shape) in plain}
         assert counts != {5}

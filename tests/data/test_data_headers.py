@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from aigenbench.data.decode import MAXIMUM_PIXELS, UnreadableImageError, decode
-from aigenbench.data.headers import is_plain
+from aigenbench.data.headers import plain_orientation
 
 XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
 
@@ -34,7 +34,7 @@ def pillows(data: bytes) -> np.ndarray:
 
 
 def plain(data: bytes) -> bool:
-    return is_plain(memoryview(data), MAXIMUM_PIXELS)
+    return plain_orientation(memoryview(data), MAXIMUM_PIXELS) is not None
 
 
 def with_chunk(png: bytes, name: bytes, body: bytes, before: bytes = b"IDAT") -> bytes:
@@ -155,8 +155,8 @@ def test_what_opencv_would_see_otherwise_is_not_plain():
 def test_too_many_pixels_are_left_to_pillow():
     for kind in ("JPEG", "PNG"):
         data = saved(picture(30, 40), kind)
-        assert is_plain(memoryview(data), 1200)
-        assert not is_plain(memoryview(data), 1199)
+        assert plain_orientation(memoryview(data), 1200) == 1
+        assert plain_orientation(memoryview(data), 1199) is None
 
 
 @given(
@@ -174,7 +174,7 @@ def test_damage_is_told_as_pillow_tells_it(kind, flips, end):
     for with_opencv in (True, False):
         with pytest.MonkeyPatch.context() as patch:
             if not with_opencv:
-                patch.setattr("aigenbench.data.decode.is_plain", lambda view, most: False)
+                patch.setattr("aigenbench.data.decode.plain_orientation", lambda view, most: None)
             try:
                 results.append(decode(bytes(data)).tolist())
             except UnreadableImageError as error:

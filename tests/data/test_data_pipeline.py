@@ -15,7 +15,7 @@ from aigenbench.augmentations import BaselineTraining, EvaluationCrops, Stochast
 from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
 from aigenbench.data.batches import BatchArithmetic, EvaluationBatches, TrainingBatches
 from aigenbench.data.plan import Plan
-from aigenbench.data.transforms import seeded_globals
+from aigenbench.data.randomness import seeded
 from aigenbench.errors import InputError
 
 SIZE = (32, 32)
@@ -292,8 +292,9 @@ def test_orders_differ_between_seeds_windows_and_epochs() -> None:
 def test_predict_reads_a_folder_of_pictures(made, tmp_path: Path, small_dataset: Path) -> None:
     rng = np.random.default_rng(0)
     (tmp_path / "sub").mkdir()
-    for name in ("b.png", "sub/a.png", "notes.txt"):
+    for name in ("b.png", "sub/a.png"):
         (tmp_path / name).write_bytes(made.encoded(made.image(rng, False)))
+    (tmp_path / "notes.txt").write_text("no picture")
     p = pipeline(small_dataset, predict_path=str(tmp_path))
     chosen = p.predict_set(lambda: plan_of(p))
     assert [chosen.name(i) for i in range(2)] == ["b.png", "sub/a.png"]
@@ -313,8 +314,55 @@ def test_global_random_states_are_put_back() -> None:
         return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
 
     before = states()
-    with seeded_globals(np.random.default_rng(0)):
+    with seeded(np.random.default_rng(0)):
         drawn = random.random(), np.random.rand(), torch.rand(1).item()
     assert states() == before
-    with seeded_globals(np.random.default_rng(0)):
+    with seeded(np.random.default_rng(0)):
         assert drawn == (random.random(), np.random.rand(), torch.rand(1).item())
+
+
+def test_callables_are_tried_on_a_real_image_before_there_are_workers(made, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    files = [made.encoded(made.image(rng, False, (70, 70)))[:50], *[made.encoded(made.image(rng, False, (70, 70)))] * 2]
+    rows = (files, ["", "", "ADM"])
+    folder = made.write(tmp_path / "d", {"train": rows, "validation": rows})
+    p = pipeline(folder)
+    # the first image cannot be read, which is for those to tell who need it
+    p.training_transforms(Hooks(v2.RandomCrop(60)))
+    with pytest.raises(InputError, match=r"train_augmentation .*RandomCrop takes no image .* of 70 x 70 pixels"):
+        p.training_transforms(Hooks(v2.RandomCrop(80)))
+
+
+def test_what_is_drawn_when_callables_are_made(small_dataset: Path) -> None:
+    class Drawn(Hooks):
+        def __init__(self, draw: Any) -> None:
+            super().__init__()
+            self.draw = draw
+
+        def train_augmentation(self) -> Any:
+            angle = self.draw()
+            return (lambda image: image.rotate(angle)), self.training
+
+    p = pipeline(small_dataset, train_batch_size=16)
+    one, two = (training_samples(p, hooks=Drawn(lambda: random.uniform(10, 80) + np.random.rand())) for _ in range(2))
+    assert one == two
+    with pytest.raises(InputError, match=r"train_augmentation \(.*: what the hook returns does something else each"):
+        p.training_transforms(Drawn(lambda: np.random.default_rng().uniform(10, 80)))
+
+
+def test_crops_hooks_do_not_depend_on_workers(small_dataset: Path) -> None:
+    class Cropping(Hooks):
+        def evaluation_crops(self, stage: str) -> Any:
+            def crops(image: Any) -> Any:
+                at = np.random.randint(8), random.randrange(8)
+                return [image.crop((*at, at[0] + 16, at[1] + 16))]
+
+            return crops
+
+    one = evaluation_samples(pipeline(small_dataset), Cropping())
+    assert one == evaluation_samples(pipeline(small_dataset, num_workers=2), Cropping())
+
+
+def test_folders_in_the_home_folder(small_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert pipeline(small_dataset, cache_folder="~/cache").cache_folder == f"{tmp_path}/cache"

@@ -158,7 +158,7 @@ def test_indexed_folder(made, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="line 2: label 'maybe'"):
         open_source(tmp_path)
     (tmp_path / "index.csv").write_text("path,label,split\n")
-    with pytest.raises(InputError, match="column generator is missing"):
+    with pytest.raises(InputError, match="no column 'generator'; found path, label, split"):
         open_source(tmp_path)
 
 
@@ -191,3 +191,201 @@ def test_unknown_generators_are_dropped_with_a_count(made, tmp_path: Path, caplo
     # identifiers stay row numbers of the split as it lies on disk
     generators = np.array(splits["validation"][1])
     assert set(generators[plan.evaluation.ids]) == {"", "CycleGAN", "ProGAN"}
+
+
+NAMES = ["CycleGAN", "ProGAN", "", ""]
+
+
+def columns(
+    label: pa.DataType | None = None, generator: pa.DataType | None = None, order: tuple[str, ...] = ()
+) -> pa.Table:
+    """Four rows of a data set, each image's bytes its number."""
+    image = pa.array([{"bytes": bytes([i]), "path": f"{i}.png"} for i in range(4)])
+    table = pa.table(
+        {
+            "image": image,
+            "label": pa.array([int(bool(name)) for name in NAMES], label or pa.int64()),
+            "generator": pa.array(NAMES, pa.string()).cast(generator or pa.string()),
+            "height": pa.array([8] * 4, pa.int32()),
+        }
+    )
+    return table.select(order or table.column_names)
+
+
+def save(folder: Path, *shards: pa.Table, features: object = None) -> Path:
+    split = folder / "validation"
+    split.mkdir(parents=True)
+    files = [f"data-{i}.arrow" for i in range(len(shards))]
+    for file, shard in zip(files, shards, strict=True):
+        with pa.ipc.new_stream(str(split / file), shard.schema) as stream:
+            stream.write_table(shard, max_chunksize=3)
+    (split / "state.json").write_text(json.dumps({"_data_files": [{"filename": file} for file in files]}))
+    if features is not None:
+        (split / "dataset_info.json").write_text(json.dumps({"features": features}))
+    (folder / "dataset_dict.json").write_text(json.dumps({"splits": ["validation"]}))
+    return folder
+
+
+def check(folder: Path, shards: int = 2) -> None:
+    table = open_source(folder).table("validation")
+    assert table.labels.tolist() == [1, 1, 0, 0] * shards
+    assert [table.generator_names[code] for code in table.generator_codes] == NAMES * shards
+    assert [bytes(table.store.read(i)) for i in range(4 * shards)] == [bytes([i]) for i in range(4)] * shards
+    again = pickle.loads(pickle.dumps(table.store))
+    assert [again.name(i) for i in range(4)] == ["0.png", "1.png", "2.png", "3.png"]
+    assert table.columns["height"].tolist() == [8] * 4 * shards
+
+
+DICTIONARY = pa.dictionary(pa.int8(), pa.string())
+SECOND = {
+    "another order": lambda: columns(order=("generator", "height", "label", "image")),
+    "a column more": lambda: columns().append_column("note", pa.array(["x"] * 4)),
+    "a dictionary": lambda: columns(generator=DICTIONARY),
+    "large text": lambda: columns(generator=pa.large_string()),
+    "small labels": lambda: columns(label=pa.uint8()),
+    "wide labels": lambda: columns(label=pa.uint64()),
+    "labels as fractions": lambda: columns(label=pa.float64()),
+    "labels in words": lambda: columns().set_column(1, "label", pa.array(["fake", "fake", "real", "real"])),
+    "labels that are true": lambda: columns().set_column(1, "label", pa.array([True, True, False, False])),
+    "a height of another type": lambda: columns().set_column(3, "height", pa.array([8] * 4, pa.uint64())),
+    "a height with fractions": lambda: columns().set_column(3, "height", pa.array([8.0] * 4)),
+    "missing generators": lambda: columns().set_column(2, "generator", pa.array(["CycleGAN", "ProGAN", None, None])),
+    "large images": lambda: columns().set_column(
+        0,
+        "image",
+        columns()["image"].cast(pa.struct([("bytes", pa.large_binary()), ("path", pa.large_string())])),
+    ),
+    "fields in another order": lambda: columns().set_column(
+        0, "image", pa.array([{"path": f"{i}.png", "bytes": bytes([i])} for i in range(4)])
+    ),
+}
+
+
+@pytest.mark.parametrize("second", SECOND)
+@pytest.mark.parametrize("first", [False, True])
+def test_files_of_a_split_may_differ(tmp_path: Path, second: str, first: bool) -> None:
+    shards = [columns(), SECOND[second]()]
+    check(save(tmp_path / "d", *(shards[::-1] if first else shards)))
+
+
+def test_an_empty_file_among_others(tmp_path: Path) -> None:
+    check(save(tmp_path / "d", columns(), columns().slice(0, 0), pa.table({"image": pa.nulls(0)})), 1)
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view()])
+def test_images_as_bytes_alone(tmp_path: Path, kind: pa.DataType) -> None:
+    table = columns().set_column(0, "image", pa.array([bytes([i]) for i in range(4)], kind))
+    store = open_source(save(tmp_path / "d", table)).table("validation").store
+    assert [bytes(store.read(i)) for i in range(4)] == [bytes([i]) for i in range(4)]
+    assert store.sizes().tolist() == [1] * 4
+    assert store.name(0) == ""
+
+
+def test_images_as_paths_and_no_image(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(b"here")
+    paths = pa.array([str(tmp_path / "x.png"), None, "", "/nowhere.png"])
+    store = open_source(save(tmp_path / "d", columns().set_column(0, "image", paths))).table("validation").store
+    assert bytes(store.read(0)) == b"here"
+    assert store.sizes().tolist() == [4, -1, -1, -1]
+    for row in (1, 2, 3):
+        with pytest.raises(OSError, match=r"neither bytes nor a path|nowhere"):
+            store.read(row)
+    none = pa.array([{"bytes": b"a", "path": None}, None, {"bytes": None, "path": None}, {"bytes": b"", "path": ""}])
+    store = open_source(save(tmp_path / "e", columns().set_column(0, "image", none))).table("validation").store
+    assert store.sizes().tolist() == [1, -1, -1, 0]
+
+
+@pytest.mark.parametrize("noted", ["dataset_info.json", "in the file"])
+def test_generators_and_labels_as_classes(tmp_path: Path, noted: str) -> None:
+    features = {
+        "generator": {"names": ["ProGAN", "", "CycleGAN"], "_type": "ClassLabel"},
+        # a label of another order than ours
+        "label": {"names": ["fake", "real"], "_type": "ClassLabel"},
+        "image": {"_type": "Image"},
+    }
+    table = columns().set_column(2, "generator", pa.array([2, 0, 1, -1])).set_column(1, "label", pa.array([0, 0, 1, 1]))
+    if noted == "in the file":
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    check(save(tmp_path / "d", table, features=features if noted != "in the file" else None), 1)
+
+
+def test_what_datasets_saves_with_classes_opens(tmp_path: Path) -> None:
+    import datasets
+
+    features = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "label": datasets.ClassLabel(names=["real", "fake"]),
+            "generator": datasets.ClassLabel(names=["CycleGAN", "ProGAN", ""]),
+        }
+    )
+    rows = {
+        "image": [{"bytes": bytes([i]), "path": None} for i in range(4)],
+        "label": [1, 1, 0, 0],
+        "generator": [0, 1, 2, 2],
+    }
+    split = datasets.Dataset.from_dict(rows, features=features)
+    datasets.DatasetDict({"validation": split}).save_to_disk(str(tmp_path / "d"))
+    table = open_source(tmp_path / "d").table("validation")
+    assert [table.generator_names[code] for code in table.generator_codes] == NAMES
+    assert table.labels.tolist() == [1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (lambda: columns().drop_columns("label"), "the column label is missing; found image, generator, height"),
+        (lambda: columns().drop_columns(["label", "generator"]), "the column label, generator is missing"),
+        (
+            lambda: columns().set_column(1, "label", pa.array([None, 1, 0, None], pa.uint8())),
+            r"the label is missing in 2 of 4 rows \(row 0, 3\)",
+        ),
+        (lambda: columns().set_column(1, "label", pa.nulls(4)), r"missing in 4 of 4 rows \(row 0, 1, 2, ...\)"),
+        (lambda: columns().set_column(1, "label", pa.array([1, 1, 0, float("nan")])), r"missing in 1 of 4 rows .row 3"),
+        (lambda: columns().set_column(1, "label", pa.array([0.5, 1, 0, 0])), "'label' holds fractions"),
+        (lambda: columns().set_column(1, "label", pa.array(["fake", "fake", "no", "real"])), "'label' holds 'no'"),
+        (lambda: columns().set_column(1, "label", pa.array([[1], [1], [0], [0]])), "column 'label' holds list"),
+        (lambda: columns().set_column(2, "generator", pa.array([1, 2, 0, 0])), "holds numbers .int64. whose names"),
+        (lambda: columns().set_column(2, "generator", pa.array([0.5, 2, 0, 0])), "'generator' holds double"),
+        (lambda: columns().set_column(0, "image", pa.array([1, 2, 3, 4])), "'image' holds int64"),
+        (lambda: columns().set_column(0, "image", pa.array([{"x": 1}] * 4)), "'image' holds struct<x: int64>"),
+        (lambda: columns().append_column("label", pa.array([1, 1, 0, 0])), "2 columns called 'label'"),
+    ],
+)
+def test_what_does_not_open_is_told_in_a_line(tmp_path: Path, table, said: str) -> None:
+    with pytest.raises(InputError, match=said) as told:
+        open_source(save(tmp_path / "d", table()))
+    assert "\n" not in str(told.value)
+
+
+def test_labels_missing_in_one_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"missing in 4 of 8 rows \(row 4, 5, 6, ...\)"):
+        open_source(save(tmp_path / "d", columns(), columns().drop_columns("label")))
+
+
+def test_json_with_a_mark_and_of_another_form(tmp_path: Path) -> None:
+    folder = save(tmp_path / "d", columns())
+    state = folder / "validation" / "state.json"
+    state.write_text(state.read_text(), encoding="utf-8-sig")
+    check(folder, 1)
+    for content, said in (
+        ("{}", "names no data files"),
+        ('{"_data_files": ["a"]}', "names no data files"),
+        ("[]", "mapping"),
+    ):
+        state.write_text(content)
+        with pytest.raises(InputError, match=said):
+            open_source(folder)
+    (folder / "dataset_dict.json").write_text('{"splits": 3}')
+    with pytest.raises(InputError, match="names no splits"):
+        open_source(folder)
+
+
+def test_an_index_saved_by_a_spreadsheet(made, tmp_path: Path) -> None:
+    (tmp_path / "a, b.png").write_bytes(made.encoded(made.image(np.random.default_rng(0), False)))
+    text = 'path;label;generator;split\r\n"a, b.png"; Real ;;validation\r\n;;;\r\n'
+    for encoding in ("utf-8-sig", "utf-16"):
+        (tmp_path / "index.csv").write_bytes(text.encode(encoding))
+        table = open_source(tmp_path).table("validation")
+        assert table.store.name(0) == "a, b.png"
+        assert bytes(table.store.read(0))[:4] == b"\x89PNG"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
@@ -46,13 +47,15 @@ def test_scores_alone_and_surplus_reals(tmp_path: Path, caplog: pytest.LogCaptur
         (lambda s: s.replace("\n5,0,", "\n4,0,", 1), "image 4 stands twice in window 0"),
         (lambda s: s.replace("\n5,0,", "\n5,9,", 1), "no window 9; there are 0..8"),
         (lambda s: s.replace("\n5,0,0.", "\n5,0,1.", 1), "score must be in 0..1"),
-        (lambda s: s.replace("\n5,0,0.", "\n5,0,nan,", 1), "score must be in 0..1, found nan"),
+        (lambda s: re.sub(r"\n5,0,[^,]*,", "\n5,0,nan,", s, count=1), "score must be in 0..1, found nan"),
         (lambda s: s[: s.rindex(",") + 1] + "inf\n", "logit must be finite, found inf"),
         (lambda s: s.replace("\n5,0,0.", "\nx,0,0.", 1), "line 7: not numbers"),
         (lambda s: s[: s.rindex("\n", 0, -1) + 1], "window 8: 1 images of the evaluation set have no score"),
         (lambda s: s.split("\n")[0], "no predictions"),
         (lambda s: "\n".join(["image_id,window,score,logit", "0,0,0.5,", "1,0,0.5,0"]), "some lines have a logit"),
-        (lambda s: "\xff\xfe\x00", "no column|not a CSV"),
+        (lambda s: "\xff\xfe\x00", "is not a text file"),
+        (lambda s: s.replace("\n5,0,", "\n5,0,0,0,0,", 1), "line 7: 7 values for 4 columns"),
+        (lambda s: s.replace("\n5,0,", "\n5\n5,0,", 1), "line 7: 1 values for 4 columns"),
     ],
 )
 def test_bad_files(change: object, message: str, tmp_path: Path) -> None:

@@ -56,6 +56,26 @@ def test_bad_timelines_are_told(tmp_path: Path, text: str, said: str) -> None:
         load_timeline(path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("own.csv", "generator,date\nZoë,2025-05-05\n"),
+        ("own.csv", "generator;date\r\nZoë;2025-05-05\r\n;\r\n"),
+        ("own.yaml", "generators: {Zoë: 2025-05-05}\n"),
+    ],
+)
+def test_timelines_as_spreadsheets_and_editors_save_them(tmp_path: Path, file: str, text: str, encoding: str) -> None:
+    (tmp_path / file).write_text(text, encoding=encoding)
+    assert load_timeline(tmp_path / file).names[-1] == "Zoë"
+
+
+def test_a_timeline_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "own.csv").write_text("generator,date\nNew,2025-05-05\n")
+    assert load_timeline("~/own.csv").names[-1] == "New"
+
+
 def test_names_stand_once() -> None:
     day = date(2020, 1, 1)
     with pytest.raises(InputError, match="twice"):

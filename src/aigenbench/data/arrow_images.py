@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,6 +13,10 @@ import pyarrow as pa
 
 from aigenbench.data.tables import file_size
 from aigenbench.errors import InputError
+from aigenbench.files import read_regular, user_path
+
+BYTES, PATH = "bytes", "path"
+"""The fields of an image."""
 
 NOT_STORED = -1
 """A length that says: no bytes are stored for the row."""
@@ -34,7 +38,10 @@ class ArrowImages:
         self._positions = np.concatenate([positions for positions, _ in located])
         self._lengths = np.concatenate([lengths for _, lengths in located])
         self._opened: dict[int, BinaryIO] = {}
-        self._tables: dict[int, pa.Table] = {}
+        self._images: dict[int, dict[str, pa.ChunkedArray]] = {}
+
+    def __len__(self) -> int:
+        return len(self._lengths)
 
     def __getstate__(self) -> tuple[Path, ...]:
         return self._files
@@ -49,9 +56,9 @@ class ArrowImages:
             path = self.name(row)
             if not path:
                 raise OSError("neither bytes nor a path are stored")
-            return Path(path).read_bytes()
+            return read_regular(user_path(path))
         if position == COMPRESSED:
-            return self._value(row, "bytes").as_buffer()
+            return self._value(row, BYTES).as_buffer()
         number = self._file_of(row)
         data = os.pread(self._file(number).fileno(), length, position)
         if len(data) < length:
@@ -60,13 +67,14 @@ class ArrowImages:
 
     def name(self, row: int) -> str:
         """The stored path, or ``""``."""
-        return self._value(row, "path").as_py() or ""
+        return self._value(row, PATH).as_py() or ""
 
     def sizes(self) -> npt.NDArray[np.int64]:
         """Bytes of every file, without reading them; int64 (n,)."""
         sizes = self._lengths.copy()
         for row in np.flatnonzero(sizes == NOT_STORED):
-            sizes[row] = file_size(Path(self.name(int(row))))
+            name = self.name(int(row))
+            sizes[row] = file_size(user_path(name)) if name else NOT_STORED
         return sizes
 
     def _file_of(self, row: int) -> int:
@@ -79,19 +87,74 @@ class ArrowImages:
 
     def _value(self, row: int, field: str) -> Any:
         number = self._file_of(row)
-        if number not in self._tables:
-            self._tables[number] = read_tables([self._files[number]])
-        (image,) = self._tables[number].column("image").slice(row - int(self._starts[number]), 1).chunks
-        return image.field(field)[0]
+        if number not in self._images:
+            self._images[number] = _images(open_table(self._files[number]), self._files[number])
+        # as a column of several pieces, a table would be cut anew for every row
+        return self._images[number][field][row - int(self._starts[number])]
 
 
-def read_tables(files: Sequence[Path]) -> pa.Table:
-    """The memory-mapped stream files as one table.
+def open_table(file: Path) -> pa.Table:
+    """A stream file, memory-mapped.
 
     Raises:
-        InputError: a file is missing or damaged.
+        InputError: the file is missing or damaged.
     """
-    return pa.concat_tables([_open(file)[0] for file in files])
+    return _open(file)[0]
+
+
+def column_of(table: pa.Table, name: str, place: Path) -> pa.ChunkedArray:
+    """A column of a stream file; all values missing where the file has none of that name.
+
+    Args:
+        table: of the file.
+        name: of the column.
+        place: named where it stands twice.
+    """
+    places = table.schema.get_all_field_indices(name)
+    if len(places) > 1:
+        raise InputError(f"{place} has {len(places)} columns called {name!r}; name each once")
+    return table.column(places[0]) if places else pa.chunked_array([pa.nulls(len(table))])
+
+
+def _images(table: pa.Table, file: Path) -> dict[str, pa.ChunkedArray]:
+    """Bytes and paths of every row's image, whether they stand together, or the one without the other."""
+    column = column_of(table, "image", file)
+    kind = column.type
+    if pa.types.is_struct(kind):
+        names = [kind.field(i).name for i in range(kind.num_fields)]
+        if BYTES not in names and PATH not in names:
+            raise InputError(f"{file}: column 'image' holds {kind}, expected encoded images (bytes and path)")
+        # flattened, not taken out: a row without an image has neither
+        parts = dict(zip(names, column.flatten(), strict=True))
+        found = {name: parts.get(name) for name in (BYTES, PATH)}
+    else:
+        found = {BYTES: column if _is_bytes(kind) else None, PATH: column if _is_text(kind) else None}
+        if not (_is_bytes(kind) or _is_text(kind) or pa.types.is_null(kind)):
+            raise InputError(f"{file}: column 'image' holds {kind}, expected encoded images (bytes and path)")
+    return {
+        BYTES: _checked(found[BYTES], len(column), _is_bytes, pa.binary(), file),
+        PATH: _checked(found[PATH], len(column), _is_text, pa.string(), file),
+    }
+
+
+def _checked(
+    part: pa.ChunkedArray | None, length: int, is_right: Callable[[pa.DataType], bool], kind: pa.DataType, file: Path
+) -> pa.ChunkedArray:
+    if part is None or pa.types.is_null(part.type):
+        return pa.chunked_array([pa.nulls(length, kind)])
+    if pa.types.is_dictionary(part.type):
+        part = part.cast(part.type.value_type)
+    if not is_right(part.type):
+        raise InputError(f"{file}: column 'image' holds {part.type} in place of {kind}; expected encoded images")
+    return part
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
 def _open(file: Path) -> tuple[pa.Table, int, int]:
@@ -103,20 +166,23 @@ def _open(file: Path) -> tuple[pa.Table, int, int]:
         return pa.ipc.open_stream(mapped).read_all(), start, mapped.size()
     except FileNotFoundError as error:
         raise InputError(f"{file} is missing; the data set is incomplete, copy it again") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"{file} is damaged ({' '.join(str(error).split())}); copy it again") from error
 
 
 def _locate(file: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Position in the file and length of every row's image: int64 (n,) each."""
     table, start, size = _open(file)
-    parts = [_locate_chunk(chunk.field("bytes"), start, size) for chunk in table.column("image").chunks]
+    parts = [_locate_chunk(chunk, start, size) for chunk in _images(table, file)[BYTES].chunks]
     empty = np.empty(0, dtype=np.int64)
     positions = np.concatenate([empty, *(positions for positions, _ in parts)])
     return positions, np.concatenate([empty, *(lengths for _, lengths in parts)])
 
 
 def _locate_chunk(data: pa.Array, start: int, size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    if pa.types.is_binary_view(data.type):
+        lengths = np.array([one.as_buffer().size if one.is_valid else NOT_STORED for one in data], dtype=np.int64)
+        return np.full(len(data), COMPRESSED, dtype=np.int64), lengths
     _, offsets, values = data.buffers()
     wide = pa.types.is_large_binary(data.type) or pa.types.is_large_string(data.type)
     ends = np.frombuffer(offsets, np.int64 if wide else np.int32)[data.offset : data.offset + len(data) + 1]

@@ -6,15 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
+from aigenbench.augmentations import EvaluationCrops
 from aigenbench.data.collation import Sample
 from aigenbench.data.decode import Pixels, UnreadableImageError, decode
+from aigenbench.data.formats import FormatMissingError
 from aigenbench.data.tables import ImageTable
-from aigenbench.data.transforms import Transform
+from aigenbench.data.transforms import Foreign, ForeignCrops, Transform
 from aigenbench.errors import InputError
 from aigenbench.protocol.randomness import sample_rng
+
+TRIED_ROWS = 16
+"""So many images are passed over in search of one that can be read."""
 
 
 def read_image(table: ImageTable, row: int) -> Pixels:
@@ -27,10 +33,23 @@ def read_image(table: ImageTable, row: int) -> Pixels:
         return decode(table.store.read(row))
     except (UnreadableImageError, OSError) as error:
         file = table.store.name(row) if not isinstance(error, FileNotFoundError) else str(error.filename)
+        what_to_do = "" if isinstance(error.__cause__, FormatMissingError) else "; repair or remove it"
         raise InputError(
-            f"image {row} of split {table.split!r} ({file or 'file name unknown'}) cannot be read: {error}; "
-            "repair or remove it"
+            f"image {row} of split {table.split!r} ({file or 'file name unknown'}) cannot be read: {error}{what_to_do}"
         ) from error
+
+
+def first_readable(table: ImageTable) -> tuple[int, Pixels] | None:
+    """The first image of a table that can be read, with its row; a few that cannot be are passed over."""
+    # OpenCV's thread pool must not be running when workers are forked
+    cv2.setNumThreads(1)
+    for row in range(min(len(table), TRIED_ROWS)):
+        try:
+            return row, read_image(table, row)
+        except InputError:
+            # whoever comes to need it is told
+            continue
+    return None
 
 
 RngOf = Callable[[str], np.random.Generator]
@@ -59,6 +78,24 @@ class TrainingTransforms:
         """Mandatory and first step."""
         return self.first(self.mandatory(image, rng_of("mandatory")), rng_of("first"))
 
+    def try_on(self, table: ImageTable) -> list[Any]:
+        """Have a user's callables see a real image, so that what is wrong with them is told before there are workers.
+
+        Returns:
+            What they make of it; nothing where there is no callable of a user's, or no image.
+
+        Raises:
+            InputError: one of them fails, or cannot be repeated.
+        """
+        if not any(isinstance(step, Foreign) for step in (self.mandatory, self.first, self.second)):
+            return []
+        found = first_readable(table)
+        if found is None:
+            return []
+        row, image = found
+        rng_of = training_rng(0, row, 0)
+        return [self.second(self.deterministic_part(image, rng_of), rng_of("second"))]
+
 
 @dataclass(frozen=True)
 class EvaluationTransforms:
@@ -66,7 +103,7 @@ class EvaluationTransforms:
 
     mandatory: Transform
     first: Transform
-    crops: Callable[[Any], Sequence[Any]]
+    crops: EvaluationCrops | ForeignCrops
     second: Transform
     perturbation: Transform | None = None
 
@@ -75,7 +112,21 @@ class EvaluationTransforms:
         image = self.mandatory(image, rng_of("mandatory"))
         if self.perturbation is not None:
             image = self.perturbation(image, rng_of("perturbation"))
-        return self.crops(self.first(image, rng_of("first")))
+        image = self.first(image, rng_of("first"))
+        if isinstance(self.crops, ForeignCrops):
+            return self.crops(image, rng_of("crops"))
+        return self.crops(image)
+
+    def try_on(self, table: ImageTable) -> list[Any]:
+        """As of ``TrainingTransforms``."""
+        if not any(isinstance(step, Foreign) for step in (self.mandatory, self.first, self.crops, self.second)):
+            return []
+        found = first_readable(table)
+        if found is None:
+            return []
+        row, image = found
+        rng_of = evaluation_rng(0, row)
+        return self.finished(self.crops_of(image, rng_of), rng_of)
 
     def finished(self, crops: Sequence[Any], rng_of: RngOf) -> list[Any]:
         """The second step of each crop."""

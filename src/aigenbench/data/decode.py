@@ -3,19 +3,50 @@
 from __future__ import annotations
 
 import io
+import warnings
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-from aigenbench.data.headers import is_plain
+from aigenbench.data.formats import (
+    HEAD,
+    PNG_METADATA_LIMIT,
+    FormatMissingError,
+    PictureFormat,
+    format_of,
+    load_plugin,
+    what_it_is,
+)
+from aigenbench.data.headers import UPRIGHT, plain_orientation
 
 Pixels = npt.NDArray[np.uint8]
 
+DECODING = 2
+"""Version of how files become pixels; one more whenever any file that is read gives others."""
+
 MAXIMUM_PIXELS = 2**29
 """Images beyond this many pixels are refused; Pillow's own, lower limit warns about ordinary large photographs."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What each EXIF orientation asks for."""
+
+_ROTATIONS = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
+_FLIPS = {2: 1, 4: 0}
+"""The same of OpenCV."""
+
+_REDUCED_COPY, _DNG_VERSION = 254, 50706
+"""TIFF tags: of what kind a page is, and of digital negatives."""
 
 
 class UnreadableImageError(ValueError):
@@ -23,7 +54,7 @@ class UnreadableImageError(ValueError):
 
 
 def decode(data: Any) -> Pixels:
-    """Decode an image file of any format and mode Pillow reads.
+    """Decode an image file of one of the formats read, of any mode; its content says which, not its name.
 
     The first frame of an animation is taken, the EXIF orientation applied, transparency dropped, 16-bit
     values scaled to 8 bits.
@@ -38,33 +69,84 @@ def decode(data: Any) -> Pixels:
         UnreadableImageError: the bytes are truncated or not an image.
     """
     view = memoryview(data)
-    if is_plain(view, MAXIMUM_PIXELS):
-        pixels = _decode_with_opencv(view)
+    orientation = plain_orientation(view, MAXIMUM_PIXELS)
+    if orientation is not None:
+        pixels = _decode_with_opencv(view, orientation)
         if pixels is not None:
             return pixels
     return _decode_with_pillow(view)
 
 
-def _decode_with_opencv(view: memoryview) -> Pixels | None:
+def _decode_with_opencv(view: memoryview, orientation: int) -> Pixels | None:
     """For plain files, Pillow's pixels in less time; None where the file is damaged: Pillow then says how."""
     try:
-        pixels: Pixels | None = cv2.imdecode(np.frombuffer(view, dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
+        pixels: Pixels | None = cv2.imdecode(
+            np.frombuffer(view, dtype=np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        )
     except cv2.error:
         return None
-    return pixels
+    return pixels if pixels is None or orientation == UPRIGHT else _turned(pixels, orientation)
+
+
+def _turned(pixels: Pixels, orientation: int) -> Pixels:
+    if orientation in _ROTATIONS:
+        return np.asarray(cv2.rotate(pixels, _ROTATIONS[orientation]), np.uint8)
+    if orientation in _FLIPS:
+        return np.asarray(cv2.flip(pixels, _FLIPS[orientation]), np.uint8)
+    transposed = cv2.transpose(pixels)
+    # 7 is 5 turned half round
+    return np.asarray(transposed if orientation == 5 else cv2.rotate(transposed, cv2.ROTATE_180), np.uint8)
 
 
 def _decode_with_pillow(view: memoryview) -> Pixels:
+    head = bytes(view[:HEAD])
+    picture = format_of(head)
+    if picture is None:
+        raise UnreadableImageError(what_it_is(head))
     try:
-        with Image.open(io.BytesIO(view)) as image:
-            if image.width * image.height > MAXIMUM_PIXELS:
-                raise UnreadableImageError(f"{image.width} x {image.height} pixels are beyond {MAXIMUM_PIXELS}")
-            image.load()
-            return np.ascontiguousarray(np.asarray(_to_rgb(ImageOps.exif_transpose(image))))
+        # of odd metadata, which changes nothing, Pillow would warn in many lines
+        with warnings.catch_warnings(action="ignore"):
+            return _pixels(view, picture)
+    except UnreadableImageError:
+        raise
+    except FormatMissingError as error:
+        raise UnreadableImageError(str(error)) from error
     except UnidentifiedImageError as error:
-        raise UnreadableImageError("not an image of a known format") from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise UnreadableImageError(" ".join(str(error).split()) or type(error).__name__) from error
+        raise UnreadableImageError(f"starts as {picture.name}, but is damaged beyond its header") from error
+    # damaged files end in errors of any kind in Pillow's readers
+    except Exception as error:
+        said = " ".join(str(error).split())
+        if "MAX_TEXT" in said:
+            raise UnreadableImageError(f"its metadata is larger than {PNG_METADATA_LIMIT >> 20} MiB") from error
+        raise UnreadableImageError(f"damaged {picture.name}: {said or type(error).__name__}") from error
+
+
+def _pixels(view: memoryview, picture: PictureFormat) -> Pixels:
+    with Image.open(io.BytesIO(view), formats=[load_plugin(picture)]) as image:
+        if image.width * image.height > MAXIMUM_PIXELS:
+            raise UnreadableImageError(f"{image.width} x {image.height} pixels are beyond {MAXIMUM_PIXELS}")
+        if picture.plugin == "TIFF":
+            _refuse_raw(image)
+        image.load()
+        turn = _TURNS.get(_orientation(image))
+        return np.ascontiguousarray(np.asarray(_to_rgb(image if turn is None else image.transpose(turn))))
+
+
+def _orientation(image: Image.Image) -> Any:
+    """The orientation Pillow finds; a record that it cannot read turns nothing, as in any viewer."""
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+        hash(found)
+    except Exception:  # noqa: BLE001 - as of damaged files
+        return UPRIGHT
+    return found
+
+
+def _refuse_raw(image: Image.Image) -> None:
+    """A camera's raw file is a TIFF file whose first page is a small copy, which is not the picture."""
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    if _DNG_VERSION in tags or int(tags.get(_REDUCED_COPY, 0)) & 1:
+        raise UnreadableImageError("a camera's raw file, or its first page is a reduced copy; convert it first")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

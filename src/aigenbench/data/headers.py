@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 
 _JPEG_START = b"\xff\xd8\xff"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 
+UPRIGHT = 1
+"""The EXIF orientation that turns nothing."""
+
 _XMP_ORIENTATION = b"tiff:Orientation"
-"""Pillow turns a picture by its XMP record too, OpenCV by its EXIF record alone."""
+"""Pillow turns a picture by its XMP record too."""
+
+_EXIF_START = b"Exif\0\0"
+_EXIF_ORIENTATION, _EXIF_SHORT = 0x112, 3
+
+_JPEG_FRAMES = (0xC0, 0xC1, 0xC2)
+"""Baseline, extended and progressive; what other kinds give is Pillow's to say."""
 
 _PNG_CHUNKS = frozenset(b"IHDR IDAT IEND sRGB gAMA cHRM iCCP pHYs sBIT bKGD tIME tEXt".split())
 """Chunks that change no pixel and no orientation; with any other, Pillow decodes."""
@@ -22,46 +32,90 @@ _WEBP_COLOUR_PROFILE = 0x20
 """The one feature of an extended WebP file that changes neither pixels nor orientation."""
 
 
-def is_plain(view: memoryview, maximum_pixels: int) -> bool:
-    """Whether ``view`` holds a whole file of a kind that OpenCV decodes to exactly the pixels Pillow gives.
+def plain_orientation(view: memoryview, maximum_pixels: int) -> int | None:
+    """The EXIF orientation (1 to 8) of a file of a kind that OpenCV decodes to the very pixels Pillow gives; else None.
 
     JPEG in grey or three components; PNG in RGB of 8 bits; WebP without transparency and animation; each of at most
-    ``maximum_pixels`` pixels and with no orientation that OpenCV would miss. A damaged file may pass for plain: OpenCV
-    then gives no picture, or, in JPEG's entropy-coded data, the one Pillow gives too.
+    ``maximum_pixels`` pixels. What is said of the orientation must be of the usual form, or nothing: how Pillow reads
+    another form, Pillow knows. A damaged file may pass for plain: OpenCV then gives no picture, or, in JPEG's
+    entropy-coded data, the one Pillow gives too.
     """
     start = bytes(view[:12])
     if start.startswith(_JPEG_START):
-        return _is_plain_jpeg(view, maximum_pixels)
+        return _plain_jpeg_orientation(view, maximum_pixels)
     if start.startswith(_PNG_START):
-        return _is_plain_png(view, maximum_pixels)
-    return start[:4] == b"RIFF" and start[8:] == b"WEBP" and _is_plain_webp(view)
+        return UPRIGHT if _is_plain_png(view, maximum_pixels) else None
+    return UPRIGHT if start[:4] == b"RIFF" and start[8:] == b"WEBP" and _is_plain_webp(view) else None
 
 
-def _is_plain_jpeg(view: memoryview, maximum_pixels: int) -> bool:
+def _plain_jpeg_orientation(view: memoryview, maximum_pixels: int) -> int | None:
+    segments, scan = _jpeg_segments(view)
     # OpenCV decodes a truncated file without a word; files may carry trailing bytes after the end marker
-    if b"\xff\xd9" not in bytes(view[-1024:]):
-        return False
-    frame = _jpeg_frame(view)
-    if frame is None:
-        return False
-    height, width = _big_endian(view, frame + 5, 2), _big_endian(view, frame + 7, 2)
-    return (
-        view[frame + 9] in (1, 3) and height * width <= maximum_pixels and _XMP_ORIENTATION not in bytes(view[:frame])
-    )
+    if scan is None or b"\xff\xd9" not in bytes(view[max(scan, len(view) - 1024) :]):
+        return None
+    frames = [place for marker, place in segments if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)]
+    if len(frames) != 1 or not _is_plain_frame(view, frames[0], maximum_pixels):
+        return None
+    if _XMP_ORIENTATION in bytes(view[:scan]):
+        return None
+    exif = [place for marker, place in segments if marker == 0xE1 and view[place : place + 6] == _EXIF_START]
+    if not exif:
+        return UPRIGHT
+    if len(exif) > 1:
+        return None
+    place = exif[0]
+    return _exif_orientation(view[place + 6 : place - 2 + _big_endian(view, place - 2, 2)])
 
 
-def _jpeg_frame(view: memoryview) -> int | None:
-    """Where the frame header's marker stands; None where there is none."""
+def _jpeg_segments(view: memoryview) -> tuple[list[tuple[int, int]], int | None]:
+    """Marker and place of the content of every segment before the first scan, and where that begins.
+
+    The latter is None where anything else stands between segments.
+    """
+    segments: list[tuple[int, int]] = []
     position, size = 2, len(view)
     while position + 9 < size and view[position] == 0xFF:
         marker = view[position + 1]
         if marker == 0xFF:
             position += 1
             continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return position
+        # a marker without a length
+        if marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD9:
+            break
+        if marker == 0xDA:
+            return segments, position
+        segments.append((marker, position + 4))
         position += 2 + _big_endian(view, position + 2, 2)
-    return None
+    return segments, None
+
+
+def _is_plain_frame(view: memoryview, place: int, maximum_pixels: int) -> bool:
+    height, width = _big_endian(view, place + 1, 2), _big_endian(view, place + 3, 2)
+    if view[place - 3] not in _JPEG_FRAMES:
+        return False
+    return view[place] == 8 and view[place + 5] in (1, 3) and 0 < height * width <= maximum_pixels
+
+
+def _exif_orientation(record: memoryview) -> int | None:
+    """The orientation an EXIF record gives in its usual form, 1 where it gives none; None for any other form."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(record[:4]))
+    if order is None or len(record) < 10:
+        return None
+    (first,) = struct.unpack_from(order + "I", record, 4)
+    if first < 8 or first + 2 > len(record):
+        return None
+    (count,) = struct.unpack_from(order + "H", record, first)
+    if first + 2 + 12 * count > len(record):
+        return None
+    found = UPRIGHT
+    seen = False
+    for at in range(first + 2, first + 2 + 12 * count, 12):
+        tag, kind, number, value = struct.unpack_from(order + "HHIH", record, at)
+        if tag == _EXIF_ORIENTATION:
+            if seen or (kind, number) != (_EXIF_SHORT, 1) or not 1 <= value <= 8:
+                return None
+            found, seen = value, True
+    return found
 
 
 def _is_plain_png(view: memoryview, maximum_pixels: int) -> bool:

@@ -26,7 +26,16 @@ from aigenbench.data.dataset import (
     TrainingTransforms,
     WindowSamples,
 )
-from aigenbench.data.hooks import AugmentationHooks, evaluation_steps, is_overridden, training_steps
+from aigenbench.data.hooks import (
+    NO_LOADERS,
+    AugmentationHooks,
+    evaluation_steps,
+    is_overridden,
+    named,
+    refuse_hooks,
+    training_steps,
+    tried,
+)
 from aigenbench.data.loading import make_loader, usable_processors
 from aigenbench.data.plan import Plan, make_plan
 from aigenbench.data.predict import PredictSamples, PredictSet, collate_predict, open_predict_set
@@ -34,6 +43,7 @@ from aigenbench.data.sources import open_source
 from aigenbench.data.tables import ImageTable, Source
 from aigenbench.data.transforms import Augmentation, ForeignCrops
 from aigenbench.errors import InputError, nearest
+from aigenbench.files import user_path
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
 from aigenbench.protocol.timeline import PUBLISHED, load_timeline
 
@@ -101,7 +111,7 @@ class AIGenBenchPipeline(LightningDataModule):
         maximum_processing_size: larger images are cropped to this many pixels a side; None for no limit.
         evaluation_jpeg: ``two_point`` (qualities 50 and 100) or ``uniform`` (50..100).
         timeline: YAML or CSV with generators of one's own.
-        predict_path: folder or data set ``predict`` reads; None takes the evaluation images.
+        predict_path: picture, folder or data set ``predict`` reads; None takes the evaluation images.
         cache: ``evaluation`` keeps the finished evaluation images on disk, ``all`` the training images and
             evaluations under perturbations too, ``none`` nothing; the samples are the same.
         cache_folder: where that is kept.
@@ -134,6 +144,7 @@ class AIGenBenchPipeline(LightningDataModule):
         orientation: str = "per_epoch",
     ) -> None:
         super().__init__()
+        refuse_hooks(type(self), NO_LOADERS)
         for key, value in (
             ("train_batch_size", train_batch_size),
             ("eval_batch_size", eval_batch_size),
@@ -165,9 +176,11 @@ class AIGenBenchPipeline(LightningDataModule):
         self.evaluation_jpeg = evaluation_jpeg
         self.timeline = PUBLISHED if timeline is None else load_timeline(timeline)
         self.predict_path = predict_path
-        self.cache, self.cache_folder = cache, cache_folder
+        self.cache, self.cache_folder = cache, str(user_path(cache_folder))
+        self.views = ViewCache(cache, Path(self.cache_folder), self.num_workers)
         self.served: ServedWindow | None = None
-        self.views = ViewCache(cache, Path(cache_folder), self.num_workers)
+        self.cropping: Any = None
+        """The detector whose crops a subclass's hooks may ask for."""
         self.features, self.features_dtype, self.orientation = features, features_dtype, orientation
         self.mandatory_val_preprocessing()  # a wrong evaluation_jpeg is told before any data is read
 
@@ -427,38 +440,59 @@ class AIGenBenchPipeline(LightningDataModule):
     def predict_set(self, plan: Callable[[], Plan]) -> PredictSet:
         """The images ``predict`` scores: those at ``predict_path``, or the evaluation images."""
         if self.predict_path is not None:
-            return open_predict_set(Path(self.predict_path))
+            return open_predict_set(self.predict_path)
         return PredictSet(self.source.table("validation"), plan().evaluation.ids)
 
     def predict_loader(
         self, chosen: PredictSet, hooks: AugmentationHooks, rank: int = 0, world: int = 1
     ) -> DataLoader[Any]:
         """Batches of ``predict``: this rank's share."""
-        transforms = self.evaluation_transforms(hooks, "predict")
+        transforms = self.evaluation_transforms(hooks, "predict", chosen.table)
         samples = PredictSamples(chosen, transforms, self.augmentations_base_seed)
         batches = EvaluationBatches(len(chosen.rows), self.eval_batch_size, rank, world)
         return make_loader(samples, batches, collate_predict, self.num_workers)
 
     def training_transforms(self, hooks: AugmentationHooks) -> TrainingTransforms:
-        """The steps of a training sample under the detector's hooks.
+        """The steps of a training sample under the detector's hooks, tried on a real image.
 
         Raises:
-            InputError: a hook returns something else than it must.
+            InputError: a hook returns something else than it must, or that fails.
         """
-        return training_steps(hooks, self.mandatory_train_preprocessing())
+        return tried(
+            lambda: training_steps(hooks, self.mandatory_train_preprocessing()),
+            self.source.table("train"),
+            named(hooks, "train_augmentation"),
+        )
 
-    def evaluation_transforms(self, hooks: AugmentationHooks, stage: str) -> EvaluationTransforms:
-        """The steps of an image in ``validate``, ``test`` or ``predict``; raises likewise."""
+    def evaluation_transforms(
+        self, hooks: AugmentationHooks, stage: str, table: ImageTable | None = None
+    ) -> EvaluationTransforms:
+        """The steps of an image in ``validate``, ``test`` or ``predict``; raises likewise.
+
+        Tried on an image of ``table``; without one, of the stage's split.
+        """
         mandatory = {
             "validate": self.mandatory_val_preprocessing,
             "test": self.mandatory_test_preprocessing,
             "predict": self.mandatory_predict_preprocessing,
-        }[stage]()
-        steps = evaluation_steps(hooks, stage, mandatory)
-        crops = CROPS[stage]
+        }[stage]
+        if table is None and stage == "predict":
+            return self._evaluation_steps(hooks, stage, mandatory())
+        return tried(
+            lambda: self._evaluation_steps(hooks, stage, mandatory()),
+            self.source.table(split_of(stage)) if table is None else table,
+            f"the augmentation and crops hooks of {stage}",
+        )
+
+    def _evaluation_steps(
+        self, hooks: AugmentationHooks, stage: str, mandatory: Augmentation | None
+    ) -> EvaluationTransforms:
+        steps, crops = evaluation_steps(hooks, stage, mandatory), CROPS[stage]
         if not is_overridden(type(self), crops):
             return steps
-        return replace(steps, crops=ForeignCrops(getattr(self, crops), f"{type(self).__name__}.{crops}"))
+        # the pipeline's own stand in place of the detector's
+        self.cropping = hooks
+        return replace(steps, crops=ForeignCrops(getattr(self, crops), named(self, crops)))
 
 
 def split_of(stage: str) -> str:

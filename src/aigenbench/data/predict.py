@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +14,14 @@ import numpy.typing as npt
 
 from aigenbench.data.collation import Batch, Sample, collate
 from aigenbench.data.dataset import EvaluationTransforms, evaluation_rng, read_image
-from aigenbench.data.folders import INDEX, FolderImages
-from aigenbench.data.sources import open_source
-from aigenbench.data.tables import Columns, ImageTable
+from aigenbench.data.folders import INDEX, FolderImages, open_unlabelled_folder
+from aigenbench.data.formats import NAMES
+from aigenbench.data.pictures import find_pictures, shown
+from aigenbench.data.tables import Columns, ImageTable, is_saved
 from aigenbench.errors import InputError
+from aigenbench.files import user_path
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jfif", ".avif"})
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,26 +49,67 @@ class PredictBatch(NamedTuple):
     positions: Any
 
 
-def open_predict_set(path: Path) -> PredictSet:
-    """Open a folder of pictures (searched through all levels), one picture, or the evaluation split of a data set.
+def open_predict_set(path: Path | str | Sequence[Path | str]) -> PredictSet:
+    """Open folders of pictures (searched through all levels), single pictures, or the evaluation split of a data set.
+
+    Of a data set no labels are needed: an ``index.csv`` may have the column ``path`` alone.
+
+    Args:
+        path: one path, or several; images of one folder are named relative to it, those of several places as given.
 
     Raises:
         InputError: there is no image at ``path``.
     """
-    path = path.expanduser()
-    if not path.exists():
-        raise InputError(f"predict_path: nothing at {path}")
-    if path.is_dir() and ((path / "dataset_dict.json").exists() or (path / INDEX).exists()):
-        table = open_source(path).table("test")
+    places = [user_path(one) for one in ([path] if isinstance(path, str | Path) else path)]
+    if not places:
+        raise InputError("predict_path: no path given")
+    for place in places:
+        if not os.path.lexists(place):
+            raise InputError(f"predict_path: nothing at {shown(place)}")
+    if len(places) == 1:
+        return _one_place(places[0])
+    files = [name for place in places for name in _files_of(place)]
+    return _pictures(FolderImages(Path(), list(dict.fromkeys(files))))
+
+
+def _one_place(place: Path) -> PredictSet:
+    # pyarrow is imported by those who need it
+    if is_saved(place):
+        from aigenbench.data.arrow import open_evaluation_images
+
+        table = open_evaluation_images(place)
         return PredictSet(table, np.arange(len(table)))
-    folder = path if path.is_dir() else path.parent
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not files:
-        raise InputError(f"predict_path: no image in {path} (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
-    names = [str(file.relative_to(folder)) for file in files]
-    n = len(names)
+    if not place.is_dir():
+        # the user named it: whatever it holds, its reader says so
+        return _pictures(FolderImages(place.parent, [place.name]))
+    return _pictures(_folder_images(place))
+
+
+def _files_of(place: Path) -> list[str]:
+    """Paths of the pictures at one of several places."""
+    if is_saved(place):
+        raise InputError(f"predict_path: {shown(place)} is a saved data set; predict it by itself")
+    if not place.is_dir():
+        return [os.fspath(place)]
+    return [os.fspath(place / name) for name in _folder_images(place).paths]
+
+
+def _folder_images(folder: Path) -> FolderImages:
+    if (folder / INDEX).is_file():
+        return open_unlabelled_folder(folder)
+    found = find_pictures(folder)
+    told = found.told(folder)
+    if not found.pictures:
+        raise InputError(f"predict_path: no image in {shown(folder)}: {told or 'it is empty'}; read are {NAMES}")
+    if told:
+        logger.warning("%s: %s", shown(folder), told)
+    return FolderImages(folder, [os.fspath(file.relative_to(folder)) for file in found.pictures])
+
+
+def _pictures(store: FolderImages) -> PredictSet:
+    n = len(store.paths)
     nothing = np.zeros(n, dtype=np.int32)
-    table = ImageTable("predict", nothing.astype(np.uint8), nothing, ("",), FolderImages(folder, names), Columns({}))
+    table = ImageTable("predict", nothing.astype(np.uint8), nothing, ("",), store, Columns({}))
     return PredictSet(table, np.arange(n))
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aigenbench.data.folders import INDEX, open_indexed_folder
-from aigenbench.data.tables import Columns, ImageTable, Source, make_table
+from aigenbench.data.tables import Columns, ImageTable, Source, is_saved, make_table
 from aigenbench.errors import InputError
+from aigenbench.files import read_regular, user_path
 
 
 class NoImages:
@@ -44,15 +45,15 @@ def open_source(path: str | Path | None) -> Source:
         raise InputError(
             "no dataset_path given; set it in a config (dataset_path: /folder/of/the/data) or with --dataset_path"
         )
-    path = Path(path).expanduser()
+    path = user_path(path)
     if path.is_file() and path.suffix == ".json":
         return Source(path, _open_columns(path))
     if not path.is_dir():
         raise InputError(f"dataset_path: no folder {path}")
-    # pyarrow is imported by those who need it
-    from aigenbench.data.arrow import is_saved_dataset, open_saved_dataset
+    if is_saved(path):
+        # pyarrow is imported by those who need it
+        from aigenbench.data.arrow import open_saved_dataset
 
-    if is_saved_dataset(path):
         return Source(path, open_saved_dataset(path))
     if (path / INDEX).is_file():
         return Source(path, open_indexed_folder(path))
@@ -63,8 +64,9 @@ def open_source(path: str | Path | None) -> Source:
 
 def _open_columns(path: Path) -> dict[str, ImageTable]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        # bytes: a byte order mark is json's to understand
+        content = json.loads(read_regular(path))
+    except ValueError as error:
         raise InputError(f"{path} is not JSON: {error}") from error
     valid = isinstance(content, dict) and all(
         isinstance(names, list) and all(isinstance(name, str) for name in names) for names in content.values()

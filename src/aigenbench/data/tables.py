@@ -111,6 +111,11 @@ class Source:
         return {name for table in self.splits.values() for name, n in table.counts.items() if n and name}
 
 
+def is_saved(path: Path) -> bool:
+    """Whether ``path`` is a folder written by Hugging Face ``save_to_disk``: a data set, or one split."""
+    return (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
+
+
 def file_size(path: Path) -> int:
     """Bytes of a file, -1 where there is none."""
     return path.stat().st_size if path.is_file() else -1

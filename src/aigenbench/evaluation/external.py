@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aigenbench.errors import InputError, nearest
+from aigenbench.csv_files import read_csv
+from aigenbench.errors import InputError
 from aigenbench.evaluation.fuse import log_sigmoid
 from aigenbench.evaluation.predictions import Predictions, save_predictions
+from aigenbench.files import user_path
 from aigenbench.protocol.fingerprints import pairing_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
@@ -59,12 +60,12 @@ def import_csv(
         raise InputError(f"{path}: none of the data set's generators is on the timeline")
     windows = generator_windows(used, n_generators_per_window)
     evaluation = evaluation_set(np.array([used.ids.get(name, -1) for name in generators], dtype=np.int64))
-    rows = _read(Path(path), len(generators), len(windows))
+    rows = _read(user_path(path), len(generators), len(windows))
     # a window that lacks an image is told before any is written
     chosen = {k: _chosen(rows[k], evaluation, f"{path}: window {k}") for k in sorted(rows)}
     for k, scores in chosen.items():
         save_predictions(
-            Path(folder) / f"window_{k}" / "predictions_validate_all.npz",
+            user_path(folder) / f"window_{k}" / "predictions_validate_all.npz",
             replace(_predictions(scores, evaluation, used, windows, k), benchmark_type=benchmark_type),
         )
     return list(chosen)
@@ -99,24 +100,12 @@ def _read(path: Path, n_images: int, n_windows: int) -> dict[int, Scores]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, int, int, float, float | None]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as source:
-            reader = csv.DictReader(source)
-            names = reader.fieldnames or []
-            for name in COLUMNS:
-                if name not in names:
-                    hint = nearest(name, names)
-                    raise InputError(f"{path}: no column {name!r}; found {', '.join(names) or 'none'}{hint}")
-            for row in reader:
-                try:
-                    logit = float(row[OPTIONAL]) if row.get(OPTIONAL) else None
-                    yield reader.line_num, int(row["image_id"]), int(row["window"]), float(row["score"]), logit
-                except (TypeError, ValueError):
-                    raise InputError(f"{path}, line {reader.line_num}: not numbers: {list(row.values())}") from None
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise InputError(f"{path} is not a CSV file: {error}") from error
+    for line, row in read_csv(path, COLUMNS).rows:
+        try:
+            logit = float(row[OPTIONAL]) if row.get(OPTIONAL) else None
+            yield line, int(row["image_id"]), int(row["window"]), float(row["score"]), logit
+        except ValueError:
+            raise InputError(f"{path}, line {line}: not numbers: {list(row.values())}") from None
 
 
 def _chosen(known: Scores, evaluation: EvaluationSet, where: str) -> NDArray[np.float64]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 
+from aigenbench.csv_files import read_csv, read_text
 from aigenbench.errors import InputError, nearest
+from aigenbench.files import user_path
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def load_timeline(path: str | Path) -> Timeline:
     Raises:
         InputError: the file is missing, not of this form, or a date cannot be read.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.is_file():
         raise InputError(f"timeline: no file {path}")
     extend = True
@@ -165,19 +166,15 @@ def check_names(timeline: Timeline, names: Iterable[str]) -> None:
 
 
 def _read_csv(path: Path) -> list[tuple[str, str]]:
-    with path.open(newline="", encoding="utf-8") as lines:
-        reader = csv.DictReader(lines)
-        if not {"generator", "date"} <= set(reader.fieldnames or ()):
-            raise InputError(f"timeline: {path} needs the columns 'generator' and 'date'; found {reader.fieldnames}")
-        return [(row["generator"].strip(), row["date"] or "") for row in reader]
+    return [(row["generator"].strip(), row["date"]) for _, row in read_csv(path, ("generator", "date")).rows]
 
 
 def _read_yaml(path: Path) -> tuple[list[tuple[str, str]], bool]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
         raise InputError(f"timeline: {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise InputError(f"timeline: {path} must be a mapping from generator name to date")

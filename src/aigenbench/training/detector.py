@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from aigenbench.augmentations import BaselineTraining, EvaluationCrops, SoftTraining, StochasticTraining
 from aigenbench.data.collation import Batch
-from aigenbench.data.hooks import is_overridden
+from aigenbench.data.hooks import is_overridden, refuse_hooks
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.plan import Plan
 from aigenbench.data.transforms import Augmentation, from_foreign
@@ -422,21 +422,6 @@ class SoftTrainAugmentationsModel(BaseDeepfakeDetectionModel):
     def train_augmentation(self) -> tuple[Augmentation, ...]:
         """The mandatory evaluation steps without their centre crop, then the stochastic part."""
         return SoftTraining(), self.training_crop
-
-
-def refuse_hooks(cls: type, hooks: Mapping[str, str]) -> None:
-    """Refuse a subclass with hooks that nothing calls.
-
-    Args:
-        cls: the class.
-        hooks: their names, and what to do instead.
-
-    Raises:
-        InputError: it has one; the message names it.
-    """
-    for hook, instead in hooks.items():
-        if is_overridden(cls, hook):
-            raise InputError(f"{cls.__name__}.{hook} would never be called: {instead}")
 
 
 def fusion_is_overridden(detector: BaseDeepfakeDetectionModel) -> bool:

@@ -14,6 +14,7 @@ import PIL
 from PIL import features
 
 from aigenbench.augmentations import SAMPLE_FORMAT
+from aigenbench.data.decode import DECODING
 from aigenbench.data.tables import ImageTable
 from aigenbench.data.transforms import ForeignTransform, unchanged
 from aigenbench.errors import InputError
@@ -83,7 +84,7 @@ def describe_step(step: Any, what: str) -> dict[str, Any] | None:
 
 def describe_format() -> dict[str, Any]:
     """What all views share: our own format of samples, and the libraries."""
-    return {"sample_format": SAMPLE_FORMAT, "libraries": describe_libraries()}
+    return {"sample_format": SAMPLE_FORMAT, "decoding": DECODING, "libraries": describe_libraries()}
 
 
 def _name(thing: Any) -> str:

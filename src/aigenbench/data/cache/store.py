@@ -31,7 +31,7 @@ from aigenbench.data.cache.blocks import (
 )
 from aigenbench.data.cache.rows import StoredRows
 from aigenbench.errors import InputError
-from aigenbench.files import canonical_json, write_json
+from aigenbench.files import canonical_json, user_path, write_json
 from aigenbench.protocol.fingerprints import fingerprint
 
 logger = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ class Store:
             "identity": dict(identity),
         }
         self.layout = Layout(fingerprint(self.identity), tuple(shape), dtype)
-        self.folder = Path(root) / f"{kind}_{self.layout.store}"
+        self.folder = user_path(root) / f"{kind}_{self.layout.store}"
         self._known: dict[Path, BlockIndex] = {}
         self._check_identity()
 

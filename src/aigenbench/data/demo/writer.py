@@ -15,7 +15,7 @@ from typing import Any
 
 from aigenbench.data.demo.rows import make_rows, plan_split
 from aigenbench.errors import InputError
-from aigenbench.files import canonical_json, fsync_folder, write_json
+from aigenbench.files import canonical_json, fsync_folder, user_path, write_json
 from aigenbench.protocol.timeline import PUBLISHED
 
 _CHUNK = 32
@@ -62,7 +62,7 @@ def make_demo_data(
     Raises:
         InputError: a number is out of range, or ``out`` exists and is not an empty folder or cannot be made.
     """
-    out = Path(out)
+    out = user_path(out)
     _check(out, generators, train, validation, seed, processes)
     plan = {
         "train": plan_split("train", generators, train, seed),

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from torch.nn import ModuleDict
 
 from aigenbench.data.collation import Batch
+from aigenbench.data.hooks import refuse_hooks
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.predict import PredictBatch
 from aigenbench.errors import InputError
 from aigenbench.models import Preprocessing
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD
 from aigenbench.training import detector as ours
-from aigenbench.training.detector import NO_HOOKS, EvaluationOutput, OptimizerFactory, refuse_hooks
+from aigenbench.training.detector import NO_HOOKS, EvaluationOutput, OptimizerFactory
 from aigenbench.training.original.augmentations import (
     make_baseline_predict_aug,
     make_baseline_test_aug,

@@ -11,12 +11,9 @@ from aigenbench.data import pipeline as ours
 from aigenbench.data.calls import RecipeCall
 from aigenbench.data.tables import Source
 from aigenbench.data.transforms import Augmentation
-from aigenbench.training.detector import NO_HOOKS, refuse_hooks
 from aigenbench.training.original.loader import DatasetLoader, source_of_loader, timeline_of_loader
 
 logger = logging.getLogger(__name__)
-
-INSTEAD = dict.fromkeys(NO_HOOKS, "a loader class with load_dataset() is named as data.dataset_loader")
 
 
 class DeepfakeDetectionDatamodule(ours.AIGenBenchPipeline):
@@ -68,7 +65,6 @@ class DeepfakeDetectionDatamodule(ours.AIGenBenchPipeline):
         features_dtype: str = "float16",
         orientation: str = "per_epoch",
     ) -> None:
-        refuse_hooks(type(self), INSTEAD)
         if move_data_to_local_storage:
             logger.warning(
                 "data.move_data_to_local_storage has no effect here: images are read from where dataset_path says; "
@@ -112,19 +108,15 @@ class DeepfakeDetectionDatamodule(ours.AIGenBenchPipeline):
 
     def make_val_crops(self, image: Any) -> Any:
         """The crops of a validation image: the detector's, unless overridden."""
-        return self._detector().make_val_crops(image)
+        return self.cropping.make_val_crops(image)
 
     def make_test_crops(self, image: Any) -> Any:
         """Likewise of a test image."""
-        return self._detector().make_test_crops(image)
+        return self.cropping.make_test_crops(image)
 
     def make_predict_crops(self, image: Any) -> Any:
         """Likewise of a picture to be scored."""
-        return self._detector().make_predict_crops(image)
-
-    def _detector(self) -> Any:
-        trainer: Any = self.trainer
-        return trainer.lightning_module
+        return self.cropping.make_predict_crops(image)
 
     @cached_property
     def source(self) -> Source:
