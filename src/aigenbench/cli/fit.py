@@ -1,4 +1,4 @@
-"""``aigenbench fit | validate | test | predict``."""
+"""``aigenbench fit | validate | test``."""
 
 from __future__ import annotations
 
@@ -78,13 +78,7 @@ def run(argv: list[str], subcommand: str) -> int:
 
 
 def _run(argv: list[str], subcommand: str) -> int:
-    early = model_asked_for(argv)
-    if early is not None:
-        # before the imports that resolving takes
-        ensure_weights(early[0], **early[1])
-    resolved = resolve(argv, cast('Literal["fit", "validate", "test", "predict"]', subcommand))
-    inputs = Inputs(resolved.subcommand, resolved.config, resolved.allow_config_change)
-    _have_weights(resolved.config)
+    inputs = inputs_of(argv, subcommand)
     # torch and Lightning take seconds to import: only once the arguments are right
     from aigenbench.training import commands
     from aigenbench.training.experiment import ID_VARIABLE
@@ -95,8 +89,6 @@ def _run(argv: list[str], subcommand: str) -> int:
             folder = commands.fit(inputs)
             if is_first_process():
                 _show(folder)
-        elif subcommand == "predict":
-            print(commands.predict(inputs))
         else:
             for path in commands.evaluate(inputs, subcommand):
                 print(path)
@@ -111,6 +103,21 @@ def _run(argv: list[str], subcommand: str) -> int:
             after_stop(stopped.number)
         return exit_code(stopped.number)
     return 0
+
+
+def inputs_of(argv: list[str], subcommand: str) -> Inputs:
+    """What the arguments of a training command come to; missing weights of the model are told at once.
+
+    Raises:
+        InputError: see `resolve`, or weights are missing and cannot be fetched.
+    """
+    early = model_asked_for(argv)
+    if early is not None:
+        # before the imports that resolving takes
+        ensure_weights(early[0], **early[1])
+    resolved = resolve(argv, cast('Literal["fit", "validate", "test", "predict"]', subcommand))
+    _have_weights(resolved.config)
+    return Inputs(resolved.subcommand, resolved.config, resolved.allow_config_change)
 
 
 def _have_weights(config: ResolvedConfig) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.predictions import Predictions, load_predictions
+from aigenbench.protocol.periods import PERIODS, period_generators
 
 STAGES = ("validate", "test")
 
@@ -24,7 +25,7 @@ class Experiment:
         name: the folder's name without ``experiment_``.
         stage: ``validate`` or ``test``.
         windows: predictions by window index; windows without a file are absent.
-        n_windows: how many windows the timeline has.
+        n_windows: how many windows ``timeline`` has.
         notes: what a reader should know, one line each (such as windows that are missing).
     """
 
@@ -38,6 +39,20 @@ class Experiment:
     def first(self) -> Predictions:
         """The first window there is: it speaks for what all windows share."""
         return self.windows[min(self.windows)]
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether each window's weights were trained on the windows of the evaluated data set up to it."""
+        return _is_ordinary(self.windows)
+
+    @property
+    def timeline(self) -> tuple[tuple[str, ...], ...]:
+        """The generators that each window brings.
+
+        Weights evaluated on other generators than those of their run bring, at each window, what the data set holds of
+        it; a last window stands for all that they never saw.
+        """
+        return _timeline(self.windows)
 
     @property
     def has_next(self) -> bool:
@@ -74,7 +89,7 @@ def assemble(name: str, stage: str, windows: dict[int, Predictions], where: str)
         InputError: as of `load_experiment`.
     """
     first = windows[min(windows)]
-    n_windows = len(first.windows_timeline)
+    n_windows = len(_timeline(windows))
     for k, p in windows.items():
         if k >= n_windows:
             raise InputError(f"{where}: window_{k} exists, but the timeline has {n_windows} windows")
@@ -87,10 +102,51 @@ def assemble(name: str, stage: str, windows: dict[int, Predictions], where: str)
                 "windows of one experiment are evaluated on the same images"
             )
     missing = [k for k in range(n_windows) if k not in windows]
-    notes = []
-    if missing:
+    notes = _notes_on_periods(windows)
+    if missing and _is_ordinary(windows):
         notes.append(f"no {stage} predictions for window {', '.join(map(str, missing))} of 0..{n_windows - 1}")
     return Experiment(name, stage, dict(sorted(windows.items())), n_windows, tuple(notes))
+
+
+def _is_ordinary(windows: dict[int, Predictions]) -> bool:
+    n_windows = len(windows[min(windows)].windows_timeline)
+    return all(
+        p.trained_windows is None
+        or (
+            k < n_windows
+            and all(p.period_generators(name, k) == period_generators(name, p.windows_timeline, k) for name in PERIODS)
+        )
+        for k, p in windows.items()
+    )
+
+
+def _timeline(windows: dict[int, Predictions]) -> tuple[tuple[str, ...], ...]:
+    last = max(windows)
+    newest = windows[last]
+    if newest.trained_windows is None or _is_ordinary(windows):
+        return newest.windows_timeline
+    names = [name for window in newest.windows_timeline for name in window]
+    # what the weights had seen before their run stands with its first window
+    before = len(newest.trained_windows) - last - 1
+    rows = [set(row) for row in newest.trained_windows[max(before, 0) :]]
+    rows = [set() for _ in range(-before)] + rows
+    rows[0] |= {name for row in newest.trained_windows[: max(before, 0)] for name in row}
+    seen = set().union(*rows)
+    brought = [tuple(name for name in names if name in row) for row in rows]
+    unseen = tuple(name for name in names if name not in seen)
+    return (*brought, unseen) if unseen else tuple(brought)
+
+
+def _notes_on_periods(windows: dict[int, Predictions]) -> list[str]:
+    """Which generators belong to no period, because the weights could have seen them and did not."""
+    left_out: dict[tuple[str, ...], list[int]] = {}
+    for k, p in windows.items():
+        if p.earlier_generators:
+            left_out.setdefault(p.earlier_generators, []).append(k)
+    return [
+        f"unseen though released earlier, so in no period of window {', '.join(map(str, ks))}: {', '.join(names)}"
+        for names, ks in left_out.items()
+    ]
 
 
 def window_folder(folder: Path | str, window: int) -> Path:

@@ -74,6 +74,7 @@ def _check_generators(p: Predictions, where: str) -> None:
     unknown = sorted({name for window in p.windows_timeline for name in window} - set(names))
     if unknown:
         raise _bad(where, f"windows_timeline names {unknown[0]!r}, which generator_id_to_name lacks")
+    _check_training(p, where)
     fake = p.fused_labels == 1
     if not np.isin(p.fused_labels, (0, 1)).all():
         raise _bad(where, "fused_labels must be 0 (real) or 1 (fake)")
@@ -85,6 +86,17 @@ def _check_generators(p: Predictions, where: str) -> None:
         raise _bad(where, f"image id {p.fused_identifiers[row]}: label {p.fused_labels[row]}, generator {ids[row]}")
     if ((p.paired_generators() > 0) != ~fake).any():
         raise _bad(where, "pairing must hold a generator id for every real and -1 for every fake")
+
+
+def _check_training(p: Predictions, where: str) -> None:
+    """Past, Next and those of no period exclude each other."""
+    if p.trained_windows is None:
+        return
+    trained = {name for window in p.trained_windows for name in window}
+    for name in ("next_generators", "earlier_generators"):
+        doubled = sorted(trained.intersection(getattr(p, name) or ()))
+        if doubled:
+            raise _bad(where, f"{doubled[0]!r} stands both in trained_windows and in {name}")
 
 
 def _check_values(p: Predictions, where: str) -> None:

@@ -110,6 +110,8 @@ def make_predictions(
     first = np.flatnonzero(np.diff(positions, prepend=-1))
     fused_logits = _fused_logits(detector, crops["logits"], positions, first)
     multiclass = crops.get("multiclass")
+    trained = detector.stage.trained
+    standing = None if trained is None else trained.standing(plan.timeline)
     return Predictions(
         fused_scores=sigmoid(fused_logits).astype(np.float32),
         fused_logits=fused_logits.astype(np.float32),
@@ -134,6 +136,9 @@ def make_predictions(
         benchmark_type=plan.benchmark_type,
         protocol_fingerprint=protocol_fingerprint,
         pairing_fingerprint=pairing_fingerprint(chosen.ids, chosen.pairing),
+        trained_windows=None if trained is None else trained.windows,
+        next_generators=None if standing is None else standing.coming,
+        earlier_generators=None if standing is None else standing.earlier,
     )
 
 

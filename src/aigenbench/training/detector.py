@@ -19,6 +19,7 @@ from aigenbench.models import Preprocessing, build_model, check_input_size, prep
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, normalised
 from aigenbench.models.probe import Classifier
 from aigenbench.protocol.timeline import PUBLISHED
+from aigenbench.protocol.trained import Trained
 from aigenbench.training.tasks import BinaryTask, MulticlassTask, Task, check_task
 
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
@@ -58,6 +59,7 @@ class Stage:
         total_steps: optimizer steps of the whole window.
         n_classes: real and every generator of the timeline.
         seen_generator_ids: ids of the generators trained on up to this window.
+        trained: what the weights have been trained on at the end of this window; None where nobody says.
     """
 
     window: int = 0
@@ -65,6 +67,7 @@ class Stage:
     total_steps: int = 1
     n_classes: int = 0
     seen_generator_ids: tuple[int, ...] = ()
+    trained: Trained | None = None
 
 
 def _sgd(parameters: Iterable[Any]) -> Optimizer:
@@ -132,6 +135,10 @@ class BaseDeepfakeDetectionModel(LightningModule):
         self.training_task, self.evaluation_type = training_task, evaluation_type
         self.task: Task = BinaryTask() if training_task == "binary" else MulticlassTask(n_classes or PUBLISHED_CLASSES)
         self.stage = Stage()
+        self.trained: Trained | None = None
+        """What the weights that were loaded say they were trained on."""
+        self.description: dict[str, Any] = {}
+        """What it takes to make this detector again, in plain values; checkpoints keep it."""
         self.extra_metrics: dict[str, MetricFunction] = {}
         self.default_metrics = False
         arguments = {"pretrained": True, **(model_args or {})}

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from aigenbench.augmentations import Recipe
+from aigenbench.data.pipeline import split_of
+from aigenbench.data.tables import ImageTable
 from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups, evaluate
 from aigenbench.evaluation.predictions import Predictions
 from aigenbench.protocol.periods import PERIOD_TITLES
+from aigenbench.protocol.trained import Trained, trained_up_to
 from aigenbench.training.collect import OutputCollector, make_predictions
 from aigenbench.training.detector import MetricFunction, Stage
 from aigenbench.training.inputs import Setup
+from aigenbench.training.processes import SharedError
 from aigenbench.training.signals import StopRequest
 
 logger = logging.getLogger(__name__)
@@ -24,11 +29,15 @@ logger = logging.getLogger(__name__)
 
 def stage_of(setup: Setup, window: int, epoch: int = 0, total_steps: int = 1) -> Stage:
     """Where a run stands at a window: what the detector is told."""
-    timeline = setup.plan.timeline
-    seen = [timeline.ids[name] for names in setup.plan.windows[: window + 1] for name in names]
-    if setup.plan.benchmark_type == "none":
-        seen = [i for i in timeline.ids.values() if i]
-    return Stage(window, epoch, total_steps, len(timeline.id_to_name), tuple(sorted(seen)))
+    own = trained_up_to(setup.plan.timeline, setup.plan.windows, window)
+    # weights that were given to start from may have seen more
+    trained = own.after(setup.detector.trained)
+    return Stage(window, epoch, total_steps, len(setup.plan.timeline.id_to_name), trained.ids, trained)
+
+
+def stage_of_weights(trained: Trained, window: int) -> Stage:
+    """What a detector is told that is evaluated with weights as they are."""
+    return Stage(window, n_classes=len(trained.id_to_name), seen_generator_ids=trained.ids, trained=trained)
 
 
 def evaluate_detector(
@@ -38,6 +47,7 @@ def evaluate_detector(
     stage: str,
     stop: StopRequest | None = None,
     perturbation: Recipe | None = None,
+    trained: Trained | None = None,
 ) -> Predictions:
     """Score the evaluation images with the detector as it is.
 
@@ -48,8 +58,12 @@ def evaluate_detector(
         stage: ``validate`` or ``test``.
         stop: the request to stop, if any.
         perturbation: applied after the mandatory steps; it enters the protocol fingerprint.
+        trained: what the detector's weights were trained on; None takes the windows of the run up to ``window``.
+
+    Raises:
+        InputError: a score is not a finite number; the message names its image.
     """
-    setup.detector.begin(stage_of(setup, window))
+    setup.detector.begin(stage_of(setup, window) if trained is None else stage_of_weights(trained, window))
     chosen = setup.pipeline.evaluation_set(setup.plan, stage)
     share = (trainer.global_rank, trainer.world_size)
     if setup.features is not None:
@@ -64,8 +78,39 @@ def evaluate_detector(
     run = trainer.validate if stage == "validate" else trainer.test
     run(setup.detector, dataloaders=loader, verbose=False)
     rows = collector.gathered()
+    table = setup.pipeline.source.table(split_of(stage))
+    check_finite(rows["logits"], lambda row: named_image(table, int(rows["identifiers"][row])))
     fingerprint = setup.fingerprint if perturbation is None else setup.fingerprint_under(perturbation)
     return make_predictions(setup.detector, rows, chosen, setup.plan, window, fingerprint)
+
+
+def check_finite(logits: npt.NDArray[Any], name: Callable[[int], str]) -> None:
+    """Refuse scores that are no numbers.
+
+    Args:
+        logits: (n,).
+        name: what to call the image of a row.
+
+    Raises:
+        SharedError: a logit is infinite or no number; in all processes, which all hold the same rows.
+    """
+    wrong = np.flatnonzero(~np.isfinite(logits))
+    if not len(wrong):
+        return
+    # an image's crops are told once
+    names = list(dict.fromkeys(name(int(row)) for row in wrong))
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    raise SharedError(
+        f"the score of {len(names)} of the images is not a finite number: {'; '.join(names[:3])}{more}; nothing was "
+        "written. Weights that are no numbers, or a precision too narrow for the model, give such scores: try other "
+        "weights, or trainer.precision 32-true"
+    )
+
+
+def named_image(table: ImageTable, row: int) -> str:
+    """An image by its id and, where it has one, its file."""
+    file = table.store.name(row)
+    return f"image {row} ({file})" if file else f"image {row}"
 
 
 def log_evaluation(
@@ -92,7 +137,13 @@ def log_evaluation(
         for period in ("growing", "immediate_future", "growing_whole")
         if (value := scores[period]["auroc"]) is not None
     ]
-    logger.info("%s: AUROC %s", title, ", ".join(shown))
+    logger.info("%s: AUROC %s", title, ", ".join(shown) or "undefined in every period")
+    if predictions.earlier_generators:
+        logger.info("%s: unseen though released earlier, in no period: %s", title, _few(predictions.earlier_generators))
+
+
+def _few(names: Sequence[str], n: int = 6) -> str:
+    return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
 
 
 def _extra_metrics(setup: Setup, predictions: Predictions, window: int, stage: str) -> dict[str, float]:

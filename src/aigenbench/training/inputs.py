@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from aigenbench.augmentations import Recipe
 from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.data.pipeline import AIGenBenchPipeline
-from aigenbench.data.plan import Plan
+from aigenbench.data.plan import Plan, images_digest
 from aigenbench.errors import InputError
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.features import FeatureCache
@@ -20,6 +21,19 @@ DEFAULT_SEED = 1234
 LONG_NAMES = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 """Lightning's short names of precisions, and what they mean."""
 DOUBLE = ("64-true", "64")
+_OF_TRAINING = ("optimizer", "scheduler", "base_weights")
+_OF_THE_DATA_SET = (
+    "dataset_loader",
+    "predict_path",
+    "cache",
+    "cache_folder",
+    "features",
+    "num_workers",
+    "timeline",
+    "train_batch_size",
+    "train_subset_size",
+    "validation_subset_size",
+)
 
 
 class RunInputs(Protocol):
@@ -79,6 +93,12 @@ class Setup:
     seed: int
     features: FeatureCache | None = None
 
+    @cached_property
+    def images(self) -> str:
+        """A digest of the evaluated images: it tells data sets of one layout apart, which a fingerprint does not."""
+        splits = self.pipeline.source.splits
+        return images_digest(splits["validation" if "validation" in splits else "test"], self.plan.evaluation.ids)
+
     @property
     def epochs(self) -> int:
         """Epochs a window."""
@@ -96,8 +116,12 @@ class Setup:
         return default if value is None else value
 
 
-def set_up(inputs: RunInputs) -> Setup:
+def set_up(inputs: RunInputs, stage: str = "fit") -> Setup:
     """Make and check everything a run needs, what is quick and likely to be wrong first.
+
+    Args:
+        inputs: config and makers.
+        stage: ``fit``, ``validate`` or ``test``; of the data set, only what it uses need be there.
 
     Raises:
         InputError: something in the config or the data set is wrong.
@@ -108,11 +132,7 @@ def set_up(inputs: RunInputs) -> Setup:
     pipeline: AIGenBenchPipeline = inputs.instantiate_data()
     seed = seed_of(config)
     detector = make_detector(inputs, seed)
-    definition = info.sliding_windows_definition
-    if definition is None:
-        plan = pipeline.plan(benchmark_type="none")
-    else:
-        plan = pipeline.plan(definition.n_generators_per_window, definition.benchmark_type)
+    plan = make_plan_of(pipeline, info, stage)
     fingerprint = plan.fingerprint(pipeline.describe_mandatory_evaluation(), pipeline.augmentations_base_seed)
     setup = Setup(inputs, info, pipeline, detector, plan, fingerprint, seed)
     if pipeline.features == "cache":
@@ -124,6 +144,14 @@ def set_up(inputs: RunInputs) -> Setup:
     elif info.heads:
         raise InputError("experiment_info.heads are trained on stored features: give --data.features cache")
     return setup
+
+
+def make_plan_of(pipeline: AIGenBenchPipeline, info: ExperimentInfo, stage: str) -> Plan:
+    """The pipeline's plan under the section ``experiment_info``."""
+    definition = info.sliding_windows_definition
+    if definition is None:
+        return pipeline.plan(benchmark_type="none", stage=stage)
+    return pipeline.plan(definition.n_generators_per_window, definition.benchmark_type, stage)
 
 
 def seed_of(config: ResolvedConfig) -> int:
@@ -141,4 +169,26 @@ def make_detector(inputs: RunInputs, seed: int) -> BaseDeepfakeDetectionModel:
     if str((inputs.config.get("trainer") or {}).get("precision")) in DOUBLE:
         # now, and not when the Trainer would: weights from a checkpoint must not pass through float32
         detector.double()
+    detector.description = description_of(inputs.config)
     return detector
+
+
+def description_of(config: ResolvedConfig) -> dict[str, Any]:
+    """The sections of a config that make its detector again, in plain values, without what only training uses."""
+    values = config.to_dict()
+    described = {
+        section: _without(values[section], unused)
+        for section, unused in (("model", _OF_TRAINING), ("data", _OF_THE_DATA_SET))
+        if values.get(section)
+    }
+    precision = (values.get("trainer") or {}).get("precision")
+    return {
+        **described,
+        "trainer": {} if precision is None else {"precision": precision},
+        "imports": list(values.get("imports") or []),
+    }
+
+
+def _without(node: dict[str, Any], unused: tuple[str, ...]) -> dict[str, Any]:
+    arguments = {key: value for key, value in (node.get("init_args") or {}).items() if key not in unused}
+    return {**node, "init_args": arguments}
