@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from aigenbench.training.processes import SharedError, is_first_process
 
 if TYPE_CHECKING:
     from aigenbench.cli.fit import Inputs
+    from aigenbench.training import BaseDeepfakeDetectionModel
     from aigenbench.training.predicting import Predicted
     from aigenbench.training.weights import Weights
 
@@ -134,10 +136,7 @@ def _with_weights(args: argparse.Namespace) -> Predicted:
     weights = find_weights(Path(args.weights), window)
     described = description_of_weights(weights)
     inputs = _inputs(weights, described, args.imports, trainer, dict(layers))
-    try:
-        return predict_pictures(inputs, weights, [Path(path) for path in args.paths], output)
-    except InputError as error:
-        raise _with_hint(error, described, args.imports) from error
+    return predict_pictures(inputs, weights, [Path(path) for path in args.paths], output)
 
 
 def _device(name: str) -> dict[str, Any]:
@@ -172,16 +171,27 @@ def _inputs(
     run_imports(imports)
     values = sections_for(weights, described, trainer)
     layers = [layer(str(weights.path), values), *(argument_layer(key, str(value)) for key, value in data.items())]
-    try:
-        return Inputs("predict", resolve_layers(layers))
-    except InputError as error:
-        raise _with_hint(error, described, imports) from error
-
-
-def _with_hint(error: InputError, described: Mapping[str, Any], imports: Sequence[str]) -> InputError:
-    """Somebody's code runs only where it is named: say what the training had imported and this command has not."""
     known = {Path(item).name for item in imports}
-    missing = [str(item) for item in described.get("imports") or () if Path(str(item)).name not in known]
-    if not missing or isinstance(error, SharedError):
-        return error
-    return InputError(f"{error}; the training imported {', '.join(missing)}, which you may have to name: --import FILE")
+    missing = tuple(str(item) for item in described.get("imports") or () if Path(str(item)).name not in known)
+
+    class Rebuilt(Inputs):
+        def instantiate_model(self) -> BaseDeepfakeDetectionModel:
+            with _hint(missing):
+                return super().instantiate_model()
+
+    with _hint(missing):
+        return Rebuilt("predict", resolve_layers(layers))
+
+
+@contextmanager
+def _hint(missing: Sequence[str]) -> Iterator[None]:
+    """Somebody's code runs only where it is named: say what the training had imported and this command has not."""
+    try:
+        yield
+    except InputError as error:
+        if not missing:
+            raise
+        options = " ".join(f"--import {item}" for item in missing)
+        raise InputError(
+            f"{error}; the detector's training imported Python that you may have to name: {options}"
+        ) from (error)

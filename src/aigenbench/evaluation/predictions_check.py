@@ -108,5 +108,6 @@ def _check_values(p: Predictions, where: str) -> None:
         if broken.any():
             row = int(np.flatnonzero(broken)[0])
             wanted = "finite" if name.endswith("logits") else "in 0..1"
-            found = f"{values[row]} in row {row}"
+            ids = p.crop_identifiers if name.startswith("crop_") else p.fused_identifiers
+            found = f"{values[row]} in row {row}, image id {ids[row]}"
             raise _bad(where, f"{int(broken.sum())} of {name} are not {wanted}, such as {found}")

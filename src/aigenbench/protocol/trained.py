@@ -70,8 +70,9 @@ class Trained:
         newest = max(known, default=date.min)
         unseen = [g for g in timeline.generators if g.name not in seen]
         later = tuple(g.name for g in unseen if g.released > newest)
-        of_next_window = tuple(name for name in later if name in self.following)
-        return Standing(of_next_window or later, tuple(g.name for g in unseen if g.released <= newest))
+        holds_next_window = any(name in timeline.ids for name in self.following)
+        coming = tuple(name for name in later if name in self.following) if holds_next_window else later
+        return Standing(coming, tuple(g.name for g in unseen if g.released <= newest))
 
     def to_record(self) -> dict[str, Any]:
         """Plain values only, for checkpoints."""

@@ -14,6 +14,7 @@ from aigenbench.evaluation.fuse import fuse_logits, sigmoid
 from aigenbench.evaluation.predictions import Predictions
 from aigenbench.protocol.fingerprints import pairing_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet
+from aigenbench.protocol.trained import Trained
 from aigenbench.training.detector import BaseDeepfakeDetectionModel, EvaluationOutput, fusion_is_overridden
 from aigenbench.training.processes import everyones
 from aigenbench.training.signals import StopRequest
@@ -89,6 +90,7 @@ def make_predictions(
     plan: Plan,
     window: int,
     protocol_fingerprint: str,
+    trained: Trained | None = None,
 ) -> Predictions:
     """Put gathered rows into evaluation order, fuse the crops of each image, and add the protocol's facts.
 
@@ -99,6 +101,7 @@ def make_predictions(
         plan: windows, timeline and benchmark type.
         window: index of the window.
         protocol_fingerprint: of the run.
+        trained: what the weights were trained on; the periods follow from it.
     """
     position_of = np.full(int(chosen.ids.max()) + 1, -1, dtype=np.int64)
     position_of[chosen.ids] = np.arange(len(chosen.ids))
@@ -110,7 +113,6 @@ def make_predictions(
     first = np.flatnonzero(np.diff(positions, prepend=-1))
     fused_logits = _fused_logits(detector, crops["logits"], positions, first)
     multiclass = crops.get("multiclass")
-    trained = detector.stage.trained
     standing = None if trained is None else trained.standing(plan.timeline)
     return Predictions(
         fused_scores=sigmoid(fused_logits).astype(np.float32),

@@ -81,7 +81,7 @@ def evaluate_detector(
     table = setup.pipeline.source.table(split_of(stage))
     check_finite(rows["logits"], lambda row: named_image(table, int(rows["identifiers"][row])))
     fingerprint = setup.fingerprint if perturbation is None else setup.fingerprint_under(perturbation)
-    return make_predictions(setup.detector, rows, chosen, setup.plan, window, fingerprint)
+    return make_predictions(setup.detector, rows, chosen, setup.plan, window, fingerprint, setup.detector.stage.trained)
 
 
 def check_finite(logits: npt.NDArray[Any], name: Callable[[int], str]) -> None:

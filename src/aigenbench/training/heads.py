@@ -199,5 +199,7 @@ class HeadsEvaluation(pl.Callback):
             setup = run.setup
             chosen = setup.pipeline.evaluation_set(setup.plan, "validate")
             rows = collector.gathered()
-            made.append(make_predictions(run.detector, rows, chosen, setup.plan, self._window, setup.fingerprint))
+            trained = run.detector.stage.trained
+            told = (setup.plan, self._window, setup.fingerprint, trained)
+            made.append(make_predictions(run.detector, rows, chosen, *told))
         return made
