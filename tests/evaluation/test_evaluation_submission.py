@@ -195,7 +195,7 @@ TAMPERINGS: dict[str, tuple[Tampering, str]] = {
             t,
             3,
             lambda p: replace(
-                p, trained_windows=p.windows_timeline[:4], next_generators=("CIPS",), earlier_generators=()
+                p, trained_windows=p.windows_timeline[:4], next_generators=("FLUX 1 Dev",), earlier_generators=()
             ),
         ),
         "trained on other generators than those of the windows up to it",

@@ -22,7 +22,7 @@ from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.fuse import fuse_logits, sigmoid
 from aigenbench.files import whole_file
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
-from aigenbench.training.evaluating import check_finite, stage_of_weights
+from aigenbench.training.evaluating import check_finite, named_image, stage_of_weights
 from aigenbench.training.evaluations import asked_windows, experiment_named, named_weights
 from aigenbench.training.experiment import CONFIG_FILE, Experiment, find_experiment
 from aigenbench.training.failures import failures_told
@@ -220,7 +220,7 @@ def _scored(
 
 
 def _names(chosen: PredictSet, positions: npt.NDArray[np.int64]) -> Callable[[int], str]:
-    return lambda row: f"image {chosen.rows[positions[row]]} ({chosen.name(int(positions[row]))})"
+    return lambda row: named_image(chosen.table, int(chosen.rows[positions[row]]))
 
 
 def _gathered(outputs: Sequence[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
