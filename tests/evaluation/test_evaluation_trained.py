@@ -10,6 +10,7 @@ import pytest
 from evaluation_made_up import WINDOWS, made_up, write_experiment
 
 from aigenbench.errors import InputError
+from aigenbench.evaluation.compare import check_comparable
 from aigenbench.evaluation.experiment import load_experiment
 from aigenbench.evaluation.overtime import over_time
 from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups, evaluate
@@ -80,6 +81,16 @@ def test_an_experiment_on_foreign_data_is_scored_and_reported(tmp_path: Path) ->
     run = load_run(tmp_path, effort=Effort(20, 20))
     low, high = run.bounds["periods"]["immediate_future"]["auroc"][4]
     assert low <= scores["periods"]["immediate_future"]["auroc"][4] <= high
+
+
+def test_runs_whose_periods_differ_are_not_compared(tmp_path: Path) -> None:
+    a, b = (load_experiment(write_experiment(tmp_path / name, seed=i)) for i, name in enumerate("ab"))
+    check_comparable((a, b))
+    told = {k: trained_on(p, *WINDOWS[: k + 1], coming=(*WINDOWS, ())[k + 1]) for k, p in b.windows.items()}
+    check_comparable((a, replace(b, windows=told)))
+    told[1] = trained_on(told[1], ("A", "B"), coming=("C", "D"))
+    with pytest.raises(InputError, match="a and b were trained on different generators: at window 1 their Next"):
+        check_comparable((a, replace(b, windows=told)))
 
 
 def test_a_generator_cannot_be_seen_and_unseen(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.predictions import Predictions, load_predictions
-from aigenbench.protocol.periods import PERIODS, period_generators
+from aigenbench.protocol.periods import PERIOD_TITLES, PERIODS, period_generators
 
 STAGES = ("validate", "test")
 
@@ -147,6 +147,22 @@ def _notes_on_periods(windows: dict[int, Predictions]) -> list[str]:
         f"unseen though released earlier, so in no period of window {', '.join(map(str, ks))}: {', '.join(names)}"
         for names, ks in left_out.items()
     ]
+
+
+def check_same_periods(a: Experiment, b: Experiment) -> None:
+    """Refuse to set results side by side whose periods hold different generators.
+
+    Raises:
+        InputError: at some window the weights of the two were trained on different generators.
+    """
+    for k in sorted(a.windows.keys() & b.windows.keys()):
+        for period in PERIODS:
+            ours, theirs = (e.windows[k].period_generators(period, k) for e in (a, b))
+            if ours != theirs:
+                raise InputError(
+                    f"{a.name} and {b.name} were trained on different generators: at window {k} their "
+                    f"{PERIOD_TITLES[period]} periods differ"
+                )
 
 
 def window_folder(folder: Path | str, window: int) -> Path:
