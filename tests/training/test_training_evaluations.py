@@ -232,6 +232,26 @@ def test_infinity_is_refused_too_and_an_images_crops_are_told_once() -> None:
     check_finite(np.array([-700.0, 700.0]), str)
 
 
+def test_a_multiclass_detector_is_evaluated_on_its_own_classes(two: Path, made, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    argv = ("--model.training_task=multiclass", "--model.n_classes=37")
+    assert run(folder, arguments(two, folder, *argv))[0] == 0, (folder / "log.txt").read_text()[-3000:]
+    later = made.write(tmp_path / "later", {"validation": made.rows([THIRD], 3, 6, 9)})
+    code, told = command(folder, later, *argv)
+    assert code == 2
+    assert "a multiclass detector is evaluated on the generators of its training" in told
+    # what its outputs mean is in the checkpoint: no data set is needed to predict
+    (folder / "pictures").mkdir()
+    (folder / "pictures/a.png").write_bytes(made.encoded(made.image(np.random.default_rng(0), True)))
+    options = [str(folder / "experiments_data/experiment_x"), "pictures", "--device=cpu", "--num-workers=0"]
+    assert run(folder, [*options, f"--import={folder / 'tiny_model.py'}"], command="predict")[0] == 0
+    older = [*arguments(Path("none"), folder, *argv), "--data.predict_path=pictures"]
+    assert run(folder, older, command="predict")[0] == 0
+    tables = [folder / "predictions_predict.csv", *folder.glob("experiments_data/*/window_1/predictions_predict.csv")]
+    first, second = (table.read_text().splitlines()[1].split(",")[:3] for table in tables)
+    assert first == second
+
+
 def test_robustness_uses_the_weights_own_preprocessing(fitted: Path) -> None:
     config = fitted / "experiments_data/experiment_x/config.yaml"
     options = ["experiments_data/experiment_x", "--windows", "0", "--families", "social_network"]

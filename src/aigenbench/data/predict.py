@@ -69,7 +69,11 @@ def open_predict_set(path: Path) -> PredictSet:
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         raise InputError(f"predict_path: no image in {path} (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
-    return _pictures(folder, [str(file.relative_to(folder)) for file in files])
+    names = [str(file.relative_to(folder)) for file in files]
+    n = len(names)
+    nothing = np.zeros(n, dtype=np.int32)
+    table = ImageTable("predict", nothing.astype(np.uint8), nothing, ("",), FolderImages(folder, names), Columns({}))
+    return PredictSet(table, np.arange(n))
 
 
 def open_predict_sets(paths: Sequence[Path]) -> list[tuple[Path, PredictSet]]:

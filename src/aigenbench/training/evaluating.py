@@ -64,7 +64,6 @@ def evaluate_detector(
         InputError: a score is not a finite number; the message names its image.
     """
     setup.detector.begin(stage_of(setup, window) if trained is None else stage_of_weights(trained, window))
-    chosen = setup.pipeline.evaluation_set(setup.plan, stage)
     share = (trainer.global_rank, trainer.world_size)
     if setup.features is not None:
         setup.features.embed_evaluation(stage, perturbation, trainer.world_size, stop)
@@ -77,10 +76,17 @@ def evaluate_detector(
     trainer.callbacks.append(collector)  # type: ignore[attr-defined]
     run = trainer.validate if stage == "validate" else trainer.test
     run(setup.detector, dataloaders=loader, verbose=False)
-    rows = collector.gathered()
+    fingerprint = setup.fingerprint if perturbation is None else setup.fingerprint_under(perturbation)
+    return checked_predictions(setup, collector.gathered(), window, stage, fingerprint)
+
+
+def checked_predictions(
+    setup: Setup, rows: dict[str, npt.NDArray[Any]], window: int, stage: str, fingerprint: str
+) -> Predictions:
+    """Predictions from what an ``OutputCollector`` gathered of the set-up's detector; raises as ``check_finite``."""
     table = setup.pipeline.source.table(split_of(stage))
     check_finite(rows["logits"], lambda row: named_image(table, int(rows["identifiers"][row])))
-    fingerprint = setup.fingerprint if perturbation is None else setup.fingerprint_under(perturbation)
+    chosen = setup.pipeline.evaluation_set(setup.plan, stage)
     return make_predictions(setup.detector, rows, chosen, setup.plan, window, fingerprint, setup.detector.stage.trained)
 
 
