@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from training_harness import arguments, run
 
 from aigenbench.evaluation.experiment import load_experiment
-from aigenbench.evaluation.predictions import load_predictions
+from aigenbench.evaluation.predictions import load_predictions, save_predictions
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.training.evaluating import check_finite
 from aigenbench.training.processes import SharedError
@@ -210,6 +211,21 @@ def test_another_way_to_evaluate_stands_apart(fitted: Path, two: Path) -> None:
     assert code == 0, told
     assert "model.init_args.evaluation_cropping_strategy: resize -> multicrop" in told
     assert len(list((fitted / "experiments_data/experiment_x/evaluations").glob(f"config_*/window_*/{FILE}"))) == 2
+
+
+def test_a_result_of_another_protocol_that_lies_in_a_window_is_left_alone(fitted: Path, two: Path) -> None:
+    # as earlier versions wrote it: without a record of what it is of
+    own = weights(fitted, 0).with_name(FILE)
+    tested = own.with_name("predictions_test_all.npz")
+    save_predictions(tested, replace(load_predictions(own), protocol_fingerprint="f" * 16))
+    before = tested.read_bytes()
+    code, told = command(fitted, two, command="test")
+    assert code == 0, told
+    assert tested.read_bytes() == before
+    assert list(
+        (fitted / "experiments_data/experiment_x/evaluations").glob("final_*/window_0/predictions_test_all.npz")
+    )
+    assert weights(fitted, 1).with_name("predictions_test_all.npz").is_file()
 
 
 def test_scores_that_are_no_numbers_are_refused_by_name(fitted: Path, two: Path) -> None:

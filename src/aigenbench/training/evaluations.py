@@ -41,6 +41,7 @@ _FREE_MAPPING = "model.init_args.model_args"
 _NOT_OF_THE_EVALUATION = (
     "model.init_args.base_weights",
     "model.init_args.classification_threshold",
+    "model.init_args.logging_initial_step",
     "model.init_args.optimizer",
     "model.init_args.scheduler",
     "model.init_args.training_cropping_strategy",
@@ -175,15 +176,17 @@ def _foreign_parts(setup: Setup, experiment: Experiment, window: int, subject: S
         parts.append(f"protocol_{subject.protocol}")
     if run.get("images") not in (None, subject.images):
         parts.append(f"data_{subject.images[:8]}")
-    changed = _changed_evaluation(setup, experiment)
+    changed = _changed_evaluation(setup, experiment, window)
     if changed:
-        logger.info("evaluated otherwise than %s says: %s", experiment.folder / CONFIG_FILE, "; ".join(changed))
+        config = experiment.window_folder(window) / CONFIG_FILE
+        logger.info("evaluated otherwise than %s says: %s", config, "; ".join(changed))
         parts.append(f"config_{fingerprint(changed)[:8]}")
     return parts
 
 
-def _changed_evaluation(setup: Setup, experiment: Experiment) -> list[str]:
-    path = experiment.folder / CONFIG_FILE
+def _changed_evaluation(setup: Setup, experiment: Experiment, window: int) -> list[str]:
+    """What the configuration says otherwise than that of the window's training, as far as results depend on it."""
+    path = experiment.window_folder(window) / CONFIG_FILE
     if not path.is_file():
         return []
     found = ResolvedConfig.from_file(path).differences(setup.inputs.config, _NOT_OF_THE_EVALUATION)
@@ -229,8 +232,10 @@ def keep(
         return _write(setup, destination, own, subject, predictions, window, stage)
     record = read_record(own)
     if record is None:
-        # the fit's own: its weights, protocol and configuration were found to be the same
-        return _compared(own, predictions)
+        if load_predictions(own).protocol_fingerprint in (None, predictions.protocol_fingerprint):
+            # the fit's own: its weights, protocol and configuration were found to be the same
+            return _compared(own, predictions)
+        record = {}
     for place in _places(destination, record, subject):
         path = _path(setup, place, window, stage)
         if not path.is_file():
