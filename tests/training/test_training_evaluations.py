@@ -14,6 +14,7 @@ from training_harness import arguments, run
 
 from aigenbench.evaluation.experiment import load_experiment
 from aigenbench.evaluation.predictions import load_predictions, save_predictions
+from aigenbench.evaluation.score import score_experiment
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.training.evaluating import check_finite
 from aigenbench.training.processes import SharedError
@@ -163,6 +164,10 @@ def test_given_weights_under_a_new_id_make_an_experiment(fitted: Path, two: Path
             "--experiment_info.logging_initial_step=4",
         ]
         assert run(fitted, argv, command="validate")[0] == 0, (fitted / "log.txt").read_text()[-2000:]
+    told = score_experiment(fitted / "experiments_data/experiment_again")["notes"]
+    assert [line.partition(" (")[0] for line in told] == [
+        f"window {k}: no training's own result, but of final.ckpt" for k in (0, 1)
+    ]
     again, own = (load_experiment(fitted / f"experiments_data/experiment_{e}") for e in ("again", "x"))
     assert all(again.windows[k].equals(own.windows[k]) for k in (0, 1))
     # another checkpoint for a window that is there goes beside it
@@ -226,6 +231,10 @@ def test_a_result_of_another_protocol_that_lies_in_a_window_is_left_alone(fitted
         (fitted / "experiments_data/experiment_x/evaluations").glob("final_*/window_0/predictions_test_all.npz")
     )
     assert weights(fitted, 1).with_name("predictions_test_all.npz").is_file()
+    tested.unlink()
+    assert score_experiment(fitted / "experiments_data/experiment_x", "test")["notes"] == [
+        "no test predictions for window 0 of 0..1"
+    ]
 
 
 def test_scores_that_are_no_numbers_are_refused_by_name(fitted: Path, two: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +29,7 @@ class Experiment:
         windows: predictions by window index; windows without a file are absent.
         n_windows: how many windows ``timeline`` has.
         notes: what a reader should know, one line each (such as windows that are missing).
+        origin: which weights were evaluated on which data set, where that is not the folder's own training.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Experiment:
     windows: dict[int, Predictions]
     n_windows: int
     notes: tuple[str, ...] = ()
+    origin: tuple[str, ...] = ()
 
     @property
     def first(self) -> Predictions:
@@ -76,10 +80,12 @@ def load_experiment(folder: Path | str, stage: str = "validate") -> Experiment:
         raise InputError(f"unknown stage {stage!r}; known: {', '.join(STAGES)}{nearest(stage, STAGES)}")
     if not folder.is_dir():
         raise InputError(f"no experiment folder {folder}{_sibling(folder)}")
-    windows = {k: load_predictions(path) for k, path in _files(folder, stage).items()}
+    files = _files(folder, stage)
+    windows = {k: load_predictions(path) for k, path in files.items()}
     if not windows:
         raise InputError(f"{folder}: no window_<k>/predictions_{stage}_all.npz; has the run evaluated a window?")
-    return assemble(folder.name.removeprefix("experiment_"), stage, windows, str(folder))
+    experiment = assemble(folder.name.removeprefix("experiment_"), stage, windows, str(folder))
+    return replace(experiment, origin=_origin(files))
 
 
 def assemble(name: str, stage: str, windows: dict[int, Predictions], where: str) -> Experiment:
@@ -106,6 +112,39 @@ def assemble(name: str, stage: str, windows: dict[int, Predictions], where: str)
     if missing and _is_ordinary(windows):
         notes.append(f"no {stage} predictions for window {', '.join(map(str, missing))} of 0..{n_windows - 1}")
     return Experiment(name, stage, dict(sorted(windows.items())), n_windows, tuple(notes))
+
+
+def record_path(predictions: Path) -> Path:
+    """Where the record lies of what a result is of; a fit's own results have none."""
+    return predictions.with_suffix(".json")
+
+
+def read_record(predictions: Path) -> dict[str, Any] | None:
+    """The record beside a result; None where there is none, as beside a fit's.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    path = record_path(predictions)
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is damaged ({error}); remove it with the result beside it") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} is damaged: expected a JSON object; remove it with the result beside it")
+    return values
+
+
+def _origin(files: dict[int, Path]) -> tuple[str, ...]:
+    lines = []
+    for k, path in files.items():
+        record = read_record(path)
+        if record is not None and not record.get("own"):
+            weights, digest = Path(str(record.get("weights"))).name, str(record.get("weights_sha256"))[:8]
+            lines.append(f"window {k}: no training's own result, but of {weights} ({digest}) on {record.get('data')}")
+    return tuple(lines)
 
 
 def _is_ordinary(windows: dict[int, Predictions]) -> bool:

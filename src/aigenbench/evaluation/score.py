@@ -73,7 +73,7 @@ def score(experiment: Experiment, pairing: bool = True, threshold: float = 0.5) 
         if first.fused_multiclass_predictions is not None
         else None,
         "windows": [list(window) for window in experiment.timeline],
-        "notes": [*experiment.notes, *_notes(experiment, periods)],
+        "notes": [*experiment.origin, *experiment.notes, *_notes(experiment, periods)],
     }
 
 

@@ -7,7 +7,6 @@ are those of its own weights, on its own data set, as its configuration says; ev
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from aigenbench import __version__
 from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.config.resolved import FREE_TO_CHANGE, ResolvedConfig
 from aigenbench.errors import InputError
+from aigenbench.evaluation.experiment import read_record, record_path
 from aigenbench.evaluation.predictions import Predictions, load_predictions, save_predictions
 from aigenbench.files import write_json, write_text
 from aigenbench.protocol.fingerprints import fingerprint
@@ -85,10 +85,12 @@ class Destination:
     Attributes:
         folder: holds the windows' folders.
         apart: whether that is not an experiment's own folder.
+        own: whether the result is the folder's training's own.
     """
 
     folder: Path
     apart: bool
+    own: bool = False
 
 
 def named_weights(inputs: RunInputs) -> Path | None:
@@ -150,7 +152,7 @@ def own_destination(setup: Setup, experiment: Experiment, window: int, subject: 
     """Where a result of an experiment's own weights goes: to the window, where data and configuration are its own."""
     parts = _foreign_parts(setup, experiment, window, subject)
     if not parts:
-        return Destination(experiment.folder, False)
+        return Destination(experiment.folder, False, True)
     return Destination(experiment.folder / EVALUATIONS / "_".join(parts), True)
 
 
@@ -309,7 +311,7 @@ def _write(
     if not config.is_file():
         write_text(config, setup.inputs.config.to_yaml())
     # first: a result without its record would be taken for a fit's own
-    write_json(_record_path(path), record_of(setup, subject, predictions, window, stage))
+    write_json(record_path(path), {**record_of(setup, subject, predictions, window, stage), "own": destination.own})
     save_predictions(path, predictions)
     if destination.apart:
         logger.info("not the experiment's own weights, data or settings: written to %s", path)
@@ -331,28 +333,6 @@ def record_of(setup: Setup, subject: Subject, predictions: Predictions, window: 
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "aigenbench": __version__,
     }
-
-
-def _record_path(path: Path) -> Path:
-    return path.with_suffix(".json")
-
-
-def read_record(path: Path) -> dict[str, Any] | None:
-    """The record beside a result; None where there is none, as beside a fit's.
-
-    Raises:
-        InputError: it is damaged.
-    """
-    record = _record_path(path)
-    if not record.is_file():
-        return None
-    try:
-        values = json.loads(record.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{record} is damaged ({error}); remove it with the result beside it") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{record} is damaged: expected a JSON object; remove it with the result beside it")
-    return values
 
 
 def _is_of(record: Mapping[str, Any], subject: Subject) -> bool:
