@@ -14,9 +14,11 @@ from torchvision.transforms import v2
 from aigenbench.augmentations import BaselineTraining, EvaluationCrops, StochasticTraining
 from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
 from aigenbench.data.batches import BatchArithmetic, EvaluationBatches, TrainingBatches
-from aigenbench.data.plan import Plan
+from aigenbench.data.plan import Plan, images_digest
 from aigenbench.data.randomness import seeded
+from aigenbench.data.sources import open_source
 from aigenbench.errors import InputError
+from aigenbench.protocol.timeline import PUBLISHED
 
 SIZE = (32, 32)
 
@@ -366,3 +368,38 @@ def test_crops_hooks_do_not_depend_on_workers(small_dataset: Path) -> None:
 def test_folders_in_the_home_folder(small_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert pipeline(small_dataset, cache_folder="~/cache").cache_folder == f"{tmp_path}/cache"
+
+
+def test_a_picture_that_cannot_be_read_takes_part_and_is_told(made, tmp_path: Path, small_dataset: Path) -> None:
+    for name in ("a.png", "c.png"):
+        (tmp_path / name).write_bytes(made.encoded(made.image(np.random.default_rng(1), False)))
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    p = pipeline(small_dataset, predict_path=str(tmp_path), eval_batch_size=2)
+    loader = p.predict_loader(p.predict_set(lambda: plan_of(p)), Hooks())
+    batches = list(loader)
+    assert [b.positions.tolist() for b in batches] == [[0, 1], [2]]
+    assert all(len(b.batch.images) == len(b.positions) for b in batches)
+    assert [(f.position, f.reason) for f in loader.failures] == [(1, "not an image of a known format")]
+
+
+def test_an_evaluation_needs_only_its_split(made, tmp_path: Path) -> None:
+    rows = made.rows(list(PUBLISHED.names[:4]), 2, 8, 3)
+    whole = pipeline(made.write(tmp_path / "whole", {"train": rows, "validation": rows}))
+    for split in ("validation", "test"):
+        only = pipeline(made.write(tmp_path / split, {split: rows}))
+        stage = "validate" if split == "validation" else "test"
+        plan = only.plan(2, stage=stage)
+        assert plan.windows == whole.plan(2).windows
+        assert plan.evaluation.ids.tolist() == whole.plan(2).evaluation.ids.tolist()
+        assert only.evaluation_set(plan, stage) is not None
+        with pytest.raises(InputError, match="has no split"):
+            only.plan(2)
+
+
+def test_images_of_another_data_set_of_one_layout_are_told_apart(made, tmp_path: Path) -> None:
+    files, names = made.rows(list(PUBLISHED.names[:4]), 2, 8, 3)
+    digests = []
+    for i, content in enumerate((files, files, [f[:40] + bytes([f[40] ^ 1]) + f[41:] for f in files])):
+        table = open_source(made.write(tmp_path / str(i), {"validation": (content, names)})).table("validation")
+        digests.append(images_digest(table, np.arange(len(names))))
+    assert digests[0] == digests[1] != digests[2]

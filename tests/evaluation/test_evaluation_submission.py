@@ -189,6 +189,17 @@ TAMPERINGS: dict[str, tuple[Tampering, str]] = {
         lambda c, t: of_window(c, t, None, lambda p: replace(p, windows_timeline=p.windows_timeline[::-1])),
         "the windows are not those of the timeline",
     ),
+    "easier periods": (
+        lambda c, t: of_window(
+            c,
+            t,
+            3,
+            lambda p: replace(
+                p, trained_windows=p.windows_timeline[:4], next_generators=("FLUX 1 Dev",), earlier_generators=()
+            ),
+        ),
+        "trained on other generators than those of the windows up to it",
+    ),
     "too many copies": (
         lambda c, t: c.update({"config.yaml": b"data: [{augmentation_factor: 8}]"}),
         "augmentation_factor 8; at most 4 is allowed",

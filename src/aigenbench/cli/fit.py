@@ -1,4 +1,4 @@
-"""``aigenbench fit | validate | test | predict``."""
+"""``aigenbench fit | validate | test``."""
 
 from __future__ import annotations
 
@@ -82,13 +82,7 @@ def run(argv: list[str], subcommand: str) -> int:
 
 
 def _run(argv: list[str], subcommand: str) -> int:
-    early = model_asked_for(argv)
-    if early is not None:
-        # before the imports that resolving takes
-        ensure_weights(early[0], **early[1])
-    resolved = resolve(argv, cast('Literal["fit", "validate", "test", "predict"]', subcommand))
-    inputs = Inputs(resolved.subcommand, resolved.config, resolved.allow_config_change)
-    _have_weights(resolved.config)
+    inputs = inputs_of(argv, subcommand)
     # torch and Lightning take seconds to import: only once the arguments are right
     from aigenbench.cli.loggers import warn_of_missing_loggers
     from aigenbench.training import commands
@@ -96,14 +90,12 @@ def _run(argv: list[str], subcommand: str) -> int:
     from aigenbench.training.signals import StoppedError, exit_code
 
     if subcommand == "fit" and is_first_process():
-        warn_of_missing_loggers(resolved.config)
+        warn_of_missing_loggers(inputs.config)
     try:
         if subcommand == "fit":
             folder = commands.fit(inputs)
             if is_first_process():
                 _show(folder)
-        elif subcommand == "predict":
-            print(commands.predict(inputs))
         else:
             for path in commands.evaluate(inputs, subcommand):
                 print(path)
@@ -118,6 +110,21 @@ def _run(argv: list[str], subcommand: str) -> int:
             after_stop(stopped.number)
         return exit_code(stopped.number)
     return 0
+
+
+def inputs_of(argv: list[str], subcommand: str) -> Inputs:
+    """What the arguments of a training command come to; missing weights of the model are told at once.
+
+    Raises:
+        InputError: see `resolve`, or weights are missing and cannot be fetched.
+    """
+    early = model_asked_for(argv)
+    if early is not None:
+        # before the imports that resolving takes
+        ensure_weights(early[0], **early[1])
+    resolved = resolve(argv, cast('Literal["fit", "validate", "test", "predict"]', subcommand))
+    _have_weights(resolved.config)
+    return Inputs(resolved.subcommand, resolved.config, resolved.allow_config_change)
 
 
 def _have_weights(config: ResolvedConfig) -> None:

@@ -38,7 +38,7 @@ from aigenbench.data.hooks import (
 )
 from aigenbench.data.loading import make_loader, usable_processors
 from aigenbench.data.plan import Plan, make_plan
-from aigenbench.data.predict import PredictSamples, PredictSet, collate_predict, open_predict_set
+from aigenbench.data.predict import PredictLoader, PredictSamples, PredictSet, collate_predict, open_predict_set
 from aigenbench.data.sources import open_source
 from aigenbench.data.tables import ImageTable, Source
 from aigenbench.data.transforms import Augmentation, ForeignCrops
@@ -329,7 +329,7 @@ class AIGenBenchPipeline(LightningDataModule):
         """The data set, opened once."""
         return self.dataset_loader.load()
 
-    def plan(self, n_generators_per_window: int = 4, benchmark_type: str = "cumulative") -> Plan:
+    def plan(self, n_generators_per_window: int = 4, benchmark_type: str = "cumulative", stage: str = "fit") -> Plan:
         """Windows, training rows and evaluation set of this data set; see ``make_plan``."""
         return make_plan(
             self.source,
@@ -338,6 +338,7 @@ class AIGenBenchPipeline(LightningDataModule):
             self.train_subset_size,
             self.validation_subset_size,
             self.timeline,
+            stage,
         )
 
     def evaluation_set(self, plan: Plan, stage: str) -> EvaluationSet:
@@ -445,12 +446,12 @@ class AIGenBenchPipeline(LightningDataModule):
 
     def predict_loader(
         self, chosen: PredictSet, hooks: AugmentationHooks, rank: int = 0, world: int = 1
-    ) -> DataLoader[Any]:
+    ) -> PredictLoader:
         """Batches of ``predict``: this rank's share."""
         transforms = self.evaluation_transforms(hooks, "predict", chosen.table)
         samples = PredictSamples(chosen, transforms, self.augmentations_base_seed)
         batches = EvaluationBatches(len(chosen.rows), self.eval_batch_size, rank, world)
-        return make_loader(samples, batches, collate_predict, self.num_workers)
+        return PredictLoader(make_loader(samples, batches, collate_predict, self.num_workers))
 
     def training_transforms(self, hooks: AugmentationHooks) -> TrainingTransforms:
         """The steps of a training sample under the detector's hooks, tried on a real image.

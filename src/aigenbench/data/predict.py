@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from aigenbench.data.collation import Batch, Sample, collate
-from aigenbench.data.dataset import EvaluationTransforms, evaluation_rng, read_image
+from aigenbench.data.dataset import EvaluationTransforms, evaluation_rng
+from aigenbench.data.decode import UnreadableImageError, decode
 from aigenbench.data.folders import INDEX, FolderImages, open_unlabelled_folder
 from aigenbench.data.formats import NAMES
 from aigenbench.data.pictures import find_pictures, shown
@@ -21,7 +23,13 @@ from aigenbench.data.tables import Columns, ImageTable, is_saved
 from aigenbench.errors import InputError
 from aigenbench.files import user_path
 
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
+
 logger = logging.getLogger(__name__)
+
+GREY_SIZE = (256, 256)
+"""Height and width of what stands in for a picture that cannot be read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +121,40 @@ def _pictures(store: FolderImages) -> PredictSet:
     return PredictSet(table, np.arange(n))
 
 
+def open_predict_sets(paths: Sequence[Path]) -> list[tuple[Path, PredictSet]]:
+    """Open what each path names, pictures that stand side by side together; see ``open_predict_set``.
+
+    Returns:
+        A set and the path that it came from; of pictures named one by one, the folder they are relative to.
+
+    Raises:
+        InputError: there is no image at a path.
+    """
+    sets: list[tuple[Path, PredictSet]] = []
+    for is_file, group in groupby(map(user_path, paths), lambda path: not path.is_dir() and os.path.lexists(path)):
+        if is_file:
+            # named one by one, perhaps by thousands: one set, which loads in whole batches
+            sets.append((Path(), _pictures(FolderImages(Path(), [os.fspath(path) for path in group]))))
+        else:
+            sets += [(path, open_predict_set(path)) for path in group]
+    return sets
+
+
+class Failure(NamedTuple):
+    """A picture that cannot be read: its position in the set, and why."""
+
+    position: int
+    reason: str
+
+
+class PredictItem(NamedTuple):
+    """One image: its position, its crops, and why it could not be read ("" where it could; the crops are grey then)."""
+
+    position: int
+    sample: Sample
+    reason: str = ""
+
+
 class PredictSamples:
     """Map-style data set over positions of a PredictSet."""
 
@@ -122,16 +164,49 @@ class PredictSamples:
     def __len__(self) -> int:
         return len(self._chosen.rows)
 
-    def __getitem__(self, position: int) -> tuple[int, Sample]:
-        """Position and crops of one image."""
+    def __getitem__(self, position: int) -> PredictItem:
+        """Position and crops of one image; one that cannot be read gives those of a grey one, and the reason."""
         row = int(self._chosen.rows[position])
         rng_of = evaluation_rng(self._base_seed, row, "predict")
-        crops = self._transforms.crops_of(read_image(self._chosen.table, row), rng_of)
-        return position, Sample(self._transforms.finished(crops, rng_of), 0, 0, row)
+        reason = ""
+        try:
+            image = decode(self._chosen.table.store.read(row))
+        except (UnreadableImageError, OSError) as error:
+            reason = " ".join((getattr(error, "strerror", None) or str(error)).split()) or type(error).__name__
+            image = np.full((*GREY_SIZE, 3), 128, dtype=np.uint8)
+        crops = self._transforms.crops_of(image, rng_of)
+        return PredictItem(position, Sample(self._transforms.finished(crops, rng_of), 0, 0, row), reason)
 
 
-def collate_predict(items: Sequence[tuple[int, Sample]]) -> PredictBatch:
-    """Stack samples and their positions."""
+def collate_predict(items: Sequence[PredictItem]) -> tuple[PredictBatch, list[Failure]]:
+    """Stack samples and their positions, and tell which of them stand for pictures that cannot be read."""
     import torch
 
-    return PredictBatch(collate([sample for _, sample in items]), torch.tensor([position for position, _ in items]))
+    read = [item for item in items if not item.reason]
+    # in their place, as the detector wants a picture an image: of the others' size, whatever that is
+    stand_in = read[0].sample.crops if read else None
+    samples = [
+        item.sample._replace(crops=stand_in) if item.reason and stand_in is not None else item.sample for item in items
+    ]
+    batch = PredictBatch(collate(samples), torch.tensor([item.position for item in items]))
+    return batch, [Failure(item.position, item.reason) for item in items if item.reason]
+
+
+class PredictLoader:
+    """Batches of a PredictSet, noting on the way which pictures cannot be read.
+
+    Attributes:
+        failures: of the batches given so far; their scores mean nothing.
+    """
+
+    def __init__(self, loader: DataLoader[Any]) -> None:
+        self._loader = loader
+        self.failures: list[Failure] = []
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[PredictBatch]:
+        for batch, failures in self._loader:
+            self.failures += failures
+            yield batch

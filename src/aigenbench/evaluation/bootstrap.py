@@ -20,7 +20,6 @@ from aigenbench.evaluation.pairs import Pairs, pair_up
 from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups
 from aigenbench.evaluation.predictions import Predictions
 from aigenbench.evaluation.ranked import Ranked
-from aigenbench.protocol.periods import period_generators
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def bootstrap_auroc(
     """
 
     def rows(groups: WindowGroups, window: int, period: str) -> NDArray[np.bool_]:
-        return groups.mask(period_generators(period, groups.windows, window))
+        return groups.mask(groups.period_generators(period, window))
 
     return Replicates(_replicated(experiment, periods, rows, replicates, seed, pairing))
 
@@ -185,5 +184,5 @@ def _groups(
     threshold: float = 0.5,
 ) -> list[tuple[str, Group, NDArray[np.intp]]]:
     groups = WindowGroups(predictions, pairing, threshold)
-    masks = [(period, groups.mask(period_generators(period, groups.windows, window))) for period in periods]
+    masks = [(period, groups.mask(groups.period_generators(period, window))) for period in periods]
     return [(period, groups.whole.take(mask), groups.order[mask]) for period, mask in masks]

@@ -15,7 +15,6 @@ from aigenbench.evaluation.group import Group, Rows
 from aigenbench.evaluation.metrics import compute
 from aigenbench.evaluation.pairs import pair_up
 from aigenbench.evaluation.periods import WindowGroups
-from aigenbench.protocol.periods import period_generators
 
 MEASURES = ("ece", "brier", "nll")
 METHODS = ("before", "temperature", "platt")
@@ -114,7 +113,7 @@ def calibrate(experiment: Experiment) -> list[Calibrated]:
     for k, predictions in experiment.windows.items():
         groups = WindowGroups(predictions)
         of_rows = pairs.of_rows(predictions)[groups.order]
-        masks = [groups.mask(period_generators(p, groups.windows, k)) for p in ("growing", "immediate_future")]
+        masks = [groups.mask(groups.period_generators(p, k)) for p in ("growing", "immediate_future")]
         (past, of_past), (coming, of_coming) = ((groups.whole.take(mask), of_rows[mask]) for mask in masks)
         fits = {"temperature": _fit(past, False), "platt": _fit(past, True)}
         crossed = {method: _cross_fitted(past, of_past % 2 == 1, method == "platt") for method in fits}

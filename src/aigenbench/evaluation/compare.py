@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from aigenbench.errors import InputError
 from aigenbench.evaluation.bootstrap import Replicates, bootstrap_auroc, row_means
 from aigenbench.evaluation.draws import REPLICATES, SEED
-from aigenbench.evaluation.experiment import Experiment
+from aigenbench.evaluation.experiment import Experiment, check_same_periods
 from aigenbench.evaluation.intervals import holm, percentiles, two_sided_p
 from aigenbench.evaluation.score import score
 from aigenbench.evaluation.table import SHOWN_PERIODS, percent
@@ -81,6 +81,7 @@ def check_comparable(experiments: Sequence[Experiment]) -> None:
                     f"{first.name} and {other.name} differ in {name}: only runs evaluated on the same images with "
                     "the same pairing can be compared"
                 )
+        check_same_periods(first, other)
         known = (first.first.protocol_fingerprint, other.first.protocol_fingerprint)
         if None not in known and known[0] != known[1]:
             raise InputError(

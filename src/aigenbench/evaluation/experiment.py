@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.predictions import Predictions, load_predictions
+from aigenbench.protocol.periods import PERIOD_TITLES, PERIODS, period_generators
 
 STAGES = ("validate", "test")
 
@@ -24,8 +27,9 @@ class Experiment:
         name: the folder's name without ``experiment_``.
         stage: ``validate`` or ``test``.
         windows: predictions by window index; windows without a file are absent.
-        n_windows: how many windows the timeline has.
+        n_windows: how many windows ``timeline`` has.
         notes: what a reader should know, one line each (such as windows that are missing).
+        origin: which weights were evaluated on which data set, where that is not the folder's own training.
     """
 
     name: str
@@ -33,11 +37,26 @@ class Experiment:
     windows: dict[int, Predictions]
     n_windows: int
     notes: tuple[str, ...] = ()
+    origin: tuple[str, ...] = ()
 
     @property
     def first(self) -> Predictions:
         """The first window there is: it speaks for what all windows share."""
         return self.windows[min(self.windows)]
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether each window's weights were trained on the windows of the evaluated data set up to it."""
+        return _is_ordinary(self.windows)
+
+    @property
+    def timeline(self) -> tuple[tuple[str, ...], ...]:
+        """The generators that each window brings.
+
+        Weights evaluated on other generators than those of their run bring, at each window, what the data set holds of
+        it; a last window stands for all that they never saw.
+        """
+        return _timeline(self.windows)
 
     @property
     def has_next(self) -> bool:
@@ -61,10 +80,12 @@ def load_experiment(folder: Path | str, stage: str = "validate") -> Experiment:
         raise InputError(f"unknown stage {stage!r}; known: {', '.join(STAGES)}{nearest(stage, STAGES)}")
     if not folder.is_dir():
         raise InputError(f"no experiment folder {folder}{_sibling(folder)}")
-    windows = {k: load_predictions(path) for k, path in _files(folder, stage).items()}
+    files = _files(folder, stage)
+    windows = {k: load_predictions(path) for k, path in files.items()}
     if not windows:
         raise InputError(f"{folder}: no window_<k>/predictions_{stage}_all.npz; has the run evaluated a window?")
-    return assemble(folder.name.removeprefix("experiment_"), stage, windows, str(folder))
+    experiment = assemble(folder.name.removeprefix("experiment_"), stage, windows, str(folder))
+    return replace(experiment, origin=_origin(files))
 
 
 def assemble(name: str, stage: str, windows: dict[int, Predictions], where: str) -> Experiment:
@@ -74,7 +95,7 @@ def assemble(name: str, stage: str, windows: dict[int, Predictions], where: str)
         InputError: as of `load_experiment`.
     """
     first = windows[min(windows)]
-    n_windows = len(first.windows_timeline)
+    n_windows = len(_timeline(windows))
     for k, p in windows.items():
         if k >= n_windows:
             raise InputError(f"{where}: window_{k} exists, but the timeline has {n_windows} windows")
@@ -87,10 +108,100 @@ def assemble(name: str, stage: str, windows: dict[int, Predictions], where: str)
                 "windows of one experiment are evaluated on the same images"
             )
     missing = [k for k in range(n_windows) if k not in windows]
-    notes = []
-    if missing:
+    notes = _notes_on_periods(windows)
+    if missing and _is_ordinary(windows):
         notes.append(f"no {stage} predictions for window {', '.join(map(str, missing))} of 0..{n_windows - 1}")
     return Experiment(name, stage, dict(sorted(windows.items())), n_windows, tuple(notes))
+
+
+def record_path(predictions: Path) -> Path:
+    """Where the record lies of what a result is of; a fit's own results have none."""
+    return predictions.with_suffix(".json")
+
+
+def read_record(predictions: Path) -> dict[str, Any] | None:
+    """The record beside a result; None where there is none, as beside a fit's.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    path = record_path(predictions)
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is damaged ({error}); remove it with the result beside it") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} is damaged: expected a JSON object; remove it with the result beside it")
+    return values
+
+
+def _origin(files: dict[int, Path]) -> tuple[str, ...]:
+    lines = []
+    for k, path in files.items():
+        record = read_record(path)
+        if record is not None and not record.get("own"):
+            weights, digest = Path(str(record.get("weights"))).name, str(record.get("weights_sha256"))[:8]
+            lines.append(f"window {k}: no training's own result, but of {weights} ({digest}) on {record.get('data')}")
+    return tuple(lines)
+
+
+def _is_ordinary(windows: dict[int, Predictions]) -> bool:
+    n_windows = len(windows[min(windows)].windows_timeline)
+    return all(
+        p.trained_windows is None
+        or (
+            k < n_windows
+            and all(p.period_generators(name, k) == period_generators(name, p.windows_timeline, k) for name in PERIODS)
+        )
+        for k, p in windows.items()
+    )
+
+
+def _timeline(windows: dict[int, Predictions]) -> tuple[tuple[str, ...], ...]:
+    last = max(windows)
+    newest = windows[last]
+    if newest.trained_windows is None or _is_ordinary(windows):
+        return newest.windows_timeline
+    names = [name for window in newest.windows_timeline for name in window]
+    # what the weights had seen before their run stands with its first window
+    before = len(newest.trained_windows) - last - 1
+    rows = [set(row) for row in newest.trained_windows[max(before, 0) :]]
+    rows = [set() for _ in range(-before)] + rows
+    rows[0] |= {name for row in newest.trained_windows[: max(before, 0)] for name in row}
+    seen = set().union(*rows)
+    brought = [tuple(name for name in names if name in row) for row in rows]
+    unseen = tuple(name for name in names if name not in seen)
+    return (*brought, unseen) if unseen else tuple(brought)
+
+
+def _notes_on_periods(windows: dict[int, Predictions]) -> list[str]:
+    """Which generators belong to no period, because the weights could have seen them and did not."""
+    left_out: dict[tuple[str, ...], list[int]] = {}
+    for k, p in windows.items():
+        if p.earlier_generators:
+            left_out.setdefault(p.earlier_generators, []).append(k)
+    return [
+        f"unseen though released earlier, so in no period of window {', '.join(map(str, ks))}: {', '.join(names)}"
+        for names, ks in left_out.items()
+    ]
+
+
+def check_same_periods(a: Experiment, b: Experiment) -> None:
+    """Refuse to set results side by side whose periods hold different generators.
+
+    Raises:
+        InputError: at some window the weights of the two were trained on different generators.
+    """
+    for k in sorted(a.windows.keys() & b.windows.keys()):
+        for period in PERIODS:
+            ours, theirs = (e.windows[k].period_generators(period, k) for e in (a, b))
+            if ours != theirs:
+                raise InputError(
+                    f"{a.name} and {b.name} were trained on different generators: at window {k} their "
+                    f"{PERIOD_TITLES[period]} periods differ"
+                )
 
 
 def window_folder(folder: Path | str, window: int) -> Path:

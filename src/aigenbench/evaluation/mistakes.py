@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from aigenbench.evaluation.experiment import Experiment
 from aigenbench.evaluation.periods import WindowGroups
-from aigenbench.protocol.periods import period_generators
 
 SHOWN = 12
 
@@ -65,7 +64,7 @@ def confident_mistakes(
     """
     p = experiment.windows[window]
     groups = WindowGroups(p)
-    generators = period_generators("immediate_future", groups.windows, window)
+    generators = groups.period_generators("immediate_future", window)
     rows = groups.order[groups.mask(generators)] if generators else groups.order
     called_fake, fake = p.fused_scores[rows] > groups.whole.threshold, p.fused_labels[rows] == 1
     reals, fakes = rows[~fake & called_fake][:count], rows[fake & ~called_fake][::-1][:count]

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aigenbench.evaluation.predictions import Predictions
-from aigenbench.protocol.periods import period_generators
 
 CLASS_METRICS = ("class_accuracy", "class_balanced_accuracy", "class_macro_f1", "top3_accuracy")
 
@@ -64,7 +63,7 @@ def multiclass(predictions: Predictions, window: int, period: str = "growing") -
 def judged(predictions: Predictions, window: int, period: str = "growing") -> Judged | None:
     """What `multiclass` judges; None for binary detectors and empty periods."""
     given = predictions.fused_multiclass_predictions
-    held = np.isin(predictions.generator_id_to_name, period_generators(period, predictions.windows_timeline, window))
+    held = np.isin(predictions.generator_id_to_name, predictions.period_generators(period, window))
     truth = predictions.fused_generator_ids
     rows = np.flatnonzero(held[np.where(truth > 0, truth, predictions.paired_generators())])
     if given is None or not len(rows):

@@ -9,7 +9,6 @@ from aigenbench.evaluation.bootstrap import Replicates
 from aigenbench.evaluation.draws import REPLICATES, SEED
 from aigenbench.evaluation.experiment import Experiment
 from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups
-from aigenbench.protocol.periods import period_generators
 
 
 def resample_generators(
@@ -35,7 +34,7 @@ def resample_generators(
         groups = WindowGroups(predictions, pairing)
         wins, fakes, reals = pairwise_wins(groups, names, pairing)
         for period in ALL_PERIODS:
-            held = np.isin(names, period_generators(period, first.windows_timeline, k))
+            held = np.isin(names, predictions.period_generators(period, k))
             drawn = counts * held
             # without pairing every real stands beside any generator, however often it was drawn
             drawn_reals = drawn if pairing else np.ones((replicates, 1))

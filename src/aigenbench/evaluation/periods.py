@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from aigenbench.evaluation import metrics
 from aigenbench.evaluation.group import Group, Rows
 from aigenbench.evaluation.predictions import Predictions
-from aigenbench.protocol.periods import PERIODS, period_generators
+from aigenbench.protocol.periods import PERIODS
 
 ALL_PERIODS = (*PERIODS, "all")
 """The protocol's periods and the whole evaluation set."""
@@ -33,6 +33,8 @@ class WindowGroups:
         self.order: NDArray[np.intp] = order
         self.names = predictions.generator_id_to_name
         self.windows = predictions.windows_timeline
+        self.period_generators = predictions.period_generators
+        """(period, window) to the names that count for it."""
         scores = predictions.fused_scores[order]
         sorted_ranks = scores if predictions.fused_logits is None else ranks[order]
         self.whole = Group(Rows(scores, fakes, sorted_ranks), threshold)
@@ -57,7 +59,7 @@ class WindowGroups:
         """The images of a period at ``window``; ``all`` is the whole evaluation set."""
         if period == "all":
             return self.whole
-        return self.whole.take(self.mask(period_generators(period, self.windows, window)))
+        return self.whole.take(self.mask(self.period_generators(period, window)))
 
 
 def evaluate(
@@ -67,7 +69,8 @@ def evaluate(
 
     Args:
         predictions: of the whole evaluation set.
-        window: index of the window the detector was trained up to; decides what the periods hold.
+        window: index of the window the detector was trained up to; decides what the periods hold where the predictions
+            do not say what that was.
         pairing: whether a real counts only where its paired fake's generator counts.
         threshold: a score counts as fake where it is strictly greater.
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from aigenbench import files
 from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions_check import check_predictions
+from aigenbench.protocol.periods import period_generators, period_of_weights
 
 SCHEMA_VERSION = 1
 """Version of the layout written here; 0 stands for a file without one."""
@@ -40,6 +41,8 @@ _SCALARS: dict[str, type] = {
     "protocol_fingerprint": str,
     "pairing_fingerprint": str,
 }
+_NAMES = ("generator_id_to_name", "next_generators", "earlier_generators")
+_WINDOWS = ("windows_timeline", "trained_windows")
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -62,7 +65,7 @@ class Predictions:
         pairing: int64 (n,), aligned with ``identifier``: for a real the id of its paired fake's generator,
             -1 for a fake.
         generator_id_to_name: names by generator id; the first is "" (real).
-        windows_timeline: the generator names of every window.
+        windows_timeline: the generator names of every window of the evaluated data set.
         fused_logits: float32 (n,), log(p / (1 - p)) of the fused probability (see `fuse_logits`).
         crop_logits: float32 (m,).
         fused_multiclass_predictions, crop_multiclass_predictions: class probabilities of a multiclass
@@ -70,6 +73,11 @@ class Predictions:
         window: index of the window, None where the file does not say.
         benchmark_type: "cumulative", "continual_learning" or "none"; None where the file does not say.
         protocol_fingerprint, pairing_fingerprint: see protocol section 4; None where the file lacks them.
+        trained_windows: the generator names of the windows that the weights were trained on, the last one last; None
+            where the file does not say: they are then taken to be those of ``windows_timeline`` up to ``window``.
+        next_generators: the generators of the Next period, which follow from ``trained_windows``.
+        earlier_generators: generators that the weights never saw though they were released no later than the newest
+            that was seen; they belong to no period.
         schema_version: 0 for files without one.
     """
 
@@ -96,6 +104,9 @@ class Predictions:
     benchmark_type: str | None = None
     protocol_fingerprint: str | None = None
     pairing_fingerprint: str | None = None
+    trained_windows: tuple[tuple[str, ...], ...] | None = None
+    next_generators: tuple[str, ...] | None = None
+    earlier_generators: tuple[str, ...] | None = None
     schema_version: int = SCHEMA_VERSION
 
     def __len__(self) -> int:
@@ -111,6 +122,12 @@ class Predictions:
     def paired_generators(self) -> NDArray[np.int64]:
         """The pairing aligned with the ``fused_*`` rows: int64 (n,), -1 for fakes."""
         return self.pairing[self.places()]
+
+    def period_generators(self, period: str, window: int) -> tuple[str, ...]:
+        """Generators that count for a period: by what the weights were trained on, else by the index of the window."""
+        if self.trained_windows is None:
+            return period_generators(period, self.windows_timeline, window)
+        return period_of_weights(period, self.windows_timeline, self.trained_windows, self.next_generators or ())
 
     def equals(self, other: Predictions) -> bool:
         """Whether every array and value is the same, bit for bit (NaN equals NaN)."""
@@ -152,13 +169,14 @@ def _to_arrays(p: Predictions) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     for field in fields(p):
         value = getattr(p, field.name)
-        if field.name == "windows_timeline":
+        if value is None:
+            continue
+        if field.name in _WINDOWS:
             width = max((len(window) for window in value), default=0)
             value = np.array([list(w) + [""] * (width - len(w)) for w in value], dtype=np.str_)
-        elif field.name == "generator_id_to_name":
+        elif field.name in _NAMES:
             value = np.array(value, dtype=np.str_)
-        if value is not None:
-            arrays[field.name] = np.asarray(value)
+        arrays[field.name] = np.asarray(value)
     return arrays
 
 
@@ -206,8 +224,8 @@ def _from_arrays(arrays: dict[str, NDArray[Any]], where: str) -> Predictions:
         array = arrays[name]
         if name in _SCALARS:
             values[name] = _scalar(array, _SCALARS[name], name, where)
-        elif name in ("generator_id_to_name", "windows_timeline"):
-            values[name] = _names(array, 1 + (name == "windows_timeline"), name, where)
+        elif name in (*_NAMES, *_WINDOWS):
+            values[name] = _names(array, 1 + (name in _WINDOWS), name, where)
         else:
             values[name] = _numbers(array, name, where)
     if values["schema_version"] > SCHEMA_VERSION:

@@ -74,6 +74,7 @@ def _check_generators(p: Predictions, where: str) -> None:
     unknown = sorted({name for window in p.windows_timeline for name in window} - set(names))
     if unknown:
         raise _bad(where, f"windows_timeline names {unknown[0]!r}, which generator_id_to_name lacks")
+    _check_training(p, where)
     fake = p.fused_labels == 1
     if not np.isin(p.fused_labels, (0, 1)).all():
         raise _bad(where, "fused_labels must be 0 (real) or 1 (fake)")
@@ -87,6 +88,17 @@ def _check_generators(p: Predictions, where: str) -> None:
         raise _bad(where, "pairing must hold a generator id for every real and -1 for every fake")
 
 
+def _check_training(p: Predictions, where: str) -> None:
+    """Past, Next and those of no period exclude each other."""
+    if p.trained_windows is None:
+        return
+    trained = {name for window in p.trained_windows for name in window}
+    for name in ("next_generators", "earlier_generators"):
+        doubled = sorted(trained.intersection(getattr(p, name) or ()))
+        if doubled:
+            raise _bad(where, f"{doubled[0]!r} stands both in trained_windows and in {name}")
+
+
 def _check_values(p: Predictions, where: str) -> None:
     for name in ("fused_scores", "crop_scores", "fused_logits", "crop_logits"):
         values = getattr(p, name)
@@ -96,5 +108,6 @@ def _check_values(p: Predictions, where: str) -> None:
         if broken.any():
             row = int(np.flatnonzero(broken)[0])
             wanted = "finite" if name.endswith("logits") else "in 0..1"
-            found = f"{values[row]} in row {row}"
+            ids = p.crop_identifiers if name.startswith("crop_") else p.fused_identifiers
+            found = f"{values[row]} in row {row}, image id {ids[row]}"
             raise _bad(where, f"{int(broken.sum())} of {name} are not {wanted}, such as {found}")

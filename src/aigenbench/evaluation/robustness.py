@@ -28,7 +28,6 @@ from aigenbench.evaluation.periods import WindowGroups
 from aigenbench.evaluation.perturbed import FOLDER, current_windows, predictions_path
 from aigenbench.evaluation.predictions import Predictions, load_predictions
 from aigenbench.evaluation.table import SHOWN_PERIODS
-from aigenbench.protocol.periods import period_generators
 
 LEVEL = 0.95
 
@@ -170,7 +169,7 @@ def _result(
 
 
 def _estimate(groups: WindowGroups, period: str, window: int) -> Estimate | None:
-    mask = groups.mask(period_generators(period, groups.windows, window))
+    mask = groups.mask(groups.period_generators(period, window))
     group = groups.whole.take(mask)
     if not group.both_classes:
         return None

@@ -54,7 +54,7 @@ def score(experiment: Experiment, pairing: bool = True, threshold: float = 0.5) 
         return {name: [found[k][group][name] if k in found else None for k in windows] for name in METRICS}
 
     periods = {period: columns(by_window, period) for period in ALL_PERIODS}
-    names = [name for window in first.windows_timeline for name in window]
+    names = [name for window in experiment.timeline for name in window]
     classes = {k: multiclass(p, k) for k, p in experiment.windows.items()}
     return {
         "experiment": experiment.name,
@@ -72,8 +72,8 @@ def score(experiment: Experiment, pairing: bool = True, threshold: float = 0.5) 
         }
         if first.fused_multiclass_predictions is not None
         else None,
-        "windows": [list(window) for window in first.windows_timeline],
-        "notes": [*experiment.notes, *_notes(experiment, periods)],
+        "windows": [list(window) for window in experiment.timeline],
+        "notes": [*experiment.origin, *experiment.notes, *_notes(experiment, periods)],
     }
 
 

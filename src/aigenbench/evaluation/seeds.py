@@ -15,6 +15,7 @@ from scipy.special import stdtrit
 from aigenbench.config.resolved import FREE_TO_CHANGE
 from aigenbench.errors import InputError
 from aigenbench.evaluation.chart import Cell, Table
+from aigenbench.evaluation.experiment import check_same_periods
 from aigenbench.evaluation.intervals import LEVEL, UNDEFINED, Interval, bounds
 from aigenbench.evaluation.run import Run
 from aigenbench.evaluation.table import SHOWN_PERIODS, mean, percent
@@ -163,6 +164,7 @@ def _declared(runs: Sequence[Run]) -> SeedGroup:
             a, b = getattr(runs[0].experiment.first, name), getattr(run.experiment.first, name)
             if not (a == b if isinstance(a, tuple) else np.array_equal(a, b)):
                 raise InputError(f"--seeds: {runs[0].name} and {run.name} differ in {name}, not in their seed alone")
+        check_same_periods(runs[0].experiment, run.experiment)
     return SeedGroup(tuple(runs), seeds)
 
 

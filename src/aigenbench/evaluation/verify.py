@@ -140,6 +140,8 @@ def _windows(s: _Submission) -> Found:
         raise InputError(f"the windows are not those of the timeline: expected {len(expected)} of its generators")
     if s.experiment.first.generator_id_to_name != s.timeline.id_to_name:
         raise InputError("the generator ids are not those of the timeline")
+    if not s.experiment.ordinary:
+        raise InputError("a window's weights were trained on other generators than those of the windows up to it")
     unnamed = [k for k, p in s.experiment.windows.items() if p.window != k]
     if unnamed:
         raise InputError(f"the predictions of window {unnamed[0]} do not say which window they belong to")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypeVar
 
 from aigenbench.errors import InputError, nearest
+
+T = TypeVar("T")
 
 PERIODS = ("immediate_future", "growing", "growing_whole", "past")
 """Names of the periods as they stand in configs and files."""
@@ -42,7 +45,48 @@ def period_generators(period: str, windows: Sequence[Sequence[str]], window: int
         "past": (0, window),
         "all": (0, len(windows)),
     }
-    if period not in spans:
-        raise InputError(f"unknown period {period!r}; known: {', '.join(spans)}{nearest(period, spans)}")
-    start, stop = spans[period]
+    start, stop = _known(period, spans)
     return tuple(name for names in windows[start:stop] for name in names if name)
+
+
+def period_of_weights(
+    period: str,
+    windows: Sequence[Sequence[str]],
+    trained_windows: Sequence[Sequence[str]],
+    next_generators: Collection[str],
+) -> tuple[str, ...]:
+    """Generators that count for ``period`` with weights that were trained on ``trained_windows``.
+
+    For the weights of window k of a run over ``windows`` this is ``period_generators(period, windows, k)``.
+
+    Args:
+        period: one of PERIODS, or ``all``.
+        windows: generator names of every window of the evaluated data set, in order.
+        trained_windows: those of the windows the weights were trained on; the last one was trained last.
+        next_generators: what the Next period holds.
+
+    Returns:
+        Names in the order of ``windows``; trained generators that the data set lacks are left out.
+
+    Raises:
+        InputError: no period has that name.
+    """
+    names = [name for of_window in windows for name in of_window if name]
+    trained = {name for of_window in trained_windows for name in of_window}
+    before = {name for of_window in trained_windows[:-1] for name in of_window}
+    coming = set(next_generators)
+    sets: dict[str, Collection[str]] = {
+        "immediate_future": coming,
+        "growing": trained,
+        "growing_whole": trained | coming,
+        "past": before,
+        "all": names,
+    }
+    wanted = _known(period, sets)
+    return tuple(name for name in names if name in wanted)
+
+
+def _known(period: str, choices: Mapping[str, T]) -> T:
+    if period not in choices:
+        raise InputError(f"unknown period {period!r}; known: {', '.join(choices)}{nearest(period, choices)}")
+    return choices[period]

@@ -15,6 +15,7 @@ import torch
 from aigenbench.errors import InputError
 from aigenbench.files import remove_temporaries, whole_file
 from aigenbench.models.probe import weights_hash
+from aigenbench.protocol.trained import Trained
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.processes import is_first_process
 from aigenbench.training.sharding import gathered, spread_like
@@ -40,7 +41,22 @@ def detector_record(detector: BaseDeepfakeDetectionModel, keep: bool = True) -> 
         "preprocessing": detector.preprocessing.to_dict(),
         "input_size": list(detector.input_size),
         "backbone": backbone_reference(detector),
+        **_origin(detector),
         "state_dict": gathered(detector.state_dict(), keep),
+    }
+
+
+def _origin(detector: BaseDeepfakeDetectionModel) -> dict[str, Any]:
+    """What the weights were trained on, and what makes the detector again."""
+    trained = detector.stage.trained
+    origin: dict[str, Any] = {"description": detector.description} if detector.description else {}
+    if trained is None:
+        return origin
+    return {
+        **origin,
+        "window": detector.stage.window,
+        "trained_generators": list(trained.generators),
+        "trained": trained.to_record(),
     }
 
 
@@ -134,6 +150,12 @@ def load_record(detector: BaseDeepfakeDetectionModel, record: Mapping[str, Any],
     _check_shapes(own, weights, path)
     _check_backbone(detector, record, path)
     detector.load_state_dict({name: spread_like(own[name], value) for name, value in weights.items()}, strict=False)
+    detector.trained = trained_of(record, path)
+
+
+def trained_of(record: Mapping[str, Any], path: Path) -> Trained | None:
+    """What a checkpoint's weights were trained on; None where it does not say."""
+    return Trained.from_record(record["trained"], str(path)) if "trained" in record else None
 
 
 def _is_probe_record(record: Mapping[str, Any]) -> bool:

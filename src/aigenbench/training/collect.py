@@ -15,6 +15,7 @@ from aigenbench.evaluation.fuse import fuse_logits, sigmoid
 from aigenbench.evaluation.predictions import Predictions
 from aigenbench.protocol.fingerprints import pairing_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet
+from aigenbench.protocol.trained import Trained
 from aigenbench.training.detector import BaseDeepfakeDetectionModel, fusion_is_overridden
 from aigenbench.training.outputs import FUSED, Arrays, binary_of, logits_of, probabilities_of, rows_of
 from aigenbench.training.processes import everyones
@@ -74,6 +75,7 @@ def make_predictions(
     plan: Plan,
     window: int,
     protocol_fingerprint: str,
+    trained: Trained | None = None,
 ) -> Predictions:
     """Put gathered rows into evaluation order, fuse the crops of each image, and add the protocol's facts.
 
@@ -84,6 +86,7 @@ def make_predictions(
         plan: windows, timeline and benchmark type.
         window: index of the window.
         protocol_fingerprint: of the run.
+        trained: what the weights were trained on; the periods follow from it.
     """
     crops, positions = _ordered({k: v for k, v in rows.items() if not k.startswith(FUSED)}, chosen)
     first = np.flatnonzero(np.diff(positions, prepend=-1))
@@ -93,6 +96,7 @@ def make_predictions(
         # fused by the detector's own evaluation step
         fused = _ordered(of_images, chosen)[0]
     fused_multiclass = fused.get("multiclass")
+    standing = None if trained is None else trained.standing(plan.timeline)
     return Predictions(
         fused_scores=sigmoid(fused["logits"]).astype(np.float32),
         fused_logits=fused["logits"].astype(np.float32),
@@ -117,6 +121,9 @@ def make_predictions(
         benchmark_type=plan.benchmark_type,
         protocol_fingerprint=protocol_fingerprint,
         pairing_fingerprint=pairing_fingerprint(chosen.ids, chosen.pairing),
+        trained_windows=None if trained is None else trained.windows,
+        next_generators=None if standing is None else standing.coming,
+        earlier_generators=None if standing is None else standing.earlier,
     )
 
 
@@ -153,13 +160,28 @@ def _fused(
     fused: Arrays = {"losses": _mean(crops["losses"], first)}
     if "multiclass" in crops:
         fused["multiclass"] = _mean(crops["multiclass"], first)
-    if not fusion_is_overridden(detector):
-        return {**fused, "logits": fuse_logits(crops["logits"], positions)}
-    if "multiclass" in crops and detector.evaluation_type == "multiclass":
+    by_classes = "multiclass" in crops and detector.evaluation_type == "multiclass"
+    if by_classes and fusion_is_overridden(detector):
         fused["multiclass"] = _by_hook(detector, torch.from_numpy(crops["multiclass"].astype(np.float64)), first)
         return {**fused, "logits": logits_of(binary_of(detector, fused["multiclass"]))}
-    scores = _by_hook(detector, probabilities_of(crops["logits"]), first)
-    return {**fused, "logits": logits_of(scores.reshape(len(first)))}
+    return {**fused, "logits": fused_logits(detector, crops["logits"], positions)}
+
+
+def fused_logits(
+    detector: BaseDeepfakeDetectionModel, logits: npt.NDArray[Any], positions: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Logits of whole images (n,), by the detector's ``scores_fusion`` where that is a user's.
+
+    Args:
+        detector: says how scores are fused.
+        logits: of the crops (m,), those of an image together.
+        positions: rising number of every crop's image (m,).
+    """
+    if not fusion_is_overridden(detector):
+        return fuse_logits(logits, positions)
+    first = np.flatnonzero(np.diff(positions, prepend=-1))
+    scores = _by_hook(detector, probabilities_of(logits), first)
+    return logits_of(scores.reshape(len(first)))
 
 
 def _by_hook(

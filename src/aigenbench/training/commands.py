@@ -1,24 +1,28 @@
-"""The training commands: fit, validate, test, predict."""
+"""The training commands: fit, validate, test, and storing views."""
 
 from __future__ import annotations
 
-import csv
 import logging
 import os
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.errors import InputError
-from aigenbench.evaluation.fuse import fuse_logits, sigmoid
-from aigenbench.evaluation.predictions import Predictions, load_predictions, save_predictions
-from aigenbench.files import whole_file
-from aigenbench.models import Preprocessing
-from aigenbench.training.checkpoints import KEPT, WindowCheckpoints, load, load_record
-from aigenbench.training.evaluating import evaluate_detector, log_evaluation, stage_of
+from aigenbench.training.checkpoints import KEPT
+from aigenbench.training.evaluating import evaluate_detector, log_evaluation
+from aigenbench.training.evaluations import (
+    asked_windows,
+    check_gathered,
+    destination_of_given,
+    experiment_named,
+    holds_given_weights,
+    keep,
+    named_weights,
+    own_destination,
+    subject_of,
+)
 from aigenbench.training.experiment import (
     ID_VARIABLE,
     Experiment,
@@ -33,16 +37,13 @@ from aigenbench.training.inputs import RunInputs, Setup, set_up
 from aigenbench.training.keeper import CheckpointRule
 from aigenbench.training.lock import locked
 from aigenbench.training.loop import WindowsLoop
-from aigenbench.training.processes import everyones, is_first_process
+from aigenbench.training.processes import is_first_process
 from aigenbench.training.runtime import recorded_fingerprint
 from aigenbench.training.signals import StopRequest
-from aigenbench.training.state import read_state
 from aigenbench.training.trainers import make_trainer
+from aigenbench.training.weights import Weights, own_weights, read_weights, use_weights
 
 logger = logging.getLogger(__name__)
-
-SAME_LOGITS = 1e-6
-"""How far logits of a repeated evaluation may lie from those of the fit and still count as the same."""
 
 
 @failures_told()
@@ -55,6 +56,7 @@ def fit(inputs: RunInputs) -> Path:
     """
     setup = set_up(inputs, "train")
     windows = _asked_windows(setup)
+    _refuse_evaluations(setup.info)
     experiment = open_experiment(setup.info, inputs.config, inputs.allow_config_change)
     # for processes that a launcher starts by running the command line again
     os.environ[ID_VARIABLE] = experiment.name.removeprefix(setup.info.experiment_name_prefix)
@@ -83,10 +85,10 @@ def fit(inputs: RunInputs) -> Path:
 
 @failures_told()
 def evaluate(inputs: RunInputs, stage: str) -> list[Path]:
-    """``validate`` or ``test`` every finished window, or the one asked for.
+    """``validate`` or ``test`` every finished window, or the one asked for; or weights that are named.
 
-    A result that repeats the fit's is compared with it and not written again; one with other weights or another
-    protocol goes to ``evaluations/<name>/``.
+    A result that repeats the fit's is compared with it and not written again. One of other weights, another data set,
+    another protocol or another configuration is kept apart; see ``evaluations``.
 
     Returns:
         The predictions files that hold the results.
@@ -94,50 +96,17 @@ def evaluate(inputs: RunInputs, stage: str) -> list[Path]:
     Raises:
         InputError: bad input, or no window is finished.
     """
-    setup = set_up(inputs)
-    experiment = find_experiment(setup.info)
-    other = inputs.config.get("ckpt_path") or setup.detector.base_weights
-    windows = _asked_windows(setup)
-    finished = [k for k in windows if _final_exists(experiment, k)]
-    if other is None and not finished:
-        raise InputError(f"{experiment.folder} has no finished window among {list(windows)}; run fit first")
-    if other is not None and len(windows) > 1:
-        raise InputError("one checkpoint is one window's: say which with sliding_windows_definition.current_window")
-    written = []
-    for window in windows if other is not None else finished:
-        _load(setup, experiment, window, other)
-        written.append(_evaluate_window(setup, experiment, window, stage, other))
-    return written
-
-
-@failures_told()
-def predict(inputs: RunInputs) -> Path:
-    """Score images that need no labels; returns the CSV (path or id, logit, score).
-
-    Raises:
-        InputError: bad input, or there are no weights to use.
-    """
-    setup = set_up(inputs)
-    other = inputs.config.get("ckpt_path")
-    experiment = None if other and setup.info.experiment_id is None else find_experiment(setup.info)
-    window = _window_to_use(setup, experiment)
-    _load(setup, experiment, window, other)
-    setup.detector.begin(stage_of(setup, window))
-    folder = Path() if experiment is None else experiment.window_folder(window)
-    chosen = setup.pipeline.predict_set(lambda: setup.plan)
-    arguments = inputs.trainer_arguments({})
-    trainer = make_trainer(arguments, folder, 1, [], "predict", [])
-    loader = setup.pipeline.predict_loader(chosen, setup.detector, trainer.global_rank, trainer.world_size)
-    outputs = trainer.predict(setup.detector, dataloaders=loader)
-    positions, logits = _gathered(outputs or [])
-    path = folder / "predictions_predict.csv"
-    if trainer.is_global_zero:
-        with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as lines:
-            writer = csv.writer(lines)
-            writer.writerow(("image", "logit", "score"))
-            for position, logit, score in zip(positions, logits, sigmoid(logits), strict=True):
-                writer.writerow((chosen.name(position), f"{logit:.7g}", f"{score:.7g}"))
-    return path
+    named = named_weights(inputs)
+    weights = None if named is None else read_weights(named)
+    experiment = _experiment_to_evaluate(inputs, named)
+    setup = set_up(inputs, "test" if stage == "test" else "validate")
+    if weights is not None:
+        return [_evaluate_window(setup, experiment, _window_of(setup, weights), stage, weights, True)]
+    assert experiment is not None, "without weights of its own, a command needs an experiment"
+    return [
+        _evaluate_window(setup, experiment, window, stage, own_weights(experiment, window), False)
+        for window in asked_windows(setup.info, experiment)
+    ]
 
 
 @failures_told()
@@ -173,6 +142,16 @@ def _tell_disk_need(setup: Setup, experiment: Experiment) -> None:
         logger.warning("the disk may fill up before the run ends; free space in time, the run can then be resumed")
 
 
+def _refuse_evaluations(info: ExperimentInfo) -> None:
+    """A training must not write over results of weights that were given."""
+    experiment = experiment_named(info)
+    if experiment is not None and holds_given_weights(experiment):
+        raise InputError(
+            f"{experiment.folder} holds evaluations of given weights, which a training would write over; give another "
+            "experiment_info.experiment_id"
+        )
+
+
 def _check_protocol(setup: Setup, experiment: Experiment) -> None:
     """Refuse to go on where the data set or the protocol is another one than the experiment was begun with."""
     for window in range(len(setup.plan.windows)):
@@ -195,95 +174,54 @@ def _asked_windows(setup: Setup) -> tuple[int, ...]:
     return (current,)
 
 
-def _final_exists(experiment: Experiment, window: int) -> bool:
-    state = read_state(experiment.window_folder(window))
-    return state is not None and state.final is not None
+def _experiment_to_evaluate(inputs: RunInputs, named: Path | None) -> Experiment | None:
+    info = inputs.config.experiment_info
+    if named is None:
+        return find_experiment(info)
+    experiment = experiment_named(info)
+    if experiment is not None:
+        check_gathered(experiment, inputs.config)
+    return experiment
 
 
-def _load(setup: Setup, experiment: Experiment | None, window: int, other: str | None) -> None:
-    """Load the weights to evaluate, with the preprocessing they were trained with."""
-    if other is not None:
-        path = Path(other)
-        record = load(path)
-    else:
-        assert experiment is not None, "without weights of its own, a command needs an experiment"
-        path = experiment.window_folder(window)
-        record = WindowCheckpoints(path, read_state(path)).load_final()
-    load_record(setup.detector, record, path)
-    if "preprocessing" not in record:
-        return
-    stored = Preprocessing.from_dict(record["preprocessing"])
-    if stored != setup.detector.preprocessing:
-        logger.warning("%s was trained with another preprocessing than the config's; its own is used", path)
-        setup.detector.use_preprocessing(stored)
-
-
-def _window_to_use(setup: Setup, experiment: Experiment | None) -> int:
-    windows = _asked_windows(setup)
-    if experiment is None:
-        return windows[-1]
-    finished = [k for k in windows if _final_exists(experiment, k)]
-    if not finished:
-        raise InputError(f"{experiment.folder} has no finished window among {list(windows)}; run fit first")
-    return finished[-1]
-
-
-def _evaluate_window(setup: Setup, experiment: Experiment, window: int, stage: str, other: str | None) -> Path:
-    folder = experiment.window_folder(window)
-    arguments = setup.inputs.trainer_arguments({})
-    title = f"{stage} window {window + 1}/{len(setup.plan.windows)}"
-    trainer = make_trainer(arguments, folder, 1, [], title, [])
-    predictions = evaluate_detector(setup, trainer, window, stage)
-    path = folder / f"predictions_{stage}_all.npz"
-    if trainer.is_global_zero:
-        log_evaluation(setup, [], predictions, window, 0, title, stage)
-        path = _keep(experiment, predictions, path, other)
-    return path
-
-
-def _keep(experiment: Experiment, predictions: Predictions, path: Path, other: str | None) -> Path:
-    """Write the result where it belongs, or compare it with the one that is there."""
-    if other is not None:
-        return _write_aside(experiment, predictions, path, Path(other).stem)
-    if not path.is_file():
-        save_predictions(path, predictions)
-        return path
-    kept = load_predictions(path)
-    if kept.protocol_fingerprint != predictions.protocol_fingerprint:
-        name = f"protocol_{predictions.protocol_fingerprint}"
-        return _write_aside(experiment, predictions, path, name)
-    difference = _largest_difference(kept, predictions)
-    if difference > SAME_LOGITS:
+def _window_of(setup: Setup, weights: Weights) -> int:
+    """The window that weights were trained up to: as they say, else as it is asked for."""
+    definition = setup.info.sliding_windows_definition
+    current = None if definition is None else definition.current_window
+    own = weights.window
+    if own is None:
+        if current is None and len(setup.plan.windows) > 1:
+            raise InputError(
+                f"{weights.path} does not say up to which window it was trained: say it with "
+                "sliding_windows_definition.current_window"
+            )
+        return current or 0
+    if current is not None and current != own:
         logger.warning(
-            "%s: logits differ by up to %.3g from the file's; other software or hardware? The file is left alone",
-            path,
-            difference,
+            "%s was trained up to window %d, not %d: it is evaluated and kept as window %d",
+            weights.path,
+            own,
+            current,
+            own,
         )
+    return own
+
+
+def _evaluate_window(
+    setup: Setup, experiment: Experiment | None, window: int, stage: str, weights: Weights, named: bool
+) -> Path:
+    trained = use_weights(setup, weights, window)
+    subject = subject_of(setup, weights)
+    if named:
+        destination = destination_of_given(setup, experiment, window, subject)
     else:
-        logger.info("%s: reproduced, logits differ by at most %.3g", path, difference)
-    return path
-
-
-def _largest_difference(a: Predictions, b: Predictions) -> float:
-    if a.fused_logits is None or b.fused_logits is None or len(a) != len(b):
-        return float("inf")
-    return float(np.abs(a.fused_logits - b.fused_logits).max())
-
-
-def _write_aside(experiment: Experiment, predictions: Predictions, path: Path, name: str) -> Path:
-    aside = experiment.folder / "evaluations" / name / path.parent.name / path.name
-    save_predictions(aside, predictions)
-    logger.info("other weights or another protocol than the fit's: written to %s", aside)
-    return aside
-
-
-def _gathered(outputs: list[Any]) -> tuple[Any, Any]:
-    """Positions and fused logits of all images, in order, from every process's predict outputs."""
-    mine = []
-    for positions, logits, crop_to_image in outputs:
-        fused = fuse_logits(logits.float().cpu().numpy(), crop_to_image.cpu().numpy())
-        mine.append((positions.cpu().numpy(), fused))
-    pairs = everyones(mine)
-    positions = np.concatenate([p for p, _ in pairs])
-    order = np.argsort(positions)
-    return positions[order], np.concatenate([f for _, f in pairs])[order]
+        assert experiment is not None, "an experiment's own weights have one"
+        destination = own_destination(setup, experiment, window, subject)
+    arguments = setup.inputs.trainer_arguments({})
+    title = f"{stage} window {window}"
+    trainer = make_trainer(arguments, destination.folder, 1, [], title, [])
+    predictions = evaluate_detector(setup, trainer, window, stage, trained=trained)
+    if not trainer.is_global_zero:
+        return destination.folder
+    log_evaluation(setup, [], predictions, window, 0, title, stage)
+    return keep(setup, destination, subject, predictions, window, stage)

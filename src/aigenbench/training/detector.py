@@ -22,6 +22,7 @@ from aigenbench.models import Preprocessing, build_model, check_input_size, prep
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, normalised
 from aigenbench.models.probe import Classifier
 from aigenbench.protocol.timeline import PUBLISHED
+from aigenbench.protocol.trained import Trained, trained_up_to
 from aigenbench.training.seeding import BatchSeeds
 from aigenbench.training.tasks import BinaryTask, MulticlassTask, Task, check_task
 
@@ -77,6 +78,7 @@ class Stage:
         total_steps: optimizer steps of the whole window.
         n_classes: real and every generator of the timeline.
         seen_generator_ids: ids of the generators trained on up to this window.
+        trained: what the weights have been trained on at the end of this window; None where nobody says.
     """
 
     window: int = 0
@@ -84,15 +86,13 @@ class Stage:
     total_steps: int = 1
     n_classes: int = 0
     seen_generator_ids: tuple[int, ...] = ()
+    trained: Trained | None = None
 
     @classmethod
-    def at(cls, plan: Plan, window: int, epoch: int = 0, total_steps: int = 1) -> Stage:
-        """The stage at a window of a plan."""
-        timeline = plan.timeline
-        seen = [timeline.ids[name] for names in plan.windows[: window + 1] for name in names]
-        if plan.benchmark_type == "none":
-            seen = [i for i in timeline.ids.values() if i]
-        return cls(window, epoch, total_steps, len(timeline.id_to_name), tuple(sorted(seen)))
+    def at(cls, plan: Plan, window: int, epoch: int = 0, total_steps: int = 1, before: Trained | None = None) -> Stage:
+        """The stage at a window of a plan; weights that were given to start from may have seen more (``before``)."""
+        trained = trained_up_to(plan.timeline, plan.windows, window).after(before)
+        return cls(window, epoch, total_steps, len(plan.timeline.id_to_name), trained.ids, trained)
 
     def at_epoch(self, epoch: int) -> Stage:
         """The same at another epoch of the window."""
@@ -164,6 +164,10 @@ class BaseDeepfakeDetectionModel(LightningModule):
         self.training_task, self.evaluation_type = training_task, evaluation_type
         self.task: Task = BinaryTask() if training_task == "binary" else MulticlassTask(n_classes or PUBLISHED_CLASSES)
         self.stage = Stage()
+        self.trained: Trained | None = None
+        """What the weights that were loaded say they were trained on."""
+        self.description: dict[str, Any] = {}
+        """What it takes to make this detector again, in plain values; checkpoints keep it."""
         self.extra_metrics: dict[str, MetricFunction] = {}
         self.default_metrics = False
         arguments = {"pretrained": True, **(model_args or {})}

@@ -9,7 +9,7 @@ import lightning.pytorch as pl
 
 from aigenbench.evaluation.predictions import Predictions, save_predictions
 from aigenbench.training.collect import OutputCollector
-from aigenbench.training.evaluating import finished_predictions, log_evaluation
+from aigenbench.training.evaluating import checked_predictions, log_evaluation
 from aigenbench.training.heads import Heads, HeadsEvaluation
 from aigenbench.training.inputs import Setup
 from aigenbench.training.keeper import WindowKeeper, weights_state
@@ -55,7 +55,7 @@ class EpochEvaluation(OutputCollector):
         """Keep predictions, and log their metrics where loggers and monitoring callbacks find them."""
         keeper, window = self._keeper, self._keeper.plan.window
         step, title = keeper.plan.logged(trainer.current_epoch + 1), keeper.title(trainer.current_epoch)
-        predictions = finished_predictions(self._setup, self.gathered(), window, "validate")
+        predictions = checked_predictions(self._setup, self.gathered(), window, "validate", self._setup.fingerprint)
         of_heads = self.beside.predictions()
         if trainer.is_global_zero:
             for run, of_head in zip(self._heads.runs, of_heads, strict=True):

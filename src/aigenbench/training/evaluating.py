@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from aigenbench.augmentations import Recipe
+from aigenbench.data.pipeline import split_of
+from aigenbench.data.tables import ImageTable
 from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups, evaluate
 from aigenbench.evaluation.predictions import Predictions
 from aigenbench.protocol.periods import PERIOD_TITLES
+from aigenbench.protocol.trained import Trained
 from aigenbench.training.collect import Arrays, OutputCollector, make_predictions
 from aigenbench.training.detector import MetricFunction, Stage
 from aigenbench.training.inputs import Setup
+from aigenbench.training.outputs import FUSED
+from aigenbench.training.processes import SharedError
 from aigenbench.training.signals import StopRequest
 
 logger = logging.getLogger(__name__)
@@ -24,7 +30,12 @@ logger = logging.getLogger(__name__)
 
 def stage_of(setup: Setup, window: int, epoch: int = 0, total_steps: int = 1) -> Stage:
     """Where a run stands at a window: what the detector is told."""
-    return Stage.at(setup.plan, window, epoch, total_steps)
+    return Stage.at(setup.plan, window, epoch, total_steps, setup.detector.trained)
+
+
+def stage_of_weights(trained: Trained, window: int) -> Stage:
+    """What a detector is told that is evaluated with weights as they are."""
+    return Stage(window, n_classes=len(trained.id_to_name), seen_generator_ids=trained.ids, trained=trained)
 
 
 def evaluate_detector(
@@ -34,6 +45,7 @@ def evaluate_detector(
     stage: str,
     stop: StopRequest | None = None,
     perturbation: Recipe | None = None,
+    trained: Trained | None = None,
 ) -> Predictions:
     """Score the evaluation images with the detector as it is.
 
@@ -44,8 +56,12 @@ def evaluate_detector(
         stage: ``validate`` or ``test``.
         stop: the request to stop, if any.
         perturbation: applied after the mandatory steps; it enters the protocol fingerprint.
+        trained: what the detector's weights were trained on; None takes the windows of the run up to ``window``.
+
+    Raises:
+        InputError: a score is not a finite number; the message names its image.
     """
-    setup.detector.begin(stage_of(setup, window))
+    setup.detector.begin(stage_of(setup, window) if trained is None else stage_of_weights(trained, window))
     loader = evaluation_loader(setup, trainer, stage, stop, perturbation)
     collector = OutputCollector(common_batches(loader), stop)
     trainer.callbacks.append(collector)  # type: ignore[attr-defined]
@@ -54,7 +70,8 @@ def evaluate_detector(
     trainer.datamodule = setup.pipeline  # type: ignore[attr-defined]
     run = trainer.validate if stage == "validate" else trainer.test
     run(setup.detector, dataloaders=loader, verbose=False)
-    return finished_predictions(setup, collector.gathered(), window, stage, perturbation)
+    fingerprint = setup.fingerprint if perturbation is None else setup.fingerprint_under(perturbation)
+    return checked_predictions(setup, collector.gathered(), window, stage, fingerprint)
 
 
 def evaluation_loader(
@@ -75,13 +92,47 @@ def common_batches(loader: Any) -> int:
     return int(batches.common)
 
 
-def finished_predictions(
-    setup: Setup, rows: Arrays, window: int, stage: str, perturbation: Recipe | None = None
-) -> Predictions:
-    """The predictions of an evaluation, from the gathered rows of all its crops."""
+def checked_predictions(setup: Setup, rows: Arrays, window: int, stage: str, fingerprint: str) -> Predictions:
+    """Predictions from what an ``OutputCollector`` gathered of the set-up's detector; raises as ``check_finite``."""
+    table = setup.pipeline.source.table(split_of(stage))
+
+    def names(identifiers: npt.NDArray[Any]) -> Callable[[int], str]:
+        return lambda row: named_image(table, int(identifiers[row]))
+
+    for of in ("", FUSED):
+        if (logits := rows.get(f"{of}logits")) is not None:
+            check_finite(logits, names(rows[f"{of}identifiers"]))
     chosen = setup.pipeline.evaluation_set(setup.plan, stage)
-    fingerprint = setup.fingerprint if perturbation is None else setup.fingerprint_under(perturbation)
-    return make_predictions(setup.detector, rows, chosen, setup.plan, window, fingerprint)
+    return make_predictions(setup.detector, rows, chosen, setup.plan, window, fingerprint, setup.detector.stage.trained)
+
+
+def check_finite(logits: npt.NDArray[Any], name: Callable[[int], str]) -> None:
+    """Refuse scores that are no numbers.
+
+    Args:
+        logits: (n,).
+        name: what to call the image of a row.
+
+    Raises:
+        SharedError: a logit is infinite or no number; in all processes, which all hold the same rows.
+    """
+    wrong = np.flatnonzero(~np.isfinite(logits))
+    if not len(wrong):
+        return
+    # an image's crops are told once
+    names = list(dict.fromkeys(name(int(row)) for row in wrong))
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    raise SharedError(
+        f"the score of {len(names)} of the images is not a finite number: {'; '.join(names[:3])}{more}; nothing was "
+        "written. Weights that are no numbers, or a precision too narrow for the model, give such scores: try other "
+        "weights, or trainer.precision 32-true"
+    )
+
+
+def named_image(table: ImageTable, row: int) -> str:
+    """An image by its id and, where it has one, its file."""
+    file = table.store.name(row)
+    return f"image {row} ({file})" if file else f"image {row}"
 
 
 def log_evaluation(
@@ -108,8 +159,14 @@ def log_evaluation(
         for period in ("growing", "immediate_future", "growing_whole")
         if (value := scores[period]["auroc"]) is not None
     ]
-    logger.info("%s: AUROC %s", title, ", ".join(shown))
+    logger.info("%s: AUROC %s", title, ", ".join(shown) or "undefined in every period")
+    if predictions.earlier_generators:
+        logger.info("%s: unseen though released earlier, in no period: %s", title, _few(predictions.earlier_generators))
     return values
+
+
+def _few(names: Sequence[str], n: int = 6) -> str:
+    return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
 
 
 def _extra_metrics(setup: Setup, predictions: Predictions, window: int, stage: str) -> dict[str, float]:

@@ -17,9 +17,9 @@ import torch
 from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions import Predictions
 from aigenbench.training.checkpoints import detector_record, load_detector, load_record
-from aigenbench.training.collect import OutputCollector, make_predictions
+from aigenbench.training.collect import OutputCollector
 from aigenbench.training.detector import Stage
-from aigenbench.training.evaluating import stage_of
+from aigenbench.training.evaluating import checked_predictions, stage_of
 from aigenbench.training.experiment import Experiment
 from aigenbench.training.head_run import HeadRun
 from aigenbench.training.inputs import Setup
@@ -217,8 +217,6 @@ class HeadsEvaluation(pl.Callback):
         """Every head's predictions of all images."""
         made = []
         for run, collector in zip(self._runs, self._collectors, strict=True):
-            setup = run.setup
-            chosen = setup.pipeline.evaluation_set(setup.plan, "validate")
             rows = collector.gathered()
-            made.append(make_predictions(run.detector, rows, chosen, setup.plan, self._window, setup.fingerprint))
+            made.append(checked_predictions(run.setup, rows, self._window, "validate", run.setup.fingerprint))
         return made

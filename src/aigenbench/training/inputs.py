@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -12,7 +13,7 @@ from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.config.layer import DEFAULT_SEED
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.data.pipeline import AIGenBenchPipeline
-from aigenbench.data.plan import Plan
+from aigenbench.data.plan import Plan, images_digest
 from aigenbench.errors import InputError
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.features import FeatureCache
@@ -23,7 +24,20 @@ from aigenbench.training.trainers import check_trainer_arguments, make_trainer
 LONG_NAMES = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 """Lightning's short names of precisions, and what they mean."""
 DOUBLE = ("64-true", "64")
-Purpose = Literal["train", "evaluate", "store"]
+Purpose = Literal["train", "evaluate", "store", "validate", "test"]
+_OF_TRAINING = ("optimizer", "scheduler", "base_weights")
+_OF_THE_DATA_SET = (
+    "dataset_loader",
+    "predict_path",
+    "cache",
+    "cache_folder",
+    "features",
+    "num_workers",
+    "timeline",
+    "train_batch_size",
+    "train_subset_size",
+    "validation_subset_size",
+)
 
 
 class RunInputs(Protocol):
@@ -83,6 +97,12 @@ class Setup:
     seed: int
     features: FeatureCache | None = None
 
+    @cached_property
+    def images(self) -> str:
+        """A digest of the evaluated images: it tells data sets of one layout apart, which a fingerprint does not."""
+        splits = self.pipeline.source.splits
+        return images_digest(splits["validation" if "validation" in splits else "test"], self.plan.evaluation.ids)
+
     @property
     def epochs(self) -> int:
         """Epochs a window."""
@@ -105,8 +125,9 @@ def set_up(inputs: RunInputs, purpose: Purpose = "evaluate") -> Setup:
 
     Args:
         inputs: config and makers.
-        purpose: to ``train``, to ``evaluate`` on perhaps a lesser machine, or to ``store`` samples, which takes neither
-            a Trainer nor its devices.
+        purpose: to ``train``, to ``validate`` or ``test`` on perhaps a lesser machine (``evaluate`` is to validate), or
+            to ``store`` samples, which takes neither a Trainer nor its devices. Of the data set, only what that uses
+            need be there.
 
     Raises:
         InputError: something in the config or the data set is wrong.
@@ -121,11 +142,8 @@ def set_up(inputs: RunInputs, purpose: Purpose = "evaluate") -> Setup:
     detector = make_detector(inputs, seed)
     if purpose == "train":
         check_optimizer(detector.optimizer_factory, detector, _optimizer_of(config))
-    definition = info.sliding_windows_definition
-    if definition is None:
-        plan = pipeline.plan(benchmark_type="none")
-    else:
-        plan = pipeline.plan(definition.n_generators_per_window, definition.benchmark_type)
+    stages = {"train": "fit", "store": "fit", "evaluate": "validate"}
+    plan = make_plan_of(pipeline, info, stages.get(purpose, purpose))
     prepare_detector(inputs, pipeline, plan, detector, seed)
     fingerprint = plan.fingerprint(pipeline.describe_mandatory_evaluation(), pipeline.augmentations_base_seed)
     setup = Setup(inputs, info, pipeline, detector, plan, fingerprint, seed)
@@ -151,6 +169,14 @@ def _optimizer_of(config: ResolvedConfig) -> Any:
     return ((config.get("model") or {}).get("init_args") or {}).get("optimizer")
 
 
+def make_plan_of(pipeline: AIGenBenchPipeline, info: ExperimentInfo, stage: str) -> Plan:
+    """The pipeline's plan under the section ``experiment_info``."""
+    definition = info.sliding_windows_definition
+    if definition is None:
+        return pipeline.plan(benchmark_type="none", stage=stage)
+    return pipeline.plan(definition.n_generators_per_window, definition.benchmark_type, stage)
+
+
 def seed_of(config: ResolvedConfig) -> int:
     """``seed_everything`` as a number: ``true`` and an absent key mean the default."""
     value = config.get("seed_everything")
@@ -164,6 +190,7 @@ def make_detector(inputs: RunInputs, seed: int) -> BaseDeepfakeDetectionModel:
     if _is_double(inputs):
         # now, and not when the Trainer would: weights from a checkpoint must not pass through float32
         detector.double()
+    detector.description = description_of(inputs.config)
     return detector
 
 
@@ -180,7 +207,7 @@ def prepare_detector(
     info = inputs.config.experiment_info
     definition = info.sliding_windows_definition
     window = 0 if definition is None else definition.current_window or 0
-    pipeline.serve(plan, min(window, len(plan.windows) - 1), seed, (None, None))
+    pipeline.serve(plan, max(0, min(window, len(plan.windows) - 1)), seed, (None, None))
     if not isinstance(detector, AbstractBaseDeepfakeDetectionModel):
         return
     if detector.logging_initial_step not in (0, info.logging_initial_step):
@@ -200,3 +227,24 @@ def prepare_detector(
 
 def _is_double(inputs: RunInputs) -> bool:
     return str((inputs.config.get("trainer") or {}).get("precision")) in DOUBLE
+
+
+def description_of(config: ResolvedConfig) -> dict[str, Any]:
+    """The sections of a config that make its detector again, in plain values, without what only training uses."""
+    values = config.to_dict()
+    described = {
+        section: _without(values[section], unused)
+        for section, unused in (("model", _OF_TRAINING), ("data", _OF_THE_DATA_SET))
+        if values.get(section)
+    }
+    precision = (values.get("trainer") or {}).get("precision")
+    return {
+        **described,
+        "trainer": {} if precision is None else {"precision": precision},
+        "imports": list(values.get("imports") or []),
+    }
+
+
+def _without(node: dict[str, Any], unused: tuple[str, ...]) -> dict[str, Any]:
+    arguments = {key: value for key, value in (node.get("init_args") or {}).items() if key not in unused}
+    return {**node, "init_args": arguments}

@@ -12,7 +12,7 @@ from aigenbench.errors import InputError
 from aigenbench.evaluation.perturbed import PREDICTIONS_FILE, digest, is_current, predictions_path, save_perturbed
 from aigenbench.evaluation.predictions import load_predictions
 from aigenbench.files import remove_temporaries
-from aigenbench.training.checkpoints import WindowCheckpoints, load_record
+from aigenbench.protocol.trained import Trained
 from aigenbench.training.evaluating import evaluate_detector
 from aigenbench.training.experiment import Experiment
 from aigenbench.training.failures import failures_told
@@ -20,6 +20,7 @@ from aigenbench.training.inputs import RunInputs, Setup, set_up
 from aigenbench.training.signals import StoppedError, StopRequest
 from aigenbench.training.state import read_state
 from aigenbench.training.trainers import make_trainer
+from aigenbench.training.weights import own_weights, use_weights
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def evaluate_robustness(
         InputError: bad input, a window is not finished, or the data set is another than the experiment's.
         StoppedError: a signal asked to stop; the same command goes on.
     """
-    setup = set_up(inputs)
+    setup = set_up(inputs, "validate")
     experiment = Experiment(folder.name, folder, setup.info.window_name_prefix)
     chosen = _chosen_windows(setup, experiment, windows)
     # listed before anything is run: processes that a launcher starts later must find the same list
@@ -59,12 +60,13 @@ def evaluate_robustness(
     logger.info("%d of %d evaluations are left to run", len(tasks), len(chosen) * len(perturbations))
     with StopRequest().installed() as stop:
         setup.pipeline.views.between = stop.check_alone
-        loaded = None
+        loaded, trained = None, None
         for done, task in enumerate(tasks):
             if loaded != task.window:
-                _load(setup, experiment, task.window)
-                loaded = task.window
-            _run(setup, task, stop)
+                weights = own_weights(experiment, task.window)
+                loaded, trained = task.window, use_weights(setup, weights, task.window)
+            assert trained is not None, "weights are loaded before the first task"
+            _run(setup, task, stop, trained)
             logger.info("window %d, %s: %d of %d done", task.window, task.perturbation.name, done + 1, len(tasks))
     return len(tasks)
 
@@ -113,17 +115,12 @@ def _is_done(setup: Setup, task: _Task) -> bool:
     return found == setup.fingerprint_under(task.perturbation)
 
 
-def _load(setup: Setup, experiment: Experiment, window: int) -> None:
-    folder = experiment.window_folder(window)
-    load_record(setup.detector, WindowCheckpoints(folder, read_state(folder)).load_final(), folder)
-
-
-def _run(setup: Setup, task: _Task, stop: StopRequest) -> None:
+def _run(setup: Setup, task: _Task, stop: StopRequest, trained: Trained) -> None:
     arguments = setup.inputs.trainer_arguments({})
     title = f"window {task.window + 1}/{len(setup.plan.windows)}, {task.perturbation.name}"
     trainer = make_trainer(arguments, task.path.parent, 1, [], title, [])
     try:
-        predictions = evaluate_detector(setup, trainer, task.window, "validate", stop, task.perturbation)
+        predictions = evaluate_detector(setup, trainer, task.window, "validate", stop, task.perturbation, trained)
     except RuntimeError as error:
         # a signal to the whole process group ends the loader's workers too, which it reports as their failure
         if stop.signal is None:

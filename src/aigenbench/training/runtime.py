@@ -50,6 +50,7 @@ def record_run(folder: Path, setup: Setup, plan: WindowPlan, trainer: pl.Trainer
         "devices": trainer.world_size,
         "precision": str(trainer.precision),
         "protocol_fingerprint": setup.fingerprint,
+        "images": setup.images,
         "steps_per_epoch": plan.steps,
         "trained_parameters": sum(p.numel() for p in setup.detector.parameters() if p.requires_grad),
     }
@@ -73,12 +74,19 @@ def add_seconds(folder: Path, seconds: float) -> None:
 
 def recorded_fingerprint(folder: Path) -> str | None:
     """The protocol fingerprint a window was begun with; None where it was not begun."""
+    record = recorded(folder)
+    return str(record["protocol_fingerprint"]) if record else None
+
+
+def recorded(folder: Path) -> dict[str, Any]:
+    """What ``record_run`` wrote into a window's folder; empty where the window was not begun."""
     path = folder / RUN_FILE
     if not path.is_file():
-        return None
+        return {}
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["protocol_fingerprint"])
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError) as error:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {**record, "protocol_fingerprint": record["protocol_fingerprint"]}
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged ({error}); remove the window's folder to train it again") from error
 
 
