@@ -58,10 +58,11 @@ def test_the_page_names_every_hook() -> None:
 
 
 def _hooks(cls: type) -> set[str]:
-    """What a subclass is meant to override."""
+    """What a subclass is meant to override; what the pipeline asks a detector for is made of these."""
+    not_hooks = {"use_preprocessing", "evaluation_crops", "evaluation_augmentation"}
     steps = r".*_(step|augmentation|preprocessing|crops|fusion|prediction|optimizers|metrics)"
     return {
         name
         for name, _ in inspect.getmembers(cls, inspect.isfunction)
-        if re.fullmatch(steps, name) and name in vars(cls) and not name.startswith("_")
+        if re.fullmatch(steps, name) and name in vars(cls) and name not in not_hooks and not name.startswith("_")
     }

@@ -194,11 +194,11 @@ def test_every_hook_is_called(saved: Path, tmp_path: Path) -> None:
     argv = command(saved, tmp_path, EVERYTHING, *classes)
     for what in ("fit", "validate", "test"):
         assert run(tmp_path, argv, command=what)[0] == 0, log(tmp_path)[-3000:]
+    facts = yaml.safe_load((tmp_path / "facts.json").read_text())
     assert run(tmp_path, argv, command="predict")[0] == 0, log(tmp_path)[-3000:]
     called = set((tmp_path / "called.txt").read_text().split())
     expected = {f"M.{h}" for h in DETECTOR_HOOKS} | {f"P.{h}" for h in PIPELINE_HOOKS}
     assert expected | {f"L.{h}" for h in LOADER_HOOKS} == called
-    facts = yaml.safe_load((tmp_path / "facts.json").read_text())
     assert facts["model_input_size"] == "(24, 24)"
     assert facts["num_generators"] == "3"
     assert facts["generators_so_far"] == "(['CycleGAN'], [2])"
