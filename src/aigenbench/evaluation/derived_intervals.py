@@ -12,7 +12,7 @@ from aigenbench.evaluation.bootstrap import Replicates, resample, row_means
 from aigenbench.evaluation.calibration import MEASURES, METHODS, Calibrated
 from aigenbench.evaluation.draws import OTHER_REPLICATES, SEED, Weights, replicate_all
 from aigenbench.evaluation.experiment import Experiment
-from aigenbench.evaluation.intervals import Bounds, bounds, interval_of, percentiles
+from aigenbench.evaluation.intervals import Bounds, bounds, interval_of
 from aigenbench.evaluation.metrics import NAN
 from aigenbench.evaluation.multiclass import CLASS_METRICS, judged
 from aigenbench.evaluation.overtime import TRANSFERS, area, over_time, transfers
@@ -47,9 +47,9 @@ def over_time_intervals(
     return {
         "generators": by_name,
         "mean": {m: _bounds_of(m, means[m], points["mean"][m]) for m in TRANSFERS},
-        "drop": [bounds(percentiles(drops[:, k])) for k in range(drops.shape[1])],
-        "mean_drop": bounds(percentiles(row_means(drops))),
-        "area": bounds(percentiles(area(images.periods["immediate_future"]))),
+        "drop": [_bounds_of("drop", drops[:, k], points["drop"][k]) for k in range(drops.shape[1])],
+        "mean_drop": _bounds_of("drop", row_means(drops), points["mean_drop"]),
+        "area": _bounds_of("area", area(images.periods["immediate_future"]), points["area"]),
     }
 
 
@@ -94,11 +94,12 @@ def class_intervals(
         return np.array([[NAN if m[n] is None else m[n] for n in CLASS_METRICS] for m in measured], dtype=np.float64)
 
     by_name: dict[str, list[Bounds]] = {name: [None] * experiment.n_windows for name in CLASS_METRICS}
+    points = {k: found.measured() for k, found in known.items()}
     if known:
         values = replicate_all(pairs, replicate, replicates, seed)
         for i, k in enumerate(known):
             for j, name in enumerate(CLASS_METRICS):
-                by_name[name][k] = bounds(percentiles(values[:, i, j]))
+                by_name[name][k] = _bounds_of(name, values[:, i, j], points[k][name])
     return by_name
 
 
