@@ -17,9 +17,10 @@ from aigenbench.evaluation.intervals import Bounds, bounds, holm, interval_of, t
 from aigenbench.evaluation.other_generators import headline_interval, resample_generators
 from aigenbench.evaluation.pages import environment, resource
 from aigenbench.evaluation.published import BASELINES
+from aigenbench.evaluation.standing import PER_GENERATOR, Standing, standing_of
 from aigenbench.evaluation.table import SHOWN_PERIODS, mean, percent
 from aigenbench.evaluation.uncertainty import interval_text
-from aigenbench.evaluation.verify import PER_GENERATOR, Verification, verify_submission
+from aigenbench.evaluation.verify import Verification, verify_submission
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
 
@@ -48,6 +49,12 @@ class Entry:
     def title(self) -> str:
         """The name on its card, or that of the experiment."""
         return str(self.checked.manifest["card"].get("name") or self.checked.manifest["experiment"])
+
+    @property
+    def standing(self) -> Standing:
+        """What its results stand on."""
+        assert self.checked.experiment is not None, "an accepted entry has predictions"
+        return standing_of(self.checked.experiment, {0: self.checked.manifest})
 
     @property
     def headline(self) -> float:
@@ -96,6 +103,7 @@ def build_leaderboard(
             table=leaderboard_table(entries, groups),
             details=[(e.title, e.file, [c for c in e.checked.checks if c.status != "ok"]) for e in entries],
             rejected=rejected,
+            standings=list({e.standing.text: e.standing for e in entries}.values()),
             replicates=f"{replicates:,}",
             style=resource("style.css"),
             script=resource("script.js"),
@@ -127,7 +135,7 @@ def significance_groups(entries: Sequence[Entry]) -> list[int]:
 
 
 def leaderboard_table(entries: Sequence[Entry], groups: Sequence[int]) -> Table:
-    """The entries with the published baselines as reference rows, best first."""
+    """The entries, best first; on the benchmark itself with the published baselines as reference rows."""
     rows: list[tuple[float, tuple[Cell, ...]]] = []
     for entry, group in zip(entries, groups, strict=True):
         card = entry.checked.manifest["card"]
@@ -136,7 +144,8 @@ def leaderboard_table(entries: Sequence[Entry], groups: Sequence[int]) -> Table:
         card_cells = [_card_cell(card.get(name)) for name in ("parameters", "training_hours", "licence")]
         names = (Cell(entry.title, strong=True), Cell(str(group), group))
         rows.append((entry.headline, (*names, *cells, Cell(generators or "-"), *card_cells, Cell("verified"))))
-    for b in BASELINES:
+    # published results are of the benchmark's images: beside others they would look like a comparison
+    for b in BASELINES if all(entry.standing.is_benchmark for entry in entries) else ():
         values = [Cell(percent(v), v) for v in (b.past, b.coming, b.whole)]
         blank = [Cell("-")] * 4
         rows.append((b.coming, (Cell(b.name), Cell("-"), *values, *blank, Cell("published"))))

@@ -15,6 +15,7 @@ import lightning.pytorch as pl
 import torch
 
 from aigenbench import __version__
+from aigenbench.data.mark import is_synthetic
 from aigenbench.errors import InputError
 from aigenbench.files import write_json, write_text
 from aigenbench.training.inputs import Setup
@@ -52,6 +53,8 @@ def record_run(folder: Path, setup: Setup, plan: EpochPlan, trainer: pl.Trainer)
         "steps_per_epoch": plan.steps,
         "trained_parameters": sum(p.numel() for p in setup.detector.parameters() if p.requires_grad),
     }
+    if is_synthetic(setup.pipeline.source.path):
+        record["data"] = "synthetic"
     write_json(folder / RUN_FILE, record)
     write_text(folder / "config.yaml", setup.inputs.config.to_yaml())
 
