@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -169,6 +170,25 @@ def test_a_metric_named_like_a_known_one_is_refused(imported: Path, name: str, h
     with pytest.raises(InputError, match=rf"the metric '{name}' is one of aigenbench's own.*, line \d"):
         run("score", str(imported / "a"), "--import", str(imported / "own_metric.py"))
     assert METRICS["auroc"] is before
+
+
+def test_the_quickstart_reaches_the_leaderboard_as_documented(
+    imported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(imported)
+    page = (Path(__file__).parents[2] / "docs/evaluation.md").read_text(encoding="utf-8")
+    block = next(b for b in re.findall(r"(?ms)^```\w*\n(.*?)^```", page) if "submissions/quickstart.zip" in b)
+    (imported / "a").rename(imported / "experiment_quickstart")
+    Path("experiments_data").mkdir()
+    (imported / "experiment_quickstart").rename("experiments_data/experiment_quickstart")
+    (imported / "columns.json").rename("demo_data.json")
+    commands = [line.replace("demo_data", "demo_data.json").split()[1:] for line in block.splitlines()]
+    assert [command[0] for command in commands] == ["submission", "submission", "leaderboard"]
+    assert [run(*command) for command in commands] == [0, 0, 0]
+    out = capsys.readouterr().out
+    assert "accepted" in out
+    assert "site/index.html: 1 entry, 0 rejected" in out
+    assert "partial: 36 of 36 generators, 72 fakes" in Path("site/index.html").read_text()
 
 
 def test_a_metric_that_the_run_logged_is_known(imported: Path, capsys: pytest.CaptureFixture[str]) -> None:

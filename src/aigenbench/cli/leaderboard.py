@@ -35,5 +35,6 @@ def run(args: argparse.Namespace) -> int:
     from aigenbench.evaluation.leaderboard import build_leaderboard
 
     entries, rejected = build_leaderboard(args.folder, site, replicates=replicates, **options)
-    print(f"{site / 'index.html'}: {len(entries)} entries, {len(rejected)} rejected")
+    n = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
+    print(f"{site / 'index.html'}: {n}, {len(rejected)} rejected")
     return 0

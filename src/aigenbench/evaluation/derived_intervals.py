@@ -12,7 +12,7 @@ from aigenbench.evaluation.bootstrap import Replicates, resample, row_means
 from aigenbench.evaluation.calibration import MEASURES, METHODS, Calibrated
 from aigenbench.evaluation.draws import OTHER_REPLICATES, SEED, Weights, replicate_all
 from aigenbench.evaluation.experiment import Experiment
-from aigenbench.evaluation.intervals import Bounds, bounds, interval_of
+from aigenbench.evaluation.intervals import Bounds, uncertain_bounds
 from aigenbench.evaluation.metrics import NAN
 from aigenbench.evaluation.multiclass import CLASS_METRICS, judged
 from aigenbench.evaluation.overtime import TRANSFERS, area, over_time, transfers
@@ -39,17 +39,17 @@ def over_time_intervals(
     all_replicates: dict[str, list[NDArray[np.float64]]] = {m: [] for m in TRANSFERS}
     for name, values in points["generators"].items():
         found = transfers(generators[name], values["entered"])
-        by_name[name] = {m: _bounds_of(m, found[m], values[m]) for m in TRANSFERS}
+        by_name[name] = {m: uncertain_bounds(m, found[m], values[m]) for m in TRANSFERS}
         for m in TRANSFERS:
             all_replicates[m].append(found[m])
     means = {m: row_means(np.stack(columns, axis=1)) for m, columns in all_replicates.items()}
     drops = images.periods["growing"] - images.periods["immediate_future"]
     return {
         "generators": by_name,
-        "mean": {m: _bounds_of(m, means[m], points["mean"][m]) for m in TRANSFERS},
-        "drop": [_bounds_of("drop", drops[:, k], points["drop"][k]) for k in range(drops.shape[1])],
-        "mean_drop": _bounds_of("drop", row_means(drops), points["mean_drop"]),
-        "area": _bounds_of("area", area(images.periods["immediate_future"]), points["area"]),
+        "mean": {m: uncertain_bounds(m, means[m], points["mean"][m]) for m in TRANSFERS},
+        "drop": [uncertain_bounds("drop", drops[:, k], points["drop"][k]) for k in range(drops.shape[1])],
+        "mean_drop": uncertain_bounds("drop", row_means(drops), points["mean_drop"]),
+        "area": uncertain_bounds("area", area(images.periods["immediate_future"]), points["area"]),
     }
 
 
@@ -74,7 +74,7 @@ def calibration_intervals(
     for i, (entry, side, method) in enumerate(places):
         of_method = points[entry.window][side][method]
         by_window[entry.window][side][method] = {
-            m: _bounds_of(m, values[:, i, j], of_method[m]) for j, m in enumerate(MEASURES)
+            m: uncertain_bounds(m, values[:, i, j], of_method[m]) for j, m in enumerate(MEASURES)
         }
     return list(by_window.values())
 
@@ -99,9 +99,5 @@ def class_intervals(
         values = replicate_all(pairs, replicate, replicates, seed)
         for i, k in enumerate(known):
             for j, name in enumerate(CLASS_METRICS):
-                by_name[name][k] = _bounds_of(name, values[:, i, j], points[k][name])
+                by_name[name][k] = uncertain_bounds(name, values[:, i, j], points[k][name])
     return by_name
-
-
-def _bounds_of(measure: str, replicates: NDArray[np.float64], value: float | None) -> Bounds:
-    return None if value is None else bounds(interval_of(measure, replicates, value))

@@ -72,6 +72,14 @@ def interval_of(measure: str, replicates: NDArray[np.float64], value: float) -> 
     return (max(low, 0.0), high) if measure == "ece" else (low, high)
 
 
+def uncertain_bounds(measure: str, replicates: NDArray[np.float64], value: float | None) -> Bounds:
+    """`interval_of` as it is written; None where all replicates are equal, which is no certainty."""
+    if value is None:
+        return None
+    low, high = interval_of(measure, replicates, value)
+    return bounds((low, high)) if low < high else None
+
+
 def holding(interval: Interval, value: float) -> Interval:
     """``interval``, reaching to ``value`` where few or lopsided draws would leave it just outside."""
     return (min(interval[0], value), max(interval[1], value)) if not np.isnan(interval[0]) else interval

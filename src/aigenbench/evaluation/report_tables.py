@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from aigenbench.evaluation.chart import Cell, Table
@@ -111,7 +112,14 @@ def headline_table(run: Run) -> Table:
     rows = [(Cell(run.name, strong=True), *cells, bracket(run.bounds["headline"]["generators"]), Cell("this report"))]
     rows += baseline_rows(run.standing.is_benchmark, 1)
     header = ("Detector", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS), "Next, other generators", "Source")
-    return Table("headline", "Mean AUROC (%) over the windows", header, tuple(rows))
+    return known_columns(Table("headline", "Mean AUROC (%) over the windows", header, tuple(rows)))
+
+
+def known_columns(table: Table, always: int = 4) -> Table:
+    """A table without the columns of which no row knows anything, the first ``always`` aside."""
+    kept = [i for i in range(len(table.header)) if i < always or any(row[i].text != "-" for row in table.rows)]
+    rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
+    return replace(table, header=tuple(table.header[i] for i in kept), rows=rows)
 
 
 def baseline_rows(is_benchmark: bool, blanks: int) -> list[tuple[Cell, ...]]:

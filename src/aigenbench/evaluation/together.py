@@ -11,7 +11,7 @@ from aigenbench.evaluation import report_charts, report_tables
 from aigenbench.evaluation.chart import Cell, Chart, Forest, Span, Table
 from aigenbench.evaluation.compare import HEADLINE, Model, check_comparable, compare, p_text
 from aigenbench.evaluation.intervals import BOOTSTRAP, Bounds, bounds
-from aigenbench.evaluation.report_tables import baseline_rows, bracket, fewest, points, shown
+from aigenbench.evaluation.report_tables import baseline_rows, bracket, fewest, known_columns, points, shown
 from aigenbench.evaluation.run import Run
 from aigenbench.evaluation.seeds import SeedGroup, models_of, over_seeds, seed_groups, seeds_table
 from aigenbench.evaluation.table import SHOWN_PERIODS, mean, percent
@@ -139,10 +139,7 @@ def models_table(models: Sequence[ModelView]) -> Table:
     rows += baseline_rows(all(run.standing.is_benchmark for model in models for run in model.runs), 2)
     titles = (PERIOD_TITLES[p] for p in SHOWN_PERIODS)
     header = ("Model", *titles, "Next, other seeds", "Next, other generators", "Source")
-    # what no row knows is no column
-    kept = [i for i in range(len(header)) if i < 4 or any(row[i].text != "-" for row in rows)]
-    cells_of = tuple(tuple(row[i] for i in kept) for row in rows)
-    return Table("headline", "Mean AUROC (%) over the windows", tuple(header[i] for i in kept), cells_of)
+    return known_columns(Table("headline", "Mean AUROC (%) over the windows", header, tuple(rows)))
 
 
 def comparison_rows(differences: Sequence[dict[str, Any]]) -> Table:

@@ -15,7 +15,7 @@ from aigenbench.evaluation.calibration import MEASURES, METHODS, Calibrated, cal
 from aigenbench.evaluation.derived_intervals import calibration_intervals, class_intervals, over_time_intervals
 from aigenbench.evaluation.draws import OTHER_REPLICATES, REPLICATES, SEED
 from aigenbench.evaluation.experiment import Experiment
-from aigenbench.evaluation.intervals import LEVEL, Bounds, bounds, interval_of
+from aigenbench.evaluation.intervals import LEVEL, Bounds, bounds, interval_of, uncertain_bounds
 from aigenbench.evaluation.metrics import METRICS
 from aigenbench.evaluation.other_generators import generators_interval, headline_interval, resample_generators
 from aigenbench.evaluation.periods import WindowGroups
@@ -124,7 +124,8 @@ def _add_other_metrics(
     )
     for period, by_name in found.items():
         values = scores["periods"][period]
-        periods[period] |= {name: _columns(name, columns, values[name]) for name, columns in by_name.items()}
+        for name, columns in by_name.items():
+            periods[period][name] = [uncertain_bounds(name, columns[:, k], v) for k, v in enumerate(values[name])]
 
 
 def _calibration(
