@@ -22,8 +22,10 @@ def svg(chart: Chart | Forest) -> str:
     height = WIDTH if chart.square else 340.0
     height += LINE * max((label.count("\n") for _, label in chart.x_ticks), default=0)
     frame = _Frame(chart, height)
+    # points that take the focus are no part of an image
+    role = "group" if any(s.markers for s in chart.series) else "img"
     parts = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH:g} {height:g}" role="img" aria-label="{escape(chart.title)}">',
+        f'<svg class="chart" viewBox="0 0 {WIDTH:g} {height:g}" role="{role}" aria-label="{escape(chart.title)}">',
         *_axes(chart, frame),
         *(band for s in chart.series for band in (_whiskers if chart.whiskers else _bands)(s, frame)),
         *(line for s in chart.series for line in _line(s, frame)),
@@ -160,8 +162,8 @@ def _marks(series: Series, frame: _Frame) -> list[str]:
         if y is not None:
             tip = escape(series.tips[i]) if series.tips else ""
             at = f'cx="{frame.x(series.x[i]):.1f}" cy="{frame.y(y):.1f}"'
-            title = f"<title>{tip}</title>" if tip else ""
-            marks.append(f'<circle class="mark {series.role}" {at} r="4.5" tabindex="0">{title}</circle>')
+            told = f' tabindex="0" role="img" aria-label="{tip}"><title>{tip}</title>' if tip else ">"
+            marks.append(f'<circle class="mark {series.role}" {at} r="4.5"{told}</circle>')
     return marks
 
 
@@ -177,7 +179,7 @@ def _forest(chart: Forest) -> str:
         return middle + (high - low) / 2 * value / reach
 
     bottom = TOP + ROW * len(chart.rows) + 6
-    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH:g} {height:g}" role="img" aria-label="{escape(chart.title)}">']
+    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH:g} {height:g}" role="group" aria-label="{escape(chart.title)}">']
     for value, label in nice_ticks(-100 * reach, 100 * reach, 6):
         at = x(value / 100)
         parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{bottom:.1f}"/>')
@@ -204,5 +206,6 @@ def _span(row: Span, top: float, x: Callable[[float], float]) -> list[str]:
             parts.append(f'<line class="span {kind} run1" {ends} y1="{y}" y2="{y}"/>')
     tip = escape(f"{row.label}: {row.text}")
     at = f'cx="{x(row.value):.1f}" cy="{y}"'
-    parts.append(f'<circle class="mark run1" {at} r="5.5" tabindex="0"><title>{tip}</title></circle>')
+    told = f'tabindex="0" role="img" aria-label="{tip}"'
+    parts.append(f'<circle class="mark run1" {at} r="5.5" {told}><title>{tip}</title></circle>')
     return parts

@@ -118,7 +118,7 @@ def put_together(views: Sequence[View], seeds: bool = False) -> Together:
         coming=report_charts.next_curves({model.name: model.runs for model in models}) if several else None,
         forest=_forest(differences),
         comparison=comparison_rows(differences) if differences else None,
-        runs=runs_table(result["differences"]) if result and gathered and len(runs) > 2 else None,
+        runs=runs_table(result["differences"]) if result and gathered else None,
         comparison_note=note,
         seeds=tuple(seeds_table(group, i, model.name) for i, (group, model) in enumerate(_with_models(groups, models))),
     )
