@@ -7,9 +7,11 @@ import pytest
 from evaluation_made_up import made_up
 
 from aigenbench.errors import InputError
-from aigenbench.evaluation.compare import Model, compare, comparison_table
+from aigenbench.evaluation.bootstrap import Replicates
+from aigenbench.evaluation.compare import Model, compare, compare_models, comparison_table
 from aigenbench.evaluation.experiment import Experiment, assemble
 from aigenbench.evaluation.score import score
+from aigenbench.evaluation.table import SHOWN_PERIODS
 
 
 def detector(name: str, seed: int = 0, separation: float = 1.5) -> Experiment:
@@ -119,3 +121,26 @@ def test_missing_windows_are_told() -> None:
     assert "note: partial: no validate predictions for window 0, 2 of 0..2" in comparison_table(result)
     last = assemble("last", "validate", {2: a.windows[2]}, "last")
     assert "undefined" in comparison_table(compare([last, b], 20))
+
+
+@pytest.mark.parametrize("trainings", [2, 4])
+@pytest.mark.parametrize(("of_images", "of_seeds"), [(0.02, 0.002), (0.01, 0.01), (0.002, 0.02)])
+def test_the_interval_over_images_and_seeds_covers_the_true_difference(
+    trainings: int, of_images: float, of_seeds: float
+) -> None:
+    rng = np.random.default_rng(0)
+    models = [Model("a", tuple(range(trainings))), Model("b", tuple(range(trainings, 2 * trainings)))]
+    covered, n = 0, 400
+    for _ in range(n):
+        luck, points, replicated = rng.normal(0, of_images, 2), [], []
+        drawn = rng.normal(0, of_images, (2, 100))
+        for side in (0, 1):
+            for _run in range(trainings):
+                value = 0.7 + luck[side] + rng.normal(0, of_seeds)
+                points.append(Replicates({p: np.array([[value, np.nan]]) for p in SHOWN_PERIODS}))
+                columns = np.stack([value + drawn[side], np.full(100, np.nan)], axis=1)
+                replicated.append(Replicates(dict.fromkeys(SHOWN_PERIODS, columns)))
+        (entry,) = compare_models(models, points, replicated)["model_differences"]
+        low, high = entry["both"]["interval"]
+        covered += low <= 0 <= high
+    assert covered >= 0.93 * n
