@@ -62,6 +62,8 @@ def test_what_only_looks_like_the_benchmark_says_why_it_is_not(honest: Experimen
     swapped = ((*names[0][1:], names[0][0]), *names[1:])
     assert standing_of(other(windows_timeline=swapped)).text.endswith("fakes, in other windows")
     assert standing_of(other(protocol_fingerprint=None)).is_benchmark
+    begun = replace(honest, windows={k: honest.windows[k] for k in (0, 1)})
+    assert standing_of(begun).text.endswith("fakes, 2 of 9 windows")
 
 
 @pytest.mark.usefixtures("of_benchmark_size")

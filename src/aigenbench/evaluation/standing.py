@@ -89,7 +89,7 @@ def standing_of(experiment: Experiment, records: Mapping[int, Mapping[str, Any]]
     if any(record.get("data") == SYNTHETIC for record in (records or {}).values()):
         kind = SYNTHETIC
     elif p.generator_id_to_name == PUBLISHED.id_to_name and bool((counts == PER_GENERATOR).all()):
-        why = _departure(p)
+        why = _departure(experiment)
         kind = PARTIAL if why else BENCHMARK
     return Standing(kind, published, len(present) - published, fakes, why)
 
@@ -110,7 +110,11 @@ def mandatory_fingerprints(p: Predictions, timeline: Timeline = PUBLISHED) -> di
     }
 
 
-def _departure(p: Predictions) -> str:
+def _departure(experiment: Experiment) -> str:
+    p = experiment.first
+    if len(experiment.windows) < experiment.n_windows:
+        # published means are over all windows
+        return f"{len(experiment.windows)} of {experiment.n_windows} windows"
     if p.windows_timeline != generator_windows(PUBLISHED, GENERATORS_PER_WINDOW):
         return "in other windows"
     if p.benchmark_type == "none":
