@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +80,142 @@ def test_the_report(imported: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"report: {page}" in capsys.readouterr().out
 
 
+def test_results_go_into_a_folder_that_is_named(
+    imported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(imported)
+    assert run("report", "a", "-o", ".", "--replicates", "5") == 0
+    assert "report: report.html" in capsys.readouterr().out
+    assert "Over the windows" in Path("report.html").read_text()
+    Path("out").mkdir()
+    assert run("submission", "make", "a", "-o", "out") == 0
+    assert run("score", "a", "--plot", "out") == 0
+    assert {path.name for path in Path("out").iterdir()} == {"a.zip", "curves.png"}
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["report", "a", "-o", "a.csv/x.html"],
+        ["report", "a", "-o", "r.html", "--export", "a.csv"],
+        ["score", "a", "--plot", "a.csv/x.png"],
+        ["submission", "make", "a", "-o", "a.csv/x.zip"],
+        ["submission", "import", "a.csv", "--columns", "columns.json", "-o", "b.csv"],
+        ["leaderboard", "build", ".", "-o", "a.csv"],
+    ],
+)
+def test_places_that_cannot_be_written_are_told_first(
+    imported: Path, argv: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(imported)
+    before = sorted(imported.iterdir())
+    with pytest.raises(InputError, match="is no folder"):
+        run(*argv)
+    assert sorted(imported.iterdir()) == before
+
+
+def test_incomplete_runs_are_compared_and_reported(
+    imported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(imported)
+    shutil.rmtree("a/window_8")
+    shutil.rmtree("a/window_3")
+    assert run("compare", "a", "b", "--replicates", "10") == 0
+    assert "note: a: no validate predictions for window 3, 8 of 0..8" in capsys.readouterr().out
+    assert run("report", "a", "b", "--replicates", "5") == 0
+    page = Path("report.html").read_text()
+    assert "a: no validate predictions for window 3, 8 of 0..8" in page
+    for k in range(8):
+        shutil.rmtree(f"b/window_{k}")
+    # nothing in common: the last window has no Next period
+    assert run("compare", "a", "b", "--replicates", "10") == 0
+    assert "undefined" in capsys.readouterr().out
+    assert run("report", "a", "b", "--replicates", "5") == 0
+
+
+def test_models_are_compared_by_their_seeds(imported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, seed, width in (("a", 1, 8), ("b", 2, 8), ("c", 1, 9)):
+        if name == "c":
+            shutil.copytree(imported / "b", imported / "c")
+        (imported / name / "window_0/config.yaml").write_text(f"seed_everything: {seed}\nmodel: {{width: {width}}}\n")
+    runs = [str(imported / name) for name in "abc"]
+    assert run("compare", *runs, "--replicates", "20") == 0
+    out = capsys.readouterr().out
+    assert "a, b" in out
+    assert "a, b - c:" in out
+
+
+def test_json_holds_the_intervals(imported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("score", str(imported / "a"), "--json", "--replicates", "20") == 0
+    scores = json.loads(capsys.readouterr().out)
+    low, high = scores["intervals"]["headline"]["images"]
+    assert low <= scores["headline"]["mean"] <= high
+    columns = scores["intervals"]["periods"]["immediate_future"]
+    for name in ("auroc", "auroc_generators", "accuracy", "ece", "average_precision"):
+        assert columns[name][0][0] <= scores["periods"]["immediate_future"][name.partition("_gen")[0]][0]
+    assert scores["intervals"]["replicates"] == 20
+    assert run("score", str(imported / "a"), "--json", "--replicates", "0") == 0
+    assert json.loads(capsys.readouterr().out)["intervals"] is None
+
+
+@pytest.mark.usefixtures("metrics_put_back")
+@pytest.mark.parametrize("name", ["auroc", "n_fake", "auroc_generators"])
+@pytest.mark.parametrize("how", ["@metric({name!r})", "METRICS.update({{{name!r}: f}})", "METRICS[{name!r}] = f"])
+def test_a_metric_named_like_a_known_one_is_refused(imported: Path, name: str, how: str) -> None:
+    function = "def f(group):\n    return 0.123\n"
+    entered = how.format(name=name)
+    body = f"{entered}\n{function}" if entered.startswith("@") else f"{function}\n{entered}\n"
+    (imported / "own_metric.py").write_text(f"from aigenbench.evaluation.metrics import METRICS, metric\n\n{body}")
+    before = METRICS["auroc"]
+    with pytest.raises(InputError, match=rf"the metric '{name}' is one of aigenbench's own.*, line \d"):
+        run("score", str(imported / "a"), "--import", str(imported / "own_metric.py"))
+    assert METRICS["auroc"] is before
+
+
+def test_the_quickstart_reaches_the_leaderboard_as_documented(
+    imported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(imported)
+    page = (Path(__file__).parents[2] / "docs/evaluation.md").read_text(encoding="utf-8")
+    block = next(b for b in re.findall(r"(?ms)^```\w*\n(.*?)^```", page) if "submissions/quickstart.zip" in b)
+    (imported / "a").rename(imported / "experiment_quickstart")
+    Path("experiments_data").mkdir()
+    (imported / "experiment_quickstart").rename("experiments_data/experiment_quickstart")
+    (imported / "columns.json").rename("demo_data.json")
+    commands = [line.replace("demo_data", "demo_data.json").split()[1:] for line in block.splitlines()]
+    assert [command[0] for command in commands] == ["submission", "submission", "leaderboard"]
+    assert [run(*command) for command in commands] == [0, 0, 0]
+    out = capsys.readouterr().out
+    assert "accepted" in out
+    assert "site/index.html: 1 entry, 0 rejected" in out
+    assert "partial: 36 of 36 generators, 72 fakes" in Path("site/index.html").read_text()
+
+
+def test_a_metric_that_the_run_logged_is_known(imported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = "step,name,value\n1,validate/growing/mean_score,0.4321\n"
+    (imported / "a/window_0/metrics.csv").write_text(log)
+    assert run("score", str(imported / "a"), "--metric", "mean_score") == 0
+    assert "43.21" in capsys.readouterr().out
+    assert run("score", str(imported / "a"), "--json", "--replicates", "0") == 0
+    assert json.loads(capsys.readouterr().out)["logged"]["growing"]["mean_score"][0] == 0.4321
+    with pytest.raises(InputError, match="did you mean 'mean_score'"):
+        run("score", str(imported / "a"), "--metric", "mean_scores")
+
+
+def test_changes_of_the_configuration_are_told(imported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = '[{"date": "2026-02-03", "changes": ["lr: 1 -> 2"], "window": 4}]'
+    (imported / "a/config_changes.json").write_text(record)
+    line = "went on with another configuration (2026-02-03, at window 4): lr: 1 -> 2"
+    assert run("score", str(imported / "a")) == 0
+    assert f"note: {line}" in capsys.readouterr().out
+    assert run("compare", str(imported / "a"), str(imported / "b"), "--replicates", "5") == 0
+    assert f"note: a: {line}" in capsys.readouterr().out
+    bundle = str(imported / "a.zip")
+    assert run("submission", "make", str(imported / "a"), "-o", bundle) == 0
+    assert run("submission", "verify", bundle, "--per-generator", "0") == 0
+    assert line in capsys.readouterr().out
+
+
 def test_several_seeds(imported: Path) -> None:
     runs = [str(imported / name) for name in "ab"]
     page = imported / "r.html"
@@ -90,10 +228,10 @@ def test_several_seeds(imported: Path) -> None:
 
 @pytest.fixture
 def metrics_put_back() -> Iterator[None]:
-    before = dict(METRICS)
+    before = set(METRICS)
     yield
-    METRICS.clear()
-    METRICS.update(before)
+    for name in set(METRICS) - before:
+        del METRICS[name]
     sys.modules.pop("own_metric", None)
 
 

@@ -9,7 +9,7 @@ from evaluation_made_up import WINDOWS, made_up
 from sklearn.metrics import roc_auc_score
 
 from aigenbench.errors import InputError
-from aigenbench.evaluation import draws
+from aigenbench.evaluation import draws, other_generators
 from aigenbench.evaluation.bootstrap import bootstrap_auroc, bootstrap_generators, bootstrap_metrics, row_means
 from aigenbench.evaluation.draws import Draws
 from aigenbench.evaluation.experiment import Experiment, assemble
@@ -18,6 +18,7 @@ from aigenbench.evaluation.intervals import wilson
 from aigenbench.evaluation.metrics import METRICS
 from aigenbench.evaluation.other_generators import _draws, resample_generators
 from aigenbench.evaluation.pairs import pair_up
+from aigenbench.evaluation.predictions import Predictions
 from aigenbench.evaluation.ranked import Ranked
 from aigenbench.evaluation.score import score
 from aigenbench.evaluation.uncertainty import Effort, uncertainty
@@ -197,7 +198,10 @@ def test_generator_draws_leave_one_out() -> None:
 
 
 @pytest.mark.parametrize("pairing", [True, False])
-def test_generator_replicates_equal_scoring_the_drawn_generators(pairing: bool) -> None:
+def test_generator_replicates_equal_scoring_the_drawn_generators(
+    pairing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(other_generators, "FEWEST_GENERATORS", 1)
     e = experiment(6)
     replicates = resample_generators(e, 4, seed=1, pairing=pairing)
     drawn = _draws([2, 2, 1], 4, 1)
@@ -257,3 +261,40 @@ def test_perfect_rankings_are_no_certainty() -> None:
     assert low == pytest.approx((columns[0][0] + columns[1][0]) / 2)
     assert high == 1
     assert found["means"]["immediate_future"] == found["headline"]["images"]
+
+
+FOURS = (("A", "B", "C", "D"), ("E", "F", "G", "H"), ("I", "J"))
+
+
+def with_offsets(k: int, size: float) -> Predictions:
+    """Every generator's fakes and their reals are moved together: drawn twice, a generator meets its own reals more."""
+    p = made_up(12, FOURS, k, separation=1.0)
+    moved = np.where(p.fused_labels == 1, p.fused_generator_ids, p.pairing)
+    logits = (p.fused_logits + size * moved).astype(np.float32)  # type: ignore[operator]
+    scores = (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
+    return replace(p, fused_logits=logits, crop_logits=logits, fused_scores=scores, crop_scores=scores)
+
+
+@pytest.mark.parametrize("size", [0.0, 3.0])
+def test_intervals_over_generators_hold_their_value_or_are_not_given(size: float) -> None:
+    e = assemble("e", "validate", {k: with_offsets(k, size) for k in range(3)}, "e")
+    scores, found = score(e), uncertainty(e, effort=Effort(300, 0))
+    for period, columns in found["periods"].items():
+        for value, interval in zip(scores["periods"][period]["auroc"], columns["auroc_generators"], strict=True):
+            assert interval is None or interval[0] <= value <= interval[1]
+    coming, past = (found["periods"][p]["auroc_generators"] for p in ("immediate_future", "growing"))
+    assert coming[0]
+    # the next window holds two generators: too few to draw among
+    assert coming[1] is None
+    assert past[1]
+    assert past[2] is None
+    assert found["headline"]["generators"] is None
+
+
+def test_the_headline_over_generators_is_of_the_windows_with_a_value() -> None:
+    fours = {k: made_up(6, FOURS[:2], k) for k in range(2)}
+    e = assemble("e", "validate", fours, "e")
+    found = uncertainty(e, effort=Effort(100, 0))
+    assert found["headline"]["generators"] == found["periods"]["immediate_future"]["auroc_generators"][0]
+    low, high = found["headline"]["generators"]
+    assert 0 <= low < score(e)["headline"]["mean"] < high <= 1

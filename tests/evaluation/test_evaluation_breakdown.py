@@ -12,6 +12,7 @@ from aigenbench.evaluation.derived_intervals import class_intervals
 from aigenbench.evaluation.experiment import assemble
 from aigenbench.evaluation.intervals import wilson
 from aigenbench.evaluation.multiclass import judged, multiclass
+from aigenbench.evaluation.uncertainty import interval_text
 
 
 def test_rates_by_origin_and_size() -> None:
@@ -31,7 +32,7 @@ def test_rates_by_origin_and_size() -> None:
     false = int((p.fused_scores[held] > 0.5).sum())
     assert origins.rows[2][1].value == held.sum()
     assert origins.rows[2][2].value == pytest.approx(false / held.sum())
-    assert origins.rows[2][2].note.startswith(f"[{100 * wilson(false, int(held.sum()))[0]:.1f}")
+    assert origins.rows[2][2].note == interval_text(wilson(false, int(held.sum())))
     assert [row[0].text for row in sizes.rows] == ["below 0.1 MP", "0.1 to 0.5 MP", "0.5 to 2 MP", "2 MP and more"]
     assert sizes.rows[0][1].text == "0"
     assert sizes.rows[0][2].text == "-"

@@ -12,6 +12,8 @@ from aigenbench.evaluation.intervals import (
     delong,
     delong_variance,
     holm,
+    outward,
+    p_value,
     percentiles,
     two_sided_p,
     wilson,
@@ -61,6 +63,36 @@ def test_delong_stays_inside_the_unit_interval_and_is_never_empty() -> None:
 def test_percentiles_leave_out_what_is_undefined() -> None:
     assert percentiles(np.append(np.arange(101.0), np.nan), 0.9) == pytest.approx((5.0, 95.0))
     assert np.isnan(percentiles(np.full(3, np.nan))).all()
+
+
+def test_p_has_no_floor_where_zero_is_far_away() -> None:
+    rng = np.random.default_rng(0)
+    near, far = rng.normal(1, 0.4, 2000), rng.normal(38, 2, 2000)
+    p, source = p_value(near)
+    assert source == "bootstrap"
+    assert p == two_sided_p(near) > 0.005
+    p, source = p_value(far)
+    assert source == "normal tail"
+    assert max(holm([p] * 55)) < 1e-10
+    # a little beyond the last draw, the tail goes on from where the draws end
+    edge = rng.normal(3.6, 1, 2000)
+    edge = edge[edge > 0]
+    assert 2e-4 < p_value(edge)[0] <= 2 / (len(edge) + 1)
+
+
+@given(st.floats(-1, 1), st.floats(0, 0.3), st.floats(0, 0.3), st.integers(0, 3))
+def test_printed_bounds_hold_what_the_interval_holds(value: float, below: float, above: float, digits: int) -> None:
+    text = outward([100 * (value - below), 100 * (value + above)], digits)
+    low, high = (float(bound) for bound in text.strip("[]").split(", "))
+    assert low - 1e-9 <= 100 * value <= high + 1e-9
+    assert float(f"{100 * value:.{digits}f}") >= low
+    assert float(f"{100 * value:.{digits}f}") <= high
+
+
+def test_printed_bounds_that_are_round_stay() -> None:
+    assert outward([75.1, 81.2], 1) == "[75.1, 81.2]"
+    assert outward([-0.3, 0.7], 1, "+") == "[-0.3, +0.7]"
+    assert outward([-0.0, 100.0], 0) == "[0, 100]"
 
 
 def test_two_sided_p() -> None:

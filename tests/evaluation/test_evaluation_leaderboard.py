@@ -7,6 +7,7 @@ import pytest
 from evaluation_honest import COLUMNS, PER_GENERATOR, write_honest
 
 from aigenbench.errors import InputError
+from aigenbench.evaluation import standing
 from aigenbench.evaluation.leaderboard import build_leaderboard, significance_groups
 from aigenbench.evaluation.submission import make_submission
 
@@ -24,7 +25,10 @@ def submissions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_page_ranks_groups_and_shows_published_rows(submissions: Path, tmp_path: Path) -> None:
+def test_the_page_ranks_groups_and_shows_published_rows(
+    submissions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing, "PER_GENERATOR", PER_GENERATOR)
     entries, rejected = build_leaderboard(submissions, tmp_path / "site", PER_GENERATOR, COLUMNS, replicates=200)
     assert {e.title for e in entries[:2]} == {"good", "twin"}
     assert significance_groups(entries) == [1, 1, 2]
@@ -39,6 +43,17 @@ def test_the_page_ranks_groups_and_shows_published_rows(submissions: Path, tmp_p
     records = json.loads((tmp_path / "site/leaderboard.json").read_text())
     assert [r["group"] for r in records] == [1, 1, 2]
     assert records[0]["interval"][0] < records[0]["headline"]["mean"] < records[0]["interval"][1]
+
+
+def test_published_rows_stand_beside_the_benchmark_only(submissions: Path, tmp_path: Path) -> None:
+    (tmp_path / "entries").mkdir()
+    (tmp_path / "entries/good.zip").write_bytes((submissions / "good.zip").read_bytes())
+    entries, _ = build_leaderboard(tmp_path / "entries", tmp_path / "site", PER_GENERATOR, replicates=5)
+    assert entries[0].standing.kind == "partial"
+    page = (tmp_path / "site/index.html").read_text()
+    assert "DINOv2" not in page
+    assert f"partial: 36 of 36 generators, {36 * PER_GENERATOR} fakes" in page
+    assert "Published results</b> are not shown" in page
 
 
 def test_an_empty_folder_gives_a_page_of_published_rows(tmp_path: Path) -> None:

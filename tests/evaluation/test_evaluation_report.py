@@ -18,8 +18,11 @@ from aigenbench.evaluation.chart import Cell, Chart, Series, Table, nice_ticks
 from aigenbench.evaluation.experiment import assemble
 from aigenbench.evaluation.export import as_csv, as_latex, export
 from aigenbench.evaluation.mistakes import confident_mistakes, gallery_window, shrink
+from aigenbench.evaluation.pages import resource
 from aigenbench.evaluation.records import times_table, versions_table
 from aigenbench.evaluation.report import render
+from aigenbench.evaluation.report_charts import crowded, period_curves, window_label
+from aigenbench.evaluation.report_tables import heat_map, results_table
 from aigenbench.evaluation.run import RUN_FILE, Run, load_run, make_run
 from aigenbench.evaluation.svg import svg
 from aigenbench.evaluation.together import put_together
@@ -83,8 +86,11 @@ def test_the_page_is_whole_and_loads_nothing(page: str) -> None:
 
 
 def test_the_page_shows_values_intervals_and_baselines(page: str) -> None:
-    for text in ("DINOv2 ViT-L/14", "94.24", "other random draws, no interval given", "0123456789abcdef"):
-        assert text in page
+    assert "0123456789abcdef" in page
+    assert "own data: 5 generators, 100 fakes" in page
+    assert "DINOv2" not in page
+    assert "Published results are not shown" in page
+    assert re.search(r"Ranks an unseen fake above a real in \d\d of 100 pairs \[\d\d, \d\d\]; chance is 50\.", page)
     assert re.search(r'<div class="number">\d\d\.\d\d<small>', page)
     assert page.count('class="panel w') == 3
 
@@ -100,7 +106,8 @@ def test_names_full_of_html_are_shown_as_they_are() -> None:
 
 def test_runs_stand_side_by_side() -> None:
     page = render([make_view(run("a", separation=3.0), 0), make_view(run("b"), 1)])
-    assert "Paired differences of the headline" in page
+    assert "Model against model: paired differences of the headline" in page
+    assert 'aria-label="Differences of Next-period AUROC between models"' in page
     assert 'id="run1-w0"' in page
     other = replace(run("b").experiment.windows[0], protocol_fingerprint="f" * 16)
     apart = make_run(assemble("b", "validate", {0: other}, "b"), {}, "", EFFORT)
@@ -194,7 +201,7 @@ def test_records_and_configuration_are_read(tmp_path: Path) -> None:
     (folder / "window_0/config.yaml").write_text("a: <b>\n")
     page = render([make_view(load_run(folder, effort=EFFORT))])
     assert "a: &lt;b&gt;" in page
-    assert "<td>2.9</td>" in page.replace('<td class="text">', "<td>").replace('<td class="">', "<td>")
+    assert re.search(r"<td[^>]*>2\.9</td>", page)
     (folder / "window_0" / RUN_FILE).write_text("[")
     with pytest.raises(InputError, match=r"run.json is damaged"):
         load_run(folder, effort=EFFORT)
@@ -208,14 +215,30 @@ def test_exports(tmp_path: Path) -> None:
     assert {"generators.pdf", "transfer.csv", "over_time.csv", "drops.csv", "calibration.csv"} <= names
     assert all(path.stat().st_size > 50 for path in written)
     rows = list(csv.DictReader((tmp_path / "results.csv").open()))
-    assert float(rows[0]["Next"]) == view.run.scores["periods"]["immediate_future"]["auroc"][0]
-    assert rows[2]["Next"] == ""
+    assert float(rows[0]["Next (0..1)"]) == view.run.scores["periods"]["immediate_future"]["auroc"][0]
+    ends = [float(rows[0][f"Next, {end} end of 95 % (0..1)"]) for end in ("lower", "upper")]
+    assert ends == view.run.bounds["periods"]["immediate_future"]["auroc"][0]
+    assert rows[0]["Next, pairs"] == "40"
+    assert rows[2]["Next (0..1)"] == ""
+
+
+def test_every_exported_share_is_a_fraction_and_says_so(tmp_path: Path) -> None:
+    view = make_view(run())
+    export(tmp_path, [replace(view, windows=view.windows[:1])], formats=("png",))
+    for path in sorted(tmp_path.glob("*.csv")):
+        for row in csv.DictReader(path.open()):
+            for title, text in row.items():
+                assert "%" not in title.replace("95 %", "")
+                assert "points" not in title
+                if title.endswith("(0..1)") and text:
+                    assert -1 <= float(text) <= 1, (path.name, title, text)
 
 
 def test_what_runs_have_in_common_is_exported_too(tmp_path: Path) -> None:
     views = [replace(make_view(run(name), i), windows=()) for i, name in enumerate("ab")]
     written = {str(path.relative_to(tmp_path)) for path in export(tmp_path, views, formats=("png",))}
     assert {"headline.csv", "comparison.csv", "comparison.tex", "next_period.png", "run1/results.csv"} <= written
+    assert "differences.png" in written
 
 
 def test_cells_cannot_leave_their_format() -> None:
@@ -236,12 +259,126 @@ def test_lines_break_where_values_are_unknown() -> None:
     assert drawn.count("<circle") == 3
 
 
+def drawn(n: int, low: float, high: float, few: bool = False) -> Series:
+    return Series(f"s{n}", (0, 1), (50.0, 60.0), f"run{n}", (low, None), (high, None), few=(few, False))
+
+
+def test_bands_that_would_hide_each_other_are_whiskers() -> None:
+    apart = [drawn(0, 10, 20), drawn(1, 15, 30), drawn(2, 25, 40)]
+    assert not crowded(apart)
+    assert crowded([drawn(0, 10, 26), *apart[1:]])
+    assert crowded([drawn(0, 10, 20, few=True)])
+    chart = replace(period_curves(run(separation=0.1)), whiskers=True)
+    text = svg(chart)
+    assert "<polygon" not in text
+    assert text.count('class="whisker') == 8
+    few = [replace(s, few=[True] * 3) if s.role != "guide" else s for s in chart.series]
+    assert svg(replace(chart, series=tuple(few))).count(" few") == 8
+
+
+def test_the_axis_tells_dates_and_names_and_chance_is_in_sight() -> None:
+    chart = period_curves(run(windows=(("CycleGAN", "ProGAN"), ("DALL-E 3", "A"), ("B",)), separation=9.0))
+    assert [label.split("\n")[:2] for _, label in chart.x_ticks] == [["0", "2017-10"], ["1", "2023-09"], ["2", ""]]
+    assert "CycleGAN, ProGAN" in chart.x_ticks[0][1]
+    assert chart.y_range[0] <= 45
+    text = svg(chart)
+    assert ">chance</text>" in text
+    assert 'class="tick year"' in text
+    assert window_label(3, ("FaceSynthetics", "LaMa", "Stable Diffusion 1.4", "B", "C"), 9).split("\n")[2:] == [
+        "FaceSynthet…",
+        "LaMa, SD",
+        "1.4, B, C",
+    ]
+
+
+def test_cells_of_few_pairs_are_greyed_and_counts_stand_beside_numbers() -> None:
+    made = run()
+    table = results_table(made)
+    assert [cell.count for cell in table.rows[0][1:4]] == [40, 40, 80]
+    assert table.rows[1][2].few
+    assert not table.rows[1][1].few
+    page = render([make_view(made)])
+    assert '<span class="ci few">' in page
+    assert '<span class="n few">20 pairs</span>' in page
+    assert '<span class="n few">≥ 20 pairs</span>' in page
+
+
+def test_the_heat_map_diverges_at_chance() -> None:
+    heat = heat_map(run(separation=0.01))
+    cells = [cell for row in heat.rows for cell in row[3:] if cell.shade is not None]
+    assert all(cell.shade == pytest.approx(2 * float(cell.value) - 1) for cell in cells)
+    assert any(cell.shade < 0 for cell in cells)
+    assert [row[2].value for row in heat.rows] == [20] * 5
+    page = render([make_view(run(separation=0.01))])
+    assert re.search(r'class="(after|before) below" style="--s:0\.\d\d"', page)
+    assert "50: chance" in page
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a: str, b: str) -> float:
+    darker, lighter = sorted((luminance(a), luminance(b)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_contrast_is_enough(scheme: int) -> None:
+    parts = str(resource("style.css")).split("@media (prefers-color-scheme: dark)")
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", parts[scheme].partition("* { box-sizing")[0]))
+    for text in ("ink", "soft", "few", "accent", "good", "warn", "next-text"):
+        for ground in ("paper", "ground"):
+            assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+    for cell in ("heat0", "heat1", "heat2"):
+        assert contrast(colours["ink"], colours[cell]) >= 4.5
+    for line in ("growing", "next", "whole", "real", *(f"run{i}" for i in range(6))):
+        assert contrast(colours[line], colours["paper"]) >= 3, line
+    assert contrast(colours["paper"], colours["accent"]) >= 4.5
+
+
+def test_two_models_of_two_seeds_are_two_rows_and_one_difference() -> None:
+    def trained(name: str, seed: int, width: int, separation: float) -> Run:
+        predictions = {k: made_up(20, window=k, seed=seed, separation=separation) for k in range(3)}
+        config = f"seed_everything: {seed}\nmodel: {{width: {width}}}\n"
+        return make_run(assemble(name, "validate", predictions, name), {}, config, EFFORT)
+
+    recipes = (
+        ("wide_seed1", 1, 9, 3.0),
+        ("slim_seed1", 1, 5, 0.8),
+        ("wide_seed2", 2, 9, 3.0),
+        ("slim_seed2", 2, 5, 0.8),
+    )
+    views = [make_view(trained(*recipe), i) for i, recipe in enumerate(recipes)]
+    together = put_together(views)
+    assert [(m.name, len(m.runs)) for m in together.models] == [("wide", 2), ("slim", 2)]
+    assert [row[0].text for row in together.headline.rows] == ["wide", "slim"]
+    means = [v.run.scores["headline"]["mean"] for v in views]
+    assert together.headline.rows[0][2].value == pytest.approx((means[0] + means[2]) / 2)
+    assert together.comparison
+    (row,) = together.comparison.rows
+    assert row[0].text == "wide - slim"
+    assert row[1].value == pytest.approx((means[0] + means[2] - means[1] - means[3]) / 2)
+    assert row[-1].text == "wide is better"
+    assert together.forest
+    assert together.forest.rows[0].outer
+    assert together.runs
+    assert len(together.runs.rows) == 6
+    page = render(views, together)
+    assert page.count('<div class="head">') == 2
+    assert page.count('<details class="run">') == 4
+    assert "Detectors: wide, slim" in page
+
+
 PROBE = """<script>
 const table = document.querySelector('table.heat');
-const column = () => [...table.tBodies[0].rows].map((r) => Number(r.cells[2].dataset.value));
+const column = () => [...table.tBodies[0].rows].map((r) => Number(r.cells[3].dataset.value));
+document.querySelectorAll('details').forEach((d) => { d.open = true; });
 const isFalling = (v) => v.every((x, i) => i === 0 || v[i - 1] >= x);
 const before = [...table.tBodies[0].rows].map((r) => r.cells[0].textContent).join();
-const button = table.querySelectorAll('thead th')[2].querySelector('button');
+const button = table.querySelectorAll('thead th')[3].querySelector('button');
 button.click(); const falls = isFalling(column());
 button.click(); const rises = isFalling(column().reverse());
 button.click(); const back = before === [...table.tBodies[0].rows].map((r) => r.cells[0].textContent).join();
@@ -253,7 +390,11 @@ const wide = document.documentElement.scrollWidth <= innerWidth;
 const told = !tip.hidden && tip.textContent.length > 5;
 const past = [...document.querySelectorAll('main *')].filter((e) =>
   e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.scroll'));
-const seen = {falls, rises, back, first, second, told, wide, width: innerWidth, past: past.length};
+const fits = (t) => t.scrollWidth <= t.closest('.scroll').clientWidth + 1;
+const over = [...document.querySelectorAll('table')].filter((t) => !fits(t)).map((t) => t.dataset.name).join();
+const levels = [...document.querySelectorAll('h1,h2,h3,h4')].map((h) => Number(h.tagName[1]));
+const headed = levels[0] === 1 && levels.every((l, i) => i === 0 || (l > 1 && l - levels[i - 1] < 2));
+const seen = {falls, rises, back, first, second, told, wide, width: innerWidth, past: past.length, over, headed};
 parent.postMessage(JSON.stringify(seen), '*');
 </script>"""
 
@@ -324,5 +465,5 @@ def test_in_a_browser(name: str, width: int, tmp_path: Path, request: pytest.Fix
     assert title
     assert title[1] == (
         f'{{"falls":true,"rises":true,"back":true,"first":{chosen[0]},"second":{chosen[1]},'
-        f'"told":true,"wide":true,"width":{width},"past":0}}'
+        f'"told":true,"wide":true,"width":{width},"past":0,"over":"","headed":true}}'
     )

@@ -112,8 +112,9 @@ def test_the_table_and_the_page_name_the_interval_for_what_it_is() -> None:
     assert table.rows[-1][2].value == pytest.approx(np.mean(headlines))
     views = [make_view(run, i) for i, run in enumerate(runs)]
     page = render(views, put_together(views))
-    assert page.count("mean of 3</dd>") == 3
+    assert page.count("mean of 3</dd>") == 1
     assert "Other seeds: mean AUROC (%) of a, b, c" in page
+    assert "told of each training" in page
     assert "one training only" not in page
     alone = make_view(replace(runs[0], config=""))
     assert "one training only" in render([alone])

@@ -18,9 +18,10 @@ from evaluation_honest import COLUMNS, PER_GENERATOR, write_honest
 from aigenbench.errors import InputError
 from aigenbench.evaluation import bundle
 from aigenbench.evaluation.bundle import MANIFEST, predictions_name
+from aigenbench.evaluation.external import import_csv
 from aigenbench.evaluation.predictions import Predictions, load_predictions, save_predictions
 from aigenbench.evaluation.submission import code_revision, make_submission
-from aigenbench.evaluation.verify import Verification, verify_submission
+from aigenbench.evaluation.verify import Check, Verification, verify_submission
 
 Contents = dict[str, bytes]
 
@@ -255,6 +256,43 @@ def test_columns_check_labels(honest: Path, tmp_path: Path) -> None:
     assert "the generators of the images are not those of the data set" in failed
     other = [*COLUMNS[1:], COLUMNS[0]]
     assert any("the images are not those" in c.found for c in verify(honest, columns=other).checks)
+
+
+def test_labels_off_the_timeline_are_named(honest: Path) -> None:
+    found = verify(honest, columns=[f"{name}x" if name else "" for name in COLUMNS])
+    (labels,) = [check for check in found.checks if check.name == "labels"]
+    assert labels.status == "failed"
+    assert "none of the generators that the columns name is on the timeline: ADMx, BigGANx, CIPSx, ..." in labels.found
+    assert "did you mean 'ADM'" in labels.found
+
+
+def test_any_numbers_of_fakes_may_be_allowed(experiment: Path, tmp_path: Path) -> None:
+    # another number of each generator: the reals beyond the balance are left out
+    rows = [name for i, name in enumerate(COLUMNS) if name != "ADM" or i == COLUMNS.index("ADM")]
+    lines = ["image_id,window,score"] + [
+        f"{i},{k},{0.2 + 0.6 * bool(name) + 0.001 * ((7 * i + k) % 100)}"
+        for k in range(9)
+        for i, name in enumerate(rows)
+    ]
+    (tmp_path / "s.csv").write_text("\n".join(lines))
+    import_csv(tmp_path / "s.csv", rows, tmp_path / "uneven")
+    make_submission(tmp_path / "uneven", tmp_path / "uneven.zip")
+
+    def balance(per_generator: int | None) -> Check:
+        checks = verify_submission(tmp_path / "uneven.zip", per_generator).checks
+        return next(check for check in checks if check.name == "balance")
+
+    assert balance(None).status == "ok"
+    assert "1 to 3 of each generator" in balance(None).found
+    assert balance(3).status == "failed"
+    assert "1 fakes of 'ADM'; expected 3 of each generator" in balance(3).found
+
+
+def test_made_up_data_stay_marked(experiment: Path, tmp_path: Path) -> None:
+    shutil.copytree(experiment, tmp_path / "demo")
+    (tmp_path / "demo/window_0/run.json").write_text('{"data": "synthetic"}')
+    make_submission(tmp_path / "demo", tmp_path / "demo.zip")
+    assert verify(tmp_path / "demo.zip").manifest["data"] == "synthetic"
 
 
 def test_an_edited_file_does_not_fit_its_hash(honest: Path, tmp_path: Path) -> None:

@@ -73,6 +73,9 @@ def test_bad_subsets_are_told(subset: float, said: str) -> None:
 
 
 def test_a_split_of_one_class_is_told() -> None:
+    off = "found 2 and 0, and 3 of generators that are not on the timeline"
+    with pytest.raises(InputError, match=off):
+        evaluation_set(np.array([0, -1, -1, 0, -1]))
     with pytest.raises(InputError, match="needs real and fake images; found 4 and 0"):
         evaluation_set(np.zeros(4, dtype=int))
 

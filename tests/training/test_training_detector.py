@@ -192,3 +192,10 @@ def test_files_that_are_no_checkpoints_are_refused(tmp_path: Path, capsys: pytes
         with pytest.raises(InputError, match=said):
             load_detector(d, tmp_path / name)
     assert "this must not run" not in capsys.readouterr().out
+
+
+def test_a_metric_named_like_a_built_in_is_refused() -> None:
+    made = detector()
+    with pytest.raises(InputError, match="the metric 'auroc' is one of aigenbench's own"):
+        made.add_metric("auroc", lambda labels, scores: 0.123)
+    made.add_metric("my_auroc", lambda labels, scores: 0.123)

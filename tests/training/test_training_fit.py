@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 from training_harness import arguments, run
 
+from aigenbench.data.mark import SYNTHETIC_MARK
 from aigenbench.data.plan import make_plan
 from aigenbench.data.sources import open_source
 from aigenbench.evaluation.predictions import load_predictions
@@ -70,6 +72,14 @@ def test_windows_may_be_called_otherwise(two: Path, tmp_path: Path) -> None:
     folder = fit(tmp_path, two, "--experiment_info.window_name_prefix=w")
     assert (folder / "w1" / "predictions_validate_all.npz").is_file()
     assert "Next-period AUROC" in (tmp_path / "log.txt").read_text()
+
+
+def test_made_up_data_are_recorded_as_such(plain: Path, two: Path, tmp_path: Path) -> None:
+    assert "data" not in json.loads((plain / "window_0/run.json").read_text())
+    marked = shutil.copytree(two, tmp_path / "marked")
+    (marked / "train/dataset_info.json").write_text(json.dumps({"description": SYNTHETIC_MARK}))
+    folder = fit(tmp_path, marked, "--experiment_info.sliding_windows_definition.current_window=0")
+    assert json.loads((folder / "window_0/run.json").read_text())["data"] == "synthetic"
 
 
 def test_every_validation_image_is_scored_once_in_order(plain: Path, two: Path) -> None:

@@ -14,7 +14,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "compare",
         help="paired differences between experiments",
         description="Compare experiments evaluated on the same images: differences of AUROC with intervals and "
-        "p-values from one paired bootstrap, Holm-corrected for how many are compared.",
+        "p-values from one paired bootstrap, Holm-corrected for how many are compared. Experiments whose "
+        "configurations differ in the seed alone are one model: models are compared by the mean over their trainings.",
     )
     parser.add_argument("experiments", nargs="+", metavar="EXPERIMENT_DIR")
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
@@ -26,10 +27,19 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Print the comparison."""
     replicates = positive(args.replicates, "--replicates")
+    from aigenbench.evaluation.changes import config_changes
     from aigenbench.evaluation.compare import compare, comparison_table
     from aigenbench.evaluation.experiment import load_experiment
+    from aigenbench.evaluation.run import read_config
+    from aigenbench.evaluation.seeds import models_of, seeds_of
 
-    result = compare([load_experiment(folder, args.stage) for folder in args.experiments], replicates)
+    experiments = [load_experiment(folder, args.stage) for folder in args.experiments]
+    configs = [read_config(folder, e) for folder, e in zip(args.experiments, experiments, strict=True)]
+    groups = seeds_of(configs, [e.first.pairing_fingerprint for e in experiments])
+    models = models_of([e.name for e in experiments], groups) if groups else ()
+    result = compare(experiments, replicates, models=models)
+    for folder, experiment in zip(args.experiments, experiments, strict=True):
+        result["notes"] += [f"{experiment.name}: {change}" for change in config_changes(folder)]
     print(json.dumps(result, ensure_ascii=False, allow_nan=False) if args.json else comparison_table(result))
     return 0
 

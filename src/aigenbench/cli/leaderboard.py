@@ -26,12 +26,15 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Write the page and say what is on it."""
     from aigenbench.cli.compare import positive
+    from aigenbench.cli.outputs import output_folder
     from aigenbench.cli.submission import check_options
 
     replicates = positive(args.replicates, "--replicates")
+    site = output_folder(args.output, "--output")
     options = check_options(args)
     from aigenbench.evaluation.leaderboard import build_leaderboard
 
-    entries, rejected = build_leaderboard(args.folder, args.output, replicates=replicates, **options)
-    print(f"{args.output}/index.html: {len(entries)} entries, {len(rejected)} rejected")
+    entries, rejected = build_leaderboard(args.folder, site, replicates=replicates, **options)
+    n = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
+    print(f"{site / 'index.html'}: {n}, {len(rejected)} rejected")
     return 0

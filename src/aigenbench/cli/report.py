@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aigenbench.cli.columns import check_belongs, evaluation_table, thumbnails
 from aigenbench.cli.compare import positive
+from aigenbench.cli.outputs import output_file, output_folder
 from aigenbench.cli.score import add_imports, run_metric_imports
 from aigenbench.errors import InputError
 
@@ -19,7 +20,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Write one HTML file with scores, intervals, curves and mistakes of one or several experiments.",
     )
     parser.add_argument("experiments", nargs="+", metavar="EXPERIMENT_DIR")
-    parser.add_argument("-o", "--output", default="report.html", metavar="FILE", help="default: report.html")
+    parser.add_argument(
+        "-o", "--output", default="report.html", metavar="FILE", help="or a folder (default: report.html)"
+    )
     parser.add_argument("--stage", default="validate", metavar="validate|test", help="default: validate")
     parser.add_argument(
         "--dataset", metavar="SOURCE", help="the data set, to show mistakes, and errors by origin and image size"
@@ -41,6 +44,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Write the page and say where."""
     replicates = positive(args.replicates, "--replicates")
+    output = output_file(args.output, "--output", "report.html")
+    exported = output_folder(args.export, "--export") if args.export else None
     if args.seeds and len(args.experiments) < 2:
         raise InputError("--seeds needs two experiments or more: one training says nothing of another seed")
     if len({Path(e).resolve() for e in args.experiments}) < len(args.experiments):
@@ -64,10 +69,10 @@ def run(args: argparse.Namespace) -> int:
     runs = [load_run(folder, args.stage, effort) for folder in args.experiments]
     views = [make_view(loaded, i, thumbnail, table.columns if table else {}) for i, loaded in enumerate(runs)]
     together = put_together(views, args.seeds)
-    write_report(args.output, views, together)
-    print(f"report: {args.output}")
-    if args.export:
+    write_report(output, views, together)
+    print(f"report: {output}")
+    if exported:
         from aigenbench.evaluation.export import export
 
-        print(f"exported {len(export(args.export, views, together))} files to {args.export}")
+        print(f"exported {len(export(exported, views, together))} files to {exported}")
     return 0

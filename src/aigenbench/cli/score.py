@@ -5,8 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from aigenbench.cli.compare import positive
+from aigenbench.cli.outputs import output_file
 from aigenbench.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from aigenbench.evaluation.experiment import Experiment
 
 TRUTH = {
     "true": True,
@@ -42,6 +49,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--dataset", metavar="SOURCE", help="the data set, to add real origins and image sizes to --json"
     )
+    parser.add_argument(
+        "--replicates",
+        default="2000",
+        metavar="N",
+        help="bootstrap replicates of the intervals in --json (default 2000; 0: no intervals)",
+    )
     add_imports(parser)
     parser.set_defaults(run=run)
 
@@ -73,17 +86,24 @@ def run_metric_imports(items: Sequence[str]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the scores."""
     pairing, threshold = truth(args.pairing, "--pairing"), _share(args.threshold)
+    replicates = positive(args.replicates, "--replicates", 0)
     run_metric_imports(args.imports)
+    from aigenbench.evaluation.changes import config_changes
     from aigenbench.evaluation.experiment import load_experiment
+    from aigenbench.evaluation.logged import logged_metrics, with_logged
     from aigenbench.evaluation.metrics import METRICS
     from aigenbench.evaluation.score import score
     from aigenbench.evaluation.table import score_table
 
-    if args.metric not in METRICS:
-        hint = nearest(args.metric, METRICS)
-        raise InputError(f"unknown metric {args.metric!r}; known: {', '.join(METRICS)}{hint}")
+    plot = _plot_file(args.plot) if args.plot else None
     experiment = load_experiment(args.experiment, args.stage)
+    logged = logged_metrics(args.experiment, experiment)
+    known = [*METRICS, *next(iter(logged.values()), {})]
+    if args.metric not in known:
+        hint = nearest(args.metric, known)
+        raise InputError(f"unknown metric {args.metric!r}; known: {', '.join(known)}{hint}")
     scores = score(experiment, pairing, threshold)
+    scores["notes"] += config_changes(args.experiment)
     if args.dataset:
         from aigenbench.cli.columns import check_belongs, evaluation_table
         from aigenbench.evaluation.breakdown import class_groups, class_scores
@@ -91,15 +111,42 @@ def run(args: argparse.Namespace) -> int:
         table = evaluation_table(args.dataset, args.stage)
         check_belongs(args.dataset, table, experiment)
         scores |= class_scores(class_groups(experiment, table.columns, threshold))
-    if args.plot:
+    shown = with_logged(scores, logged)
+    if plot:
         from aigenbench.evaluation.plots import plot_scores
 
-        plot_scores(scores, args.plot, args.metric)
+        plot_scores(shown, plot, args.metric)
     if args.json:
+        scores |= {"logged": logged, "intervals": _intervals(experiment, scores, pairing, threshold, replicates)}
         print(json.dumps(scores, ensure_ascii=False, allow_nan=False))
     else:
-        print(score_table(scores, args.metric))
+        print(score_table(shown, args.metric))
     return 0
+
+
+def _plot_file(text: str) -> Path:
+    from aigenbench.evaluation.plots import check_format
+
+    path = output_file(text, "--plot", "curves.png")
+    check_format(path)
+    return path
+
+
+def _intervals(
+    experiment: Experiment, scores: dict[str, Any], pairing: bool, threshold: float, replicates: int
+) -> dict[str, Any] | None:
+    """Every interval, or None where none was wanted or images do not come in pairs, which a note tells."""
+    from aigenbench.evaluation.draws import OTHER_REPLICATES
+    from aigenbench.evaluation.uncertainty import Effort, uncertainty
+
+    if not replicates:
+        return None
+    effort = Effort(replicates, min(OTHER_REPLICATES, replicates))
+    try:
+        return uncertainty(experiment, pairing, threshold, effort, scores)
+    except InputError as error:
+        scores["notes"].append(f"no intervals: {error}")
+        return None
 
 
 def truth(text: str, option: str) -> bool:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from aigenbench.cli.outputs import output_file, output_folder
 from aigenbench.errors import InputError
 
 PARTS = ("make", "verify", "import")
@@ -21,7 +22,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parts = parser.add_subparsers(required=True, metavar="|".join(PARTS))
     make = parts.add_parser("make", help="bundle an experiment into one zip file")
     make.add_argument("experiment", metavar="EXPERIMENT_DIR")
-    make.add_argument("-o", "--output", metavar="FILE", help="default: NAME.zip")
+    make.add_argument("-o", "--output", metavar="FILE", help="or a folder (default: NAME.zip)")
     make.add_argument("--card", metavar="FILE", help="the model card, YAML or JSON")
     make.add_argument("--stage", default="validate", metavar="validate|test", help="default: validate")
     make.set_defaults(run=run_make)
@@ -51,7 +52,8 @@ def run_make(args: argparse.Namespace) -> int:
     """Write the bundle and say where."""
     from aigenbench.evaluation.submission import code_revision, make_submission
 
-    output = args.output or f"{Path(args.experiment).name.removeprefix('experiment_')}.zip"
+    name = f"{Path(args.experiment).resolve().name.removeprefix('experiment_')}.zip"
+    output = output_file(args.output or name, "--output", name)
     make_submission(args.experiment, output, _card(args.card), args.stage, code_revision())
     print(f"submission: {output}")
     return 0
@@ -77,9 +79,10 @@ def run_import(args: argparse.Namespace) -> int:
     """Write the experiment and say which windows it has."""
     from aigenbench.evaluation.external import import_csv
 
+    folder = output_folder(args.output, "--output")
     evaluation, present = _generators(args.columns)
-    windows = import_csv(args.file, evaluation, args.output, present)
-    print(f"{args.output}: windows {', '.join(map(str, windows))}")
+    windows = import_csv(args.file, evaluation, folder, present)
+    print(f"{folder}: windows {', '.join(map(str, windows))}")
     return 0
 
 

@@ -128,4 +128,4 @@ def _rate(hits: int, n: int) -> Cell:
 
 
 def _shown(value: float, interval: Interval) -> Cell:
-    return Cell(percent(value), value, interval_text(bounds(interval), 1))
+    return Cell(percent(value), value, interval_text(bounds(interval)), interval=bounds(interval), share=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Tick = tuple[float, str]
+
+FEW = 30
+"""Pairs of a fake and a real; intervals of fewer are greyed: they say little, themselves included."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class Series:
         markers: whether points are marked.
         dashed: whether the line is dashed.
         tips: what a reader sees on pointing at each point; empty for none.
+        few: which points stand on fewer than ``FEW`` pairs, so that their intervals are greyed; empty for none.
     """
 
     label: str
@@ -31,6 +35,11 @@ class Series:
     markers: bool = False
     dashed: bool = False
     tips: Sequence[str] = ()
+    few: Sequence[bool] = ()
+
+    def shifted(self, by: float) -> Series:
+        """The same, moved along x."""
+        return replace(self, x=[x + by for x in self.x])
 
 
 @dataclass(frozen=True)
@@ -43,8 +52,9 @@ class Chart:
         x_label, y_label: of the axes.
         series: drawn in this order; ``guide`` series are left out of the legend.
         x_range, y_range: ends of the axes.
-        x_ticks, y_ticks: (position, label).
+        x_ticks, y_ticks: (position, label); a label may have several lines.
         square: whether both axes are equally long.
+        whiskers: whether intervals are drawn as whiskers, not as bands.
     """
 
     name: str
@@ -57,11 +67,53 @@ class Chart:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     square: bool = False
+    whiskers: bool = False
 
     @property
     def legend(self) -> tuple[Series, ...]:
-        """The series that the legend names."""
-        return tuple(s for s in self.series if s.role != "guide")
+        """The series that the legend names, each label once."""
+        return tuple({s.label: s for s in self.series if s.role != "guide"}.values())
+
+
+@dataclass(frozen=True)
+class Span:
+    """One row of a forest plot.
+
+    Attributes:
+        label: what is measured.
+        value: the measure.
+        inner, outer: a narrower and a wider interval around it, None where there is none.
+        text: the numbers, as they are shown beside the label.
+    """
+
+    label: str
+    value: float
+    inner: tuple[float, float] | None
+    outer: tuple[float, float] | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Measures with intervals below each other, on one scale with a line at zero.
+
+    Attributes:
+        name: file name without ending.
+        title: what it shows.
+        x_label: of the scale.
+        rows: from above.
+    """
+
+    name: str
+    title: str
+    x_label: str
+    rows: tuple[Span, ...]
+
+    @property
+    def reach(self) -> float:
+        """How far the scale reaches on both sides of zero."""
+        ends = [abs(v) for row in self.rows for v in (row.value, *(row.inner or ()), *(row.outer or ()))]
+        return 1.08 * max([*ends, 1e-3])
 
 
 @dataclass(frozen=True)
@@ -72,8 +124,12 @@ class Cell:
         text: as it is shown.
         value: as it is sorted and exported; None where there is none.
         note: a second, smaller line, such as an interval.
-        shade: 0..1 where the cell is coloured by its value.
+        shade: -1..1 where the cell is coloured by its value: 0 is chance.
         strong: whether it is emphasised.
+        interval: the interval that ``note`` tells, in the unit of ``value``.
+        count: how many pairs of a fake and a real ``value`` stands on, where that is told.
+        share: whether ``value`` is a share of one, which pages show in per cent.
+        mean: whether ``count`` is that of the smallest of the windows that ``value`` is a mean over.
     """
 
     text: str
@@ -81,6 +137,15 @@ class Cell:
     note: str = ""
     shade: float | None = None
     strong: bool = False
+    interval: Sequence[float] | None = None
+    count: int | None = None
+    share: bool = False
+    mean: bool = False
+
+    @property
+    def few(self) -> bool:
+        """Whether it stands on so few pairs that its interval is greyed."""
+        return self.count is not None and self.count < FEW
 
     @property
     def exported(self) -> float | str:

@@ -12,7 +12,7 @@ from aigenbench.evaluation.bootstrap import Replicates, resample, row_means
 from aigenbench.evaluation.calibration import MEASURES, METHODS, Calibrated
 from aigenbench.evaluation.draws import OTHER_REPLICATES, SEED, Weights, replicate_all
 from aigenbench.evaluation.experiment import Experiment
-from aigenbench.evaluation.intervals import Bounds, bounds, interval_of, percentiles
+from aigenbench.evaluation.intervals import Bounds, uncertain_bounds
 from aigenbench.evaluation.metrics import NAN
 from aigenbench.evaluation.multiclass import CLASS_METRICS, judged
 from aigenbench.evaluation.overtime import TRANSFERS, area, over_time, transfers
@@ -39,17 +39,17 @@ def over_time_intervals(
     all_replicates: dict[str, list[NDArray[np.float64]]] = {m: [] for m in TRANSFERS}
     for name, values in points["generators"].items():
         found = transfers(generators[name], values["entered"])
-        by_name[name] = {m: _bounds_of(m, found[m], values[m]) for m in TRANSFERS}
+        by_name[name] = {m: uncertain_bounds(m, found[m], values[m]) for m in TRANSFERS}
         for m in TRANSFERS:
             all_replicates[m].append(found[m])
     means = {m: row_means(np.stack(columns, axis=1)) for m, columns in all_replicates.items()}
     drops = images.periods["growing"] - images.periods["immediate_future"]
     return {
         "generators": by_name,
-        "mean": {m: _bounds_of(m, means[m], points["mean"][m]) for m in TRANSFERS},
-        "drop": [bounds(percentiles(drops[:, k])) for k in range(drops.shape[1])],
-        "mean_drop": bounds(percentiles(row_means(drops))),
-        "area": bounds(percentiles(area(images.periods["immediate_future"]))),
+        "mean": {m: uncertain_bounds(m, means[m], points["mean"][m]) for m in TRANSFERS},
+        "drop": [uncertain_bounds("drop", drops[:, k], points["drop"][k]) for k in range(drops.shape[1])],
+        "mean_drop": uncertain_bounds("drop", row_means(drops), points["mean_drop"]),
+        "area": uncertain_bounds("area", area(images.periods["immediate_future"]), points["area"]),
     }
 
 
@@ -74,7 +74,7 @@ def calibration_intervals(
     for i, (entry, side, method) in enumerate(places):
         of_method = points[entry.window][side][method]
         by_window[entry.window][side][method] = {
-            m: _bounds_of(m, values[:, i, j], of_method[m]) for j, m in enumerate(MEASURES)
+            m: uncertain_bounds(m, values[:, i, j], of_method[m]) for j, m in enumerate(MEASURES)
         }
     return list(by_window.values())
 
@@ -94,13 +94,10 @@ def class_intervals(
         return np.array([[NAN if m[n] is None else m[n] for n in CLASS_METRICS] for m in measured], dtype=np.float64)
 
     by_name: dict[str, list[Bounds]] = {name: [None] * experiment.n_windows for name in CLASS_METRICS}
+    points = {k: found.measured() for k, found in known.items()}
     if known:
         values = replicate_all(pairs, replicate, replicates, seed)
         for i, k in enumerate(known):
             for j, name in enumerate(CLASS_METRICS):
-                by_name[name][k] = bounds(percentiles(values[:, i, j]))
+                by_name[name][k] = uncertain_bounds(name, values[:, i, j], points[k][name])
     return by_name
-
-
-def _bounds_of(measure: str, replicates: NDArray[np.float64], value: float | None) -> Bounds:
-    return None if value is None else bounds(interval_of(measure, replicates, value))

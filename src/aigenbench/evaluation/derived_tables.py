@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from aigenbench.evaluation.calibration import METHODS
 from aigenbench.evaluation.carried import RATES as CARRIED_RATES
 from aigenbench.evaluation.chart import Cell, Table
-from aigenbench.evaluation.report_tables import metric_title, shown
+from aigenbench.evaluation.report_tables import generator_pairs, metric_title, points, shown
 from aigenbench.evaluation.run import Run
-from aigenbench.evaluation.table import percent
-from aigenbench.evaluation.uncertainty import interval_text
+from aigenbench.evaluation.table import pairs
 
+PERIODS = {"past": "growing", "next": "immediate_future"}
 TRANSFER_TITLES = {
     "forgetting": "Forgetting",
     "backward_transfer": "Backward transfer",
@@ -23,14 +21,13 @@ def over_time_table(run: Run) -> Table:
     """What happens over the windows, in one number each."""
     found, intervals = run.over_time, run.bounds.get("over_time", {"mean": {}})
     rows = [
-        (Cell(f"{title}, mean over generators"), _points(found["mean"][m], intervals["mean"].get(m)))
+        (Cell(f"{title}, mean over generators"), points(found["mean"][m], intervals["mean"].get(m)))
         for m, title in TRANSFER_TITLES.items()
     ]
     rows.append(
-        (Cell("Drop at a new family, mean over windows"), _points(found["mean_drop"], intervals.get("mean_drop")))
+        (Cell("Drop at a new family, mean over windows"), points(found["mean_drop"], intervals.get("mean_drop")))
     )
-    area = Cell(percent(found["area"]), found["area"], interval_text(intervals.get("area"), 1))
-    rows.append((Cell("Area under the Next curve, a window (%)"), area))
+    rows.append((Cell("Area under the Next curve, a window"), shown(found["area"], intervals.get("area"))))
     return Table("over_time", "Over time (AUROC points)", ("Measure", "Value"), tuple(rows))
 
 
@@ -39,7 +36,7 @@ def drop_table(run: Run) -> Table:
     windows, drops = run.scores["windows"], run.over_time["drop"]
     bounds = run.bounds.get("over_time", {}).get("drop", [None] * len(drops))
     rows = [
-        (Cell(str(k), k), Cell(", ".join(windows[k + 1])), _points(drop, bounds[k]))
+        (Cell(str(k), k), Cell(", ".join(windows[k + 1])), points(drop, bounds[k], _least(run, k)))
         for k, drop in enumerate(drops[:-1])
     ]
     header = ("Window", "New generators", "Past - Next (points)")
@@ -51,11 +48,10 @@ def transfer_table(run: Run) -> Table:
     intervals = run.bounds.get("over_time", {"generators": {}, "mean": {}})
     rows = []
     for name, v in run.over_time["generators"].items():
-        own = intervals["generators"].get(name, {})
-        rows.append(
-            (Cell(name), Cell(str(v["entered"]), v["entered"]), *(_points(v[m], own.get(m)) for m in TRANSFER_TITLES))
-        )
-    means = (_points(run.over_time["mean"][m], intervals["mean"].get(m), strong=True) for m in TRANSFER_TITLES)
+        own, n = intervals["generators"].get(name, {}), generator_pairs(run, name)
+        cells = (points(v[m], own.get(m), n) for m in TRANSFER_TITLES)
+        rows.append((Cell(name), Cell(str(v["entered"]), v["entered"]), *cells))
+    means = (points(run.over_time["mean"][m], intervals["mean"].get(m), strong=True) for m in TRANSFER_TITLES)
     rows.append((Cell("mean", strong=True), Cell("-"), *means))
     header = ("Generator", "Enters", *TRANSFER_TITLES.values())
     return Table("transfer", "Forgetting and transfer (AUROC points)", header, tuple(rows))
@@ -66,7 +62,9 @@ def carried_table(run: Run) -> Table:
     rows = []
     for point in run.carried:
         cells = [
-            shown(point[side][m], point[f"{side}_intervals"][m]) for m in CARRIED_RATES for side in ("past", "next")
+            shown(point[side][m], point[f"{side}_intervals"][m], pairs(run.scores, PERIODS[side], point["window"]))
+            for m in CARRIED_RATES
+            for side in ("past", "next")
         ]
         rows.append((Cell(str(point["window"]), point["window"]), *cells))
     header = (
@@ -86,7 +84,7 @@ def calibration_table(run: Run) -> Table:
         for side in ("past", "next"):
             for method in METHODS:
                 interval = intervals[k][side][method]["ece"] if k in intervals else None
-                cells.append(shown(entry[side][method]["ece"], interval))
+                cells.append(shown(entry[side][method]["ece"], interval, pairs(run.scores, PERIODS[side], k)))
         rows.append(tuple(cells))
     header = (
         "Window",
@@ -108,5 +106,6 @@ def multiclass_table(run: Run) -> Table:
     return Table("multiclass", "Naming the generator, Past period (%)", header, rows)
 
 
-def _points(value: float | None, interval: Sequence[float] | None = None, strong: bool = False) -> Cell:
-    return Cell("-" if value is None else f"{100 * value:+.2f}", value, interval_text(interval, 1), strong=strong)
+def _least(run: Run, window: int) -> int | None:
+    known = [n for period in PERIODS.values() if (n := pairs(run.scores, period, window))]
+    return min(known, default=None)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from aigenbench import files
-from aigenbench.evaluation.chart import Cell, Chart, Table
+from aigenbench.evaluation.chart import Cell, Chart, Forest, Table
 from aigenbench.evaluation.heat_plot import draw_heat
 from aigenbench.evaluation.plots import draw_chart
 from aigenbench.evaluation.together import Together, put_together
@@ -52,8 +53,8 @@ def export(
     for table in together.tables:
         write(folder / f"{table.name}.csv", as_csv(table))
         write(folder / f"{table.name}.tex", as_latex(table))
-    if together.coming:
-        written += _charts(folder, together.coming, formats)
+    for chart in together.charts:
+        written += _charts(folder, chart, formats)
     for view in views:
         place = folder if len(views) == 1 else folder / view.id
         for table in view.tables:
@@ -68,20 +69,49 @@ def export(
 
 
 def as_csv(table: Table) -> str:
-    """A table as CSV: full precision, shares in 0..1; a column of intervals beside each that has them."""
-    noted = [any(row[i].note for row in table.rows) for i in range(len(table.header))]
+    """A table as CSV in full precision.
+
+    Shares, their differences and their intervals are fractions of one throughout, and the header says so. A column
+    with intervals is followed by their ends, one with counts by the pairs of images it stands on.
+    """
+    columns = [_Column.of(name, [row[i] for row in table.rows]) for i, name in enumerate(table.header)]
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
-    header: list[str] = []
-    for name, has_notes in zip(table.header, noted, strict=True):
-        header += [name, f"{name} 95% interval"] if has_notes else [name]
-    writer.writerow(header)
+    writer.writerow([title for column in columns for title in column.titles])
     for row in table.rows:
-        cells: list[str | float] = []
-        for cell, has_notes in zip(row, noted, strict=True):
-            cells += [_harmless(cell.exported), cell.note] if has_notes else [_harmless(cell.exported)]
-        writer.writerow(cells)
+        writer.writerow([entry for column, cell in zip(columns, row, strict=True) for entry in column.entries(cell)])
     return target.getvalue()
+
+
+@dataclass(frozen=True)
+class _Column:
+    name: str
+    unit: str
+    value: bool
+    bounds: bool
+    counts: bool
+
+    @staticmethod
+    def of(name: str, cells: Sequence[Cell]) -> _Column:
+        known = [cell for cell in cells if cell.value is not None or cell.interval is not None]
+        shares = [cell.share for cell in known]
+        unit = " (0..1)" if shares and all(shares) else " (shares in 0..1)" if any(shares) else ""
+        bare = name.removesuffix(" (points)").removesuffix(" (%)") if unit else name
+        bounds = any(cell.interval is not None for cell in cells)
+        # a column of intervals alone has no values beside their ends
+        value = not (bounds and all(cell.value is None for cell in cells))
+        return _Column(bare, unit, value, bounds, any(cell.count is not None for cell in cells))
+
+    @property
+    def titles(self) -> list[str]:
+        titles = [f"{self.name}{self.unit}"] if self.value else []
+        titles += [f"{self.name}, {end} end of 95 %{self.unit}" for end in ("lower", "upper") if self.bounds]
+        return titles + ([f"{self.name}, pairs"] if self.counts else [])
+
+    def entries(self, cell: Cell) -> list[str | float]:
+        entries: list[str | float] = [_harmless(cell.exported)] if self.value else []
+        entries += list(cell.interval or ("", "")) if self.bounds else []
+        return entries + ([cell.count if cell.count is not None else ""] if self.counts else [])
 
 
 def as_latex(table: Table) -> str:
@@ -100,7 +130,7 @@ def as_latex(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _charts(folder: Path, chart: Chart, formats: Iterable[str]) -> list[Path]:
+def _charts(folder: Path, chart: Chart | Forest, formats: Iterable[str]) -> list[Path]:
     paths = [folder / f"{chart.name}.{kind}" for kind in formats]
     draw_chart(chart, *paths)
     return paths

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from math import ceil, exp, floor, log, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -64,11 +65,33 @@ def centred(replicates: NDArray[np.float64], value: float, level: float = LEVEL)
 
 
 def interval_of(measure: str, replicates: NDArray[np.float64], value: float) -> Interval:
-    """The interval of a measure of this value from its replicates (r,)."""
+    """The interval of a measure of this value from its replicates (r,); it holds the value."""
     if measure not in BIASED:
-        return percentiles(replicates)
-    low, high = centred(replicates, value)
+        return holding(percentiles(replicates), value)
+    low, high = holding(centred(replicates, value), value)
     return (max(low, 0.0), high) if measure == "ece" else (low, high)
+
+
+def uncertain_bounds(measure: str, replicates: NDArray[np.float64], value: float | None) -> Bounds:
+    """`interval_of` as it is written; None where all replicates are equal, which is no certainty."""
+    if value is None:
+        return None
+    low, high = interval_of(measure, replicates, value)
+    return bounds((low, high)) if low < high else None
+
+
+def holding(interval: Interval, value: float) -> Interval:
+    """``interval``, reaching to ``value`` where few or lopsided draws would leave it just outside."""
+    return (min(interval[0], value), max(interval[1], value)) if not np.isnan(interval[0]) else interval
+
+
+def outward(interval: Sequence[float], digits: int, sign: str = "") -> str:
+    """``[low, high]`` as text, rounded outward, so that what it holds stays inside."""
+    scale = 10**digits
+    # twelve digits first: 0.3 * 10 must not become 3.0000000000000004 and then 4
+    low, high = (step(round(scale * bound, 12)) / scale for bound, step in zip(interval, (floor, ceil), strict=True))
+    # 0.0 added turns a negative zero into a zero
+    return f"[{low + 0.0:{sign}.{digits}f}, {high + 0.0:{sign}.{digits}f}]"
 
 
 @dataclass(frozen=True)
@@ -118,16 +141,35 @@ def on_logit_scale(area: float, variance: float, trials: int, level: float = LEV
     return 1 / (1 + exp(spread - centre)), 1 / (1 + exp(-spread - centre))
 
 
-def two_sided_p(differences: NDArray[np.float64]) -> float:
-    """Two-sided p-value of replicates of a difference: how often they fall on the rarer side of zero.
+BOOTSTRAP, NORMAL_TAIL = "bootstrap", "normal tail"
+SMALLEST_P = 1e-16
+"""Below this a p-value says nothing more."""
 
-    One is added above and below, so that the smallest p is 2 / (replicates + 1), never 0.
+
+def p_value(differences: NDArray[np.float64]) -> tuple[float, str]:
+    """Two-sided p-value of replicates of a difference, and what gave it.
+
+    How often they fall on the rarer side of zero; one is added above and below, so that it is never 0. Where none
+    does, that is 2 / (replicates + 1) however far away zero is, which many comparisons together could never take
+    for significant: there the tail of a normal distribution of the replicates' mean and spread stands in.
+
+    Returns:
+        p, NaN without replicates, and ``BOOTSTRAP`` or ``NORMAL_TAIL``.
     """
     known = differences[~np.isnan(differences)]
     if not len(known):
-        return NAN
+        return NAN, BOOTSTRAP
     rarer = min(np.count_nonzero(known <= 0), np.count_nonzero(known >= 0))
-    return min(1.0, 2 * (int(rarer) + 1) / (len(known) + 1))
+    p, spread = min(1.0, 2 * (int(rarer) + 1) / (len(known) + 1)), float(known.std())
+    if rarer or not spread:
+        return p, BOOTSTRAP
+    tail = max(2 * NormalDist().cdf(-abs(float(known.mean())) / spread), SMALLEST_P)
+    return (tail, NORMAL_TAIL) if tail < p else (p, BOOTSTRAP)
+
+
+def two_sided_p(differences: NDArray[np.float64]) -> float:
+    """The p-value alone, see `p_value`."""
+    return p_value(differences)[0]
 
 
 def holm(p_values: list[float]) -> list[float]:

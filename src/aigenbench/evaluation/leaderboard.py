@@ -13,13 +13,14 @@ from aigenbench.errors import InputError
 from aigenbench.evaluation.bootstrap import Replicates, bootstrap_auroc, row_means
 from aigenbench.evaluation.chart import Cell, Table
 from aigenbench.evaluation.draws import REPLICATES, SEED
-from aigenbench.evaluation.intervals import holm, percentiles, two_sided_p
-from aigenbench.evaluation.other_generators import resample_generators
+from aigenbench.evaluation.intervals import Bounds, bounds, holm, interval_of, two_sided_p
+from aigenbench.evaluation.other_generators import headline_interval, resample_generators
 from aigenbench.evaluation.pages import environment, resource
 from aigenbench.evaluation.published import BASELINES
+from aigenbench.evaluation.standing import PER_GENERATOR, Standing, standing_of
 from aigenbench.evaluation.table import SHOWN_PERIODS, mean, percent
 from aigenbench.evaluation.uncertainty import interval_text
-from aigenbench.evaluation.verify import PER_GENERATOR, Verification, verify_submission
+from aigenbench.evaluation.verify import Verification, verify_submission
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
 
@@ -48,6 +49,12 @@ class Entry:
     def title(self) -> str:
         """The name on its card, or that of the experiment."""
         return str(self.checked.manifest["card"].get("name") or self.checked.manifest["experiment"])
+
+    @property
+    def standing(self) -> Standing:
+        """What its results stand on."""
+        assert self.checked.experiment is not None, "an accepted entry has predictions"
+        return standing_of(self.checked.experiment, {0: self.checked.manifest})
 
     @property
     def headline(self) -> float:
@@ -96,6 +103,7 @@ def build_leaderboard(
             table=leaderboard_table(entries, groups),
             details=[(e.title, e.file, [c for c in e.checked.checks if c.status != "ok"]) for e in entries],
             rejected=rejected,
+            standings=list({e.standing.text: e.standing for e in entries}.values()),
             replicates=f"{replicates:,}",
             style=resource("style.css"),
             script=resource("script.js"),
@@ -127,17 +135,17 @@ def significance_groups(entries: Sequence[Entry]) -> list[int]:
 
 
 def leaderboard_table(entries: Sequence[Entry], groups: Sequence[int]) -> Table:
-    """The entries with the published baselines as reference rows, best first."""
+    """The entries, best first; on the benchmark itself with the published baselines as reference rows."""
     rows: list[tuple[float, tuple[Cell, ...]]] = []
     for entry, group in zip(entries, groups, strict=True):
         card = entry.checked.manifest["card"]
-        n = entry.checked.experiment.n_windows if entry.checked.experiment else 0
-        cells = [_mean_cell(entry, period, slice(0, max(n - 1, 1))) for period in SHOWN_PERIODS]
-        generators = interval_text(_pair(percentiles(entry.generators.headline)), 1)
+        cells = [_mean_cell(entry, period) for period in SHOWN_PERIODS]
+        generators = interval_text(_over_generators(entry))
         card_cells = [_card_cell(card.get(name)) for name in ("parameters", "training_hours", "licence")]
         names = (Cell(entry.title, strong=True), Cell(str(group), group))
         rows.append((entry.headline, (*names, *cells, Cell(generators or "-"), *card_cells, Cell("verified"))))
-    for b in BASELINES:
+    # published results are of the benchmark's images: beside others they would look like a comparison
+    for b in BASELINES if all(entry.standing.is_benchmark for entry in entries) else ():
         values = [Cell(percent(v), v) for v in (b.past, b.coming, b.whole)]
         blank = [Cell("-")] * 4
         rows.append((b.coming, (Cell(b.name), Cell("-"), *values, *blank, Cell("published"))))
@@ -155,10 +163,24 @@ def leaderboard_table(entries: Sequence[Entry], groups: Sequence[int]) -> Table:
     return Table("leaderboard", "Mean AUROC (%) over the windows", header, tuple(cells for _, cells in rows))
 
 
-def _mean_cell(entry: Entry, period: str, counted: slice) -> Cell:
+def _mean_cell(entry: Entry, period: str) -> Cell:
+    value = mean(entry.checked.scores["periods"][period]["auroc"][_counted(entry)])
+    return Cell(percent(value), value, interval_text(_of_mean(entry, period)), strong=period == "immediate_future")
+
+
+def _counted(entry: Entry) -> slice:
+    return slice(0, max(len(entry.checked.scores["windows"]) - 1, 1))
+
+
+def _of_mean(entry: Entry, period: str) -> Bounds:
+    counted = _counted(entry)
     value = mean(entry.checked.scores["periods"][period]["auroc"][counted])
-    interval = _pair(percentiles(row_means(entry.images.periods[period][:, counted])))
-    return Cell(percent(value), value, interval_text(interval, 1), strong=period == "immediate_future")
+    replicates = row_means(entry.images.periods[period][:, counted])
+    return None if value is None else bounds(interval_of("auroc", replicates, value))
+
+
+def _over_generators(entry: Entry) -> Bounds:
+    return bounds(headline_interval(entry.generators, entry.checked.scores["periods"]["immediate_future"]["auroc"]))
 
 
 def _card_cell(value: Any) -> Cell:
@@ -183,13 +205,9 @@ def _record(entry: Entry, group: int) -> dict[str, Any]:
         "name": entry.title,
         "group": group,
         "headline": entry.checked.scores["headline"],
-        "interval": _pair(percentiles(entry.images.headline)),
-        "interval_generators": _pair(percentiles(entry.generators.headline)),
+        "interval": _of_mean(entry, "immediate_future"),
+        "interval_generators": _over_generators(entry),
         "protocol_fingerprint": entry.checked.scores["protocol_fingerprint"],
         "code_revision": manifest.get("code_revision", ""),
         "card": manifest["card"],
     }
-
-
-def _pair(interval: tuple[float, float]) -> list[float] | None:
-    return None if interval[0] != interval[0] else list(interval)

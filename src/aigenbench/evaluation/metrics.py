@@ -7,6 +7,7 @@ score as fake where it is strictly greater than the threshold (protocol section 
 from __future__ import annotations
 
 import bisect
+from collections import UserDict
 from collections.abc import Callable
 
 import numpy as np
@@ -18,7 +19,46 @@ from aigenbench.evaluation.group import Group
 NAN = float("nan")
 
 Metric = Callable[[Group], float]
-METRICS: dict[str, Metric] = {}
+BUILT_IN: frozenset[str] = frozenset()
+"""The metrics of this module: those that take the weights of a resampled group into account."""
+
+RESERVED = ("auroc_delong", "auroc_generators")
+"""Names that results use for something else."""
+
+
+def check_own_name(name: str) -> None:
+    """See that a metric of one's own does not take the name of a known one.
+
+    Raises:
+        InputError: it does, or it is no name.
+    """
+    if not isinstance(name, str) or not name:
+        raise InputError(f"a metric needs a name, found {name!r}")
+    if name in BUILT_IN or name in RESERVED:
+        raise InputError(
+            f"the metric {name!r} is one of aigenbench's own, and results would no longer mean what they say; "
+            f"give yours another name, such as 'my_{name}'"
+        )
+
+
+class Registry(UserDict[str, Metric]):
+    """Metrics by name; none of ours is replaced or removed."""
+
+    def __setitem__(self, name: str, function: Metric) -> None:
+        if self.data.get(name) is function:
+            return
+        check_own_name(name)
+        if not callable(function):
+            raise InputError(f"the metric {name!r} must be a function of a group of images, found {function!r}")
+        super().__setitem__(name, function)
+
+    def __delitem__(self, name: str) -> None:
+        if name in self.data:
+            check_own_name(name)
+        super().__delitem__(name)
+
+
+METRICS = Registry()
 """Every metric by name, in the order of tables. A metric of one's own: ``METRICS["name"] = function``."""
 
 
@@ -250,4 +290,3 @@ def n_fake(group: Group) -> float:
 
 
 BUILT_IN = frozenset(METRICS)
-"""The metrics of this module: those that take the weights of a resampled group into account."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import fmean
+
 import numpy as np
 from numpy.typing import NDArray
 
-from aigenbench.evaluation.bootstrap import Replicates
+from aigenbench.evaluation.bootstrap import Replicates, row_means
 from aigenbench.evaluation.draws import REPLICATES, SEED
 from aigenbench.evaluation.experiment import Experiment
+from aigenbench.evaluation.intervals import UNDEFINED, Interval, centred, holding
 from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups
+
+FEWEST_GENERATORS = 4
+"""Of a window whose generators are drawn anew: of three, only six draws are possible, and 95 % of them are all."""
 
 
 def resample_generators(
@@ -18,7 +25,8 @@ def resample_generators(
 
     Within a window of n generators, n - 1 are drawn with replacement: with so few units that is what makes the
     spread of the replicates an unbiased estimate (drawing n would understate it by the factor (n - 1) / n). A
-    generator brings all its fakes and, with pairing, their reals. A window of a single generator stays as it is.
+    generator brings all its fakes and, with pairing, their reals. Periods that hold a window of fewer than
+    ``FEWEST_GENERATORS`` generators have none (NaN).
 
     Args:
         experiment: loaded predictions.
@@ -34,7 +42,10 @@ def resample_generators(
         groups = WindowGroups(predictions, pairing)
         wins, fakes, reals = pairwise_wins(groups, names, pairing)
         for period in ALL_PERIODS:
-            held = np.isin(names, predictions.period_generators(period, k))
+            chosen = set(predictions.period_generators(period, k))
+            if any(chosen & set(window) and len(window) < FEWEST_GENERATORS for window in first.windows_timeline):
+                continue
+            held = np.isin(names, list(chosen))
             drawn = counts * held
             # without pairing every real stands beside any generator, however often it was drawn
             drawn_reals = drawn if pairing else np.ones((replicates, 1))
@@ -42,6 +53,30 @@ def resample_generators(
             total = (drawn @ fakes) * (drawn_reals @ reals)
             np.divide(won, total, out=periods[period][:, k], where=total > 0)
     return Replicates(periods)
+
+
+def generators_interval(replicates: NDArray[np.float64], value: float) -> Interval:
+    """The interval of an AUROC of this value from its replicates over generators (r,); it holds the value.
+
+    A generator that is drawn twice meets its own reals more often than the others', so that replicates lie around
+    another value where detectors tell generators apart: they are moved by their mean onto this one (see `centred`).
+    """
+    low, high = holding(centred(replicates, value), value)
+    return (max(low, 0.0), min(high, 1.0)) if not np.isnan(low) else UNDEFINED
+
+
+def headline_interval(replicates: Replicates, values: Sequence[float | None]) -> Interval:
+    """The interval of the mean Next-period AUROC; undefined where a window has a value but no replicates.
+
+    Args:
+        replicates: see `resample_generators`.
+        values: Next-period AUROC a window.
+    """
+    columns = replicates.periods["immediate_future"]
+    counted = [k for k, value in enumerate(values[:-1]) if value is not None]
+    if not counted or np.isnan(columns[:, counted]).all(axis=0).any():
+        return UNDEFINED
+    return generators_interval(row_means(columns[:, counted]), fmean(values[k] or 0.0 for k in counted))
 
 
 def pairwise_wins(

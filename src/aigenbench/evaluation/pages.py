@@ -8,8 +8,9 @@ from importlib.resources import files as package_files
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
-from aigenbench.evaluation.chart import Chart, Table
+from aigenbench.evaluation.chart import Chart, Forest, Table
 from aigenbench.evaluation.svg import svg
+from aigenbench.evaluation.uncertainty import interval_text
 
 PAGES = ("parts.html", "report.html", "leaderboard.html")
 
@@ -29,7 +30,9 @@ def environment() -> Environment:
         trim_blocks=True,
     )
     made.filters["svg"] = _drawn
+    made.filters["bracket"] = interval_text
     made.filters["is_text"] = is_text_column
+    made.filters["numbers"] = number_columns
     return made
 
 
@@ -38,7 +41,12 @@ def is_text_column(table: Table, column: int) -> bool:
     return column > 0 and all(row[column].value is None and row[column].text != "-" for row in table.rows)
 
 
-def _drawn(chart: Chart) -> Markup:
+def number_columns(table: Table) -> int:
+    """How many columns after the first hold numbers; on a narrow page the others go below them."""
+    return sum(not is_text_column(table, column) for column in range(1, len(table.header)))
+
+
+def _drawn(chart: Chart | Forest) -> Markup:
     # the drawing escapes what it quotes
     return Markup(svg(chart))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aigenbench import files
 from aigenbench.errors import InputError, nearest
-from aigenbench.evaluation.chart import Chart, Series
+from aigenbench.evaluation.chart import Chart, Forest, Series
 from aigenbench.evaluation.table import SHOWN_PERIODS, headline_line
 from aigenbench.protocol.periods import PERIOD_TITLES
 
@@ -22,6 +22,7 @@ FORMATS = ("png", "pdf", "svg")
 # told apart with any colour vision and in print: blue, vermilion, grey, and by marker
 PERIOD_COLOURS = {"growing": "#1f6fb2", "immediate_future": "#d1502f", "growing_whole": "#7a8491"}
 ROLE_COLOURS = PERIOD_COLOURS | {"real": "#3c9a6b", "guide": "#b9c2cb"}
+FEW_COLOUR = "#9aa3ad"
 RUN_COLOURS = ("#d1502f", "#1f6fb2", "#3c9a6b", "#9a58b5", "#b8860b", "#5b6773")
 PERIOD_MARKERS = {"growing": "o", "immediate_future": "s", "growing_whole": "^"}
 STYLE: Any = {
@@ -65,6 +66,18 @@ def figure(width: float = 7.2, height: float = 3.8) -> Iterator[tuple[Figure, Ax
         yield drawn, drawn.subplots()
 
 
+def check_format(path: Path | str) -> str:
+    """The format that the ending of ``path`` names.
+
+    Raises:
+        InputError: it is not one of ``FORMATS``.
+    """
+    kind = Path(path).suffix.removeprefix(".").lower()
+    if kind not in FORMATS:
+        raise InputError(f"{path}: cannot plot to {kind!r}; known: {', '.join(FORMATS)}{nearest(kind, FORMATS)}")
+    return kind
+
+
 def save_figure(drawn: Figure, path: Path | str) -> None:
     """Write a figure; the ending of ``path`` names the format.
 
@@ -74,9 +87,7 @@ def save_figure(drawn: Figure, path: Path | str) -> None:
         InputError: if the format is not one of ``FORMATS``.
     """
     path = Path(path)
-    kind = path.suffix.removeprefix(".").lower()
-    if kind not in FORMATS:
-        raise InputError(f"{path}: cannot plot to {kind!r}; known: {', '.join(FORMATS)}{nearest(kind, FORMATS)}")
+    kind = check_format(path)
     metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[kind]
     with files.whole_file(path) as temporary:
         drawn.savefig(temporary, format=kind, metadata=metadata, facecolor="white")
@@ -114,18 +125,23 @@ def plot_scores(scores: dict[str, Any], path: Path | str, metric: str = "auroc")
         save_figure(drawn, path)
 
 
-def draw_chart(chart: Chart, *paths: Path) -> None:
+def draw_chart(chart: Chart | Forest, *paths: Path) -> None:
     """Draw a chart once and write it to each of ``paths``, whose endings name the formats.
 
     Raises:
         InputError: see `save_figure`.
     """
+    if isinstance(chart, Forest):
+        _draw_forest(chart, *paths)
+        return
     width, height = (3.6, 3.6) if chart.square else (7.2, 3.6)
     with figure(width, height) as (drawn, axes):
         for series in chart.series:
-            _draw_series(axes, series)
+            _draw_series(axes, series, chart.whiskers)
         axes.set(xlim=chart.x_range, ylim=chart.y_range, xlabel=chart.x_label, ylabel=chart.y_label)
         axes.set_xticks(*zip(*chart.x_ticks, strict=True))
+        if any("\n" in label for _, label in chart.x_ticks):
+            axes.tick_params(axis="x", labelsize=6.5)
         axes.set_yticks(*zip(*chart.y_ticks, strict=True))
         axes.set_title(chart.title, fontsize=9)
         if chart.legend:
@@ -134,14 +150,34 @@ def draw_chart(chart: Chart, *paths: Path) -> None:
             save_figure(drawn, path)
 
 
-def _draw_series(axes: Axes, series: Series) -> None:
+def _draw_forest(chart: Forest, *paths: Path) -> None:
+    with figure(7.2, 1.1 + 0.45 * len(chart.rows)) as (drawn, axes):
+        for i, row in enumerate(chart.rows):
+            for interval, width in ((row.outer, 1.2), (row.inner, 4.0)):
+                if interval:
+                    axes.plot([100 * v for v in interval], [i, i], color=RUN_COLOURS[1], linewidth=width)
+            axes.plot([100 * row.value], [i], "o", color=RUN_COLOURS[1], markersize=6)
+        axes.axvline(0, color="#5b6773", linewidth=1)
+        axes.set(xlim=(-100 * chart.reach, 100 * chart.reach), ylim=(len(chart.rows) - 0.5, -0.5))
+        axes.set_xlabel(chart.x_label)
+        axes.set_yticks(range(len(chart.rows)), [row.label for row in chart.rows])
+        axes.set_title(chart.title, fontsize=9)
+        for path in paths:
+            save_figure(drawn, path)
+
+
+def _draw_series(axes: Axes, series: Series, whiskers: bool = False) -> None:
     number = series.role.removeprefix("run")
     colour = RUN_COLOURS[int(number)] if number.isdigit() else ROLE_COLOURS[series.role]
     y = [float("nan") if v is None else v for v in series.y]
     x = list(series.x)
     if series.low:
         low, high = ([float("nan") if v is None else v for v in side] for side in (series.low, series.high))
-        axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+        if whiskers:
+            colours = [FEW_COLOUR if few else colour for few in series.few or [False] * len(x)]
+            axes.vlines(x, low, high, colors=colours, linewidth=1.1)
+        else:
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.plot(
         x,
         y,

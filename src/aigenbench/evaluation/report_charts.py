@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aigenbench.evaluation.calibration import reliability
-from aigenbench.evaluation.chart import Chart, Series, Tick, nice_ticks
+from aigenbench.evaluation.chart import FEW, Chart, Series, Tick, nice_ticks
 from aigenbench.evaluation.group import Group
 from aigenbench.evaluation.periods import WindowGroups
 from aigenbench.evaluation.run import Run
-from aigenbench.evaluation.table import SHOWN_PERIODS, percent
+from aigenbench.evaluation.table import SHOWN_PERIODS, pairs, percent
 from aigenbench.evaluation.uncertainty import interval_text
-from aigenbench.protocol.periods import PERIOD_TITLES
+from aigenbench.protocol.periods import PERIOD_TITLES, period_generators
+from aigenbench.protocol.timeline import PUBLISHED
 
 CURVE_POINTS = 160
 HISTOGRAM_BINS = 40
+CHANCE = 50.0
 SHARE_TICKS: tuple[Tick, ...] = tuple((v / 100, str(v)) for v in (0, 20, 40, 60, 80, 100))
 _DET_RATES = (0.001, 0.01, 0.05, 0.2, 0.4, 0.6)
 _DET_RANGE = (NormalDist().inv_cdf(0.0005), NormalDist().inv_cdf(0.7))
 
 
 def period_curves(run: Run) -> Chart:
-    """Past, Next and Whole AUROC over the windows with 95 % bands."""
+    """Past, Next and Whole AUROC over the windows with 95 % intervals."""
     series = tuple(_over_windows(run, p, p, f"{PERIOD_TITLES[p]} period") for p in SHOWN_PERIODS)
-    return _windows_chart("curves", f"{run.name}: AUROC over the windows", series, run.experiment.n_windows)
+    return _windows_chart("curves", f"{run.name}: AUROC over the windows", series, run)
 
 
-def next_curves(runs: Sequence[Run]) -> Chart:
-    """Next-period AUROC of several runs."""
-    series = tuple(_over_windows(run, "immediate_future", f"run{i % 6}", run.name) for i, run in enumerate(runs))
-    longest = max(run.experiment.n_windows for run in runs)
+def next_curves(models: Mapping[str, Sequence[Run]]) -> Chart:
+    """Next-period AUROC of several models, a curve a training; those of a model have one colour."""
+    series = tuple(
+        _over_windows(run, "immediate_future", f"run{i % 6}", name)
+        for i, (name, of_model) in enumerate(models.items())
+        for run in of_model
+    )
+    runs = [run for of_model in models.values() for run in of_model]
+    longest = max(runs, key=lambda run: run.experiment.n_windows)
     return _windows_chart("next_period", "Next-period AUROC over the windows", series, longest)
 
 
@@ -53,6 +61,8 @@ def window_charts(run: Run, window: int) -> tuple[Chart, ...]:
 def _over_windows(run: Run, period: str, role: str, label: str) -> Series:
     values = run.scores["periods"][period]["auroc"]
     bounds = run.bounds["periods"][period]["auroc"]
+    counts = [pairs(run.scores, period, k) or 0 for k in range(len(values))]
+    named = f"{label} ({run.name})" if role.startswith("run") and run.name != label else label
     return Series(
         label,
         range(len(values)),
@@ -62,28 +72,65 @@ def _over_windows(run: Run, period: str, role: str, label: str) -> Series:
         [None if b is None else 100 * b[1] for b in bounds],
         markers=True,
         tips=[
-            f"{label}, window {k}: {percent(v)} % {interval_text(b)}"
-            for k, (v, b) in enumerate(zip(values, bounds, strict=True))
+            f"{named}, window {k}: {percent(v)} % {interval_text(b)}, {n:,} pairs of "
+            f"{', '.join(period_generators(period, run.experiment.first.windows_timeline, k))}"
+            for k, (v, b, n) in enumerate(zip(values, bounds, counts, strict=True))
         ],
+        few=[n < FEW for n in counts],
     )
 
 
-def _windows_chart(name: str, title: str, series: tuple[Series, ...], n_windows: int) -> Chart:
-    lowest = min((v for s in series for v in (*s.y, *s.low) if v is not None), default=50.0)
-    low = max(0.0, 5 * np.floor((lowest - 1) / 5))
+def _windows_chart(name: str, title: str, series: tuple[Series, ...], run: Run) -> Chart:
+    windows = run.experiment.first.windows_timeline
+    # chance is always in sight, so that a curve's height says what it is worth
+    lowest = min((v for s in series for v in (*s.y, *s.low) if v is not None), default=CHANCE)
+    low = max(0.0, min(5 * np.floor((lowest - 1) / 5), CHANCE - 5))
     margin = 0.35
-    ticks = tuple((float(k), str(k)) for k in range(n_windows))
+    ends = (-margin, len(windows) - 1 + margin)
+    whiskers = crowded(series)
+    if whiskers:
+        step = 0.5 / len(series)
+        series = tuple(s.shifted((i - (len(series) - 1) / 2) * step) for i, s in enumerate(series))
+    chance = Series("chance", ends, (CHANCE, CHANCE), "guide", dashed=True)
     return Chart(
         name,
         title,
-        "Trained up to window",
+        "Trained up to window, and when its newest generator came out",
         "AUROC (%)",
-        series,
-        (-margin, n_windows - 1 + margin),
+        (chance, *series),
+        ends,
         (low, 100.5),
-        ticks,
+        tuple((float(k), window_label(k, names, len(windows))) for k, names in enumerate(windows)),
         nice_ticks(low, 100.0),
+        whiskers=whiskers,
     )
+
+
+def crowded(series: Sequence[Series]) -> bool:
+    """Whether bands would hide each other (three share a place), or be grey in part."""
+    for i in range(max((len(s.low) for s in series), default=0)):
+        ends = [(s.low[i], s.high[i]) for s in series if i < len(s.low)]
+        known = [(low, high) for low, high in ends if low is not None and high is not None]
+        if any(sum(low <= start <= high for low, high in known) > 2 for start, _ in known):
+            return True
+    return any(few and low is not None for s in series for few, low in zip(s.few, s.low, strict=False))
+
+
+def window_label(window: int, names: Sequence[str], n_windows: int) -> str:
+    """A window's index, the month its newest generator came out where that is known, and what fits of its generators.
+
+    One line each; the names take up to three.
+    """
+    dates = [PUBLISHED.dates[name] for name in names if name in PUBLISHED.dates]
+    lines = [str(window), max(dates).strftime("%Y-%m") if dates else ""]
+    width = 100 // n_windows
+    if width >= 8:
+        short = ", ".join(names).replace("Stable Diffusion", "SD").replace("Diffusion GAN", "Diff. GAN")
+        wrapped = textwrap.wrap(
+            short, width, max_lines=3, placeholder=" …", break_long_words=False, break_on_hyphens=False
+        )
+        lines += [line if len(line) < width + 2 else f"{line[:width]}…" for line in wrapped]
+    return "\n".join(lines)
 
 
 def _thinned(group: Group) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

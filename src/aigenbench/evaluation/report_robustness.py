@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, isnan
 
-from aigenbench.evaluation.chart import Cell, Chart, Series, Table, nice_ticks
+from aigenbench.evaluation.chart import FEW, Cell, Chart, Series, Table, nice_ticks
+from aigenbench.evaluation.report_charts import CHANCE, crowded
+from aigenbench.evaluation.report_tables import diverging, points, shown
 from aigenbench.evaluation.robustness import Estimate, Family, Result
 from aigenbench.evaluation.table import SHOWN_PERIODS, percent
 from aigenbench.evaluation.uncertainty import interval_text
@@ -56,7 +58,7 @@ def robustness_charts(families: Sequence[Family]) -> tuple[Chart, ...]:
         if not isnan(bound)
     ]
     # one scale for all, so that families can be compared
-    low = max(0.0, 5.0 * floor((100 * min(values, default=0.5) - 1) / 5))
+    low = max(0.0, min(5.0 * floor((100 * min(values, default=0.5) - 1) / 5), CHANCE - 5))
     return tuple(_chart(family, low) for family in families)
 
 
@@ -77,6 +79,7 @@ def _chart(family: Family, low: float) -> Chart:
                 [None if b is None else 100 * b[0] for b in bounds],
                 [None if b is None else 100 * b[1] for b in bounds],
                 markers=True,
+                few=[e is not None and e.trials < FEW for e in estimates],
                 tips=[
                     f"{PERIOD_TITLES[period]} period, {result.label}: {percent(e.value if e else None)} % "
                     f"{interval_text(b)}"
@@ -85,16 +88,21 @@ def _chart(family: Family, low: float) -> Chart:
             )
         )
     ticks = tuple((float(i), result.label) for i, result in enumerate(results))
+    ends, whiskers = (-0.35, len(results) - 0.65), crowded(series)
+    if whiskers:
+        series = [s.shifted((i - (len(series) - 1) / 2) * 0.18) for i, s in enumerate(series)]
+    chance = Series("chance", ends, (CHANCE, CHANCE), "guide", dashed=True)
     return Chart(
         f"robustness_{family.name}",
         f"{family.title.partition(',')[0].partition(':')[0]} ({_over(family)})",
         family.title,
         "AUROC (%)",
-        tuple(series),
-        (-0.35, len(results) - 0.65),
+        (chance, *series),
+        ends,
         (low, 100.5),
         ticks,
         nice_ticks(low, 100.0),
+        whiskers=whiskers,
     )
 
 
@@ -169,7 +177,7 @@ def _change(family: Family, result: Result) -> Cell:
     if result is family.clean or clean is None or perturbed is None:
         return Cell("-")
     difference, interval = perturbed.change_from(clean)
-    return Cell(f"{100 * difference:+.2f}", difference, interval_text(interval, 1))
+    return points(difference, interval)
 
 
 def _bounds(estimate: Estimate | None) -> list[float] | None:
@@ -182,9 +190,8 @@ def _bounds(estimate: Estimate | None) -> list[float] | None:
 def _cell(estimate: Estimate | None) -> Cell:
     if estimate is None:
         return Cell("-")
-    return Cell(percent(estimate.value), estimate.value, interval_text(_bounds(estimate), 1))
+    return shown(estimate.value, _bounds(estimate), estimate.trials)
 
 
 def _shaded(value: float | None) -> Cell:
-    shade = None if value is None else max(0.0, min(1.0, 2 * value - 1))
-    return Cell(percent(value, 1), value, "", shade, strong=True)
+    return shown(value, digits=1, shade=diverging(value), strong=True)

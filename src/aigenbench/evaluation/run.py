@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from threadpoolctl import threadpool_limits
 from aigenbench.errors import InputError
 from aigenbench.evaluation.calibration import Calibrated, calibrate
 from aigenbench.evaluation.carried import carried_forward
+from aigenbench.evaluation.changes import config_changes
 from aigenbench.evaluation.experiment import Experiment, load_experiment, window_folder
+from aigenbench.evaluation.logged import Logged, logged_metrics
 from aigenbench.evaluation.overtime import over_time
 from aigenbench.evaluation.robustness import Family, load_robustness
 from aigenbench.evaluation.score import score
+from aigenbench.evaluation.standing import Standing, standing_of
 from aigenbench.evaluation.uncertainty import Effort, uncertainty
 
 logger = logging.getLogger(__name__)
@@ -39,6 +43,7 @@ class Run:
         records: what each window's run recorded of itself (versions, hardware, times), by window.
         config: the resolved configuration as text, or "".
         robustness: see `load_robustness`.
+        logged: see `logged_metrics`.
     """
 
     experiment: Experiment
@@ -50,11 +55,17 @@ class Run:
     records: dict[int, dict[str, Any]]
     config: str
     robustness: tuple[Family, ...] = ()
+    logged: Logged = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The experiment's name."""
         return self.experiment.name
+
+    @cached_property
+    def standing(self) -> Standing:
+        """What the results stand on."""
+        return standing_of(self.experiment, self.records)
 
 
 def load_run(folder: Path | str, stage: str = "validate", effort: Effort | None = None) -> Run:
@@ -65,9 +76,11 @@ def load_run(folder: Path | str, stage: str = "validate", effort: Effort | None 
     """
     experiment = load_experiment(folder, stage)
     records = {k: read_record(window_folder(folder, k) / RUN_FILE) for k in experiment.windows}
-    config = next((text for k in sorted(records) if (text := read_text(window_folder(folder, k) / CONFIG_FILE))), "")
-    robustness = load_robustness(folder, experiment)
-    return make_run(experiment, {k: r for k, r in records.items() if r}, config, effort, robustness)
+    config = read_config(folder, experiment)
+    robustness, logged = load_robustness(folder, experiment), logged_metrics(folder, experiment)
+    records, changes = {k: r for k, r in records.items() if r}, config_changes(folder)
+    run = make_run(experiment, records, config, effort, robustness)
+    return replace(run, logged=logged, scores=run.scores | {"notes": [*run.scores["notes"], *changes]})
 
 
 def make_run(
@@ -93,6 +106,12 @@ def make_run(
         config,
         robustness,
     )
+
+
+def read_config(folder: Path | str, experiment: Experiment) -> str:
+    """The resolved configuration of an experiment's first window that has one, as text, or ""."""
+    texts = (read_text(window_folder(folder, k) / CONFIG_FILE) for k in sorted(experiment.windows))
+    return next((text for text in texts if text), "")
 
 
 def read_record(path: Path) -> dict[str, Any]:

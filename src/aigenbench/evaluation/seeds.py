@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ from scipy.special import stdtrit
 from aigenbench.config.resolved import FREE_TO_CHANGE
 from aigenbench.errors import InputError
 from aigenbench.evaluation.chart import Cell, Table
+from aigenbench.evaluation.compare import Model
 from aigenbench.evaluation.experiment import check_same_periods
 from aigenbench.evaluation.intervals import LEVEL, UNDEFINED, Interval, bounds
+from aigenbench.evaluation.report_tables import shown
 from aigenbench.evaluation.run import Run
 from aigenbench.evaluation.table import SHOWN_PERIODS, mean, percent
-from aigenbench.evaluation.uncertainty import interval_text
 from aigenbench.protocol.periods import PERIOD_TITLES
 
 SEED = "seed_everything"
@@ -67,6 +69,51 @@ class SeedGroup:
         return ", ".join(run.name for run in self.runs)
 
 
+def models_of(names: Sequence[str], groups: Sequence[Sequence[int]]) -> tuple[Model, ...]:
+    """Sort runs into models, in the order of their first runs.
+
+    Args:
+        names: of the runs.
+        groups: places of the runs of every model that has several.
+    """
+    members = {places[0]: tuple(places) for places in groups}
+    gathered = {i for places in groups for i in places}
+    chosen = [members.get(i, (i,)) for i in range(len(names)) if i in members or i not in gathered]
+    models: list[Model] = []
+    for runs in chosen:
+        name = common_name([names[i] for i in runs])
+        taken = {m.name for m in models} | {names[i] for i in range(len(names)) if i not in runs}
+        models.append(Model(name if name not in taken else ", ".join(names[i] for i in runs), runs))
+    return tuple(models)
+
+
+def common_name(names: Sequence[str]) -> str:
+    """What the names of a model's trainings have in common: ``clip_seed1`` and ``clip_seed2`` are ``clip``."""
+    if len(names) == 1:
+        return names[0]
+    same = [len(set(letters)) == 1 for letters in zip(*names, strict=False)]
+    shared = re.sub(r"(?i)[\W_]*(seed|run|s)?[\W_]*$", "", names[0][: [*same, False].index(False)])
+    if len(shared) > 1:
+        return shared
+    return ", ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} more"
+
+
+def seeds_of(configs: Sequence[str], fingerprints: Sequence[str | None]) -> list[list[int]]:
+    """Places of runs that differ in their seed only, as their configurations say, two or more together.
+
+    Args:
+        configs: resolved configurations.
+        fingerprints: of the evaluation sets' pairing; a run without one belongs to no other.
+    """
+    by_recipe: dict[str, dict[int | None, int]] = {}
+    for i, (config, fingerprint) in enumerate(zip(configs, fingerprints, strict=True)):
+        recipe = recipe_of(config)
+        if recipe is not None and fingerprint:
+            # a seed that comes twice is the same training again
+            by_recipe.setdefault(f"{recipe} {fingerprint}", {}).setdefault(seed_of(config), i)
+    return [list(of_seed.values()) for of_seed in by_recipe.values() if len(of_seed) > 1]
+
+
 def over_seeds(values: Sequence[float | None], level: float = LEVEL) -> tuple[float | None, Interval]:
     """Mean over seeds and Student's interval of it, cut to 0..1: where the mean of ever more seeds would lie.
 
@@ -94,19 +141,10 @@ def seed_groups(runs: Sequence[Run], declared: bool = False) -> tuple[SeedGroup,
     """
     if declared:
         return (_declared(runs),)
-    by_recipe: dict[str, list[Run]] = {}
-    for run in runs:
-        recipe = recipe_of(run.config)
-        if recipe is not None and run.scores["pairing_fingerprint"]:
-            by_recipe.setdefault(f"{recipe} {run.scores['pairing_fingerprint']}", []).append(run)
-    groups = []
-    for members in by_recipe.values():
-        # a seed that comes twice is the same training again
-        of_seed = {seed_of(run.config): run for run in reversed(members)}
-        if len(of_seed) > 1:
-            chosen = [run for run in members if run in of_seed.values()]
-            groups.append(SeedGroup(tuple(chosen), tuple(seed_of(run.config) for run in chosen)))
-    return tuple(groups)
+    found = seeds_of([run.config for run in runs], [run.scores["pairing_fingerprint"] for run in runs])
+    return tuple(
+        SeedGroup(tuple(runs[i] for i in places), tuple(seed_of(runs[i].config) for i in places)) for places in found
+    )
 
 
 def recipe_of(config: str) -> str | None:
@@ -131,24 +169,25 @@ def seed_of(config: str) -> int | None:
     return seed if isinstance(seed, int) else None
 
 
-def seeds_table(group: SeedGroup, number: int = 0) -> Table:
+def seeds_table(group: SeedGroup, number: int = 0, name: str = "") -> Table:
     """Mean AUROC over seeds of every window and of the means, with Student's intervals, and the runs' spread."""
     periods = [[run.scores["periods"][p]["auroc"] for run in group.runs] for p in SHOWN_PERIODS]
     n_windows = max(run.experiment.n_windows for run in group.runs)
     rows = [_row(Cell(str(k), k), [[values[k] for values in of_runs] for of_runs in periods]) for k in range(n_windows)]
     rows.append(_row(Cell("mean", n_windows, strong=True), [group.means(p) for p in SHOWN_PERIODS]))
     header = ("Window", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS), "Next, s.d. over seeds (points)")
-    return Table(f"seeds_{number}", f"Other seeds: mean AUROC (%) of {group.name}", header, tuple(rows))
+    title = f"Other seeds: mean AUROC (%) of {name}{' over ' if name else ''}{group.name}"
+    return Table(f"seeds_{number}", title, header, tuple(rows))
 
 
 def _row(name: Cell, values: Sequence[Sequence[float | None]]) -> tuple[Cell, ...]:
     cells = []
     for of_runs in values:
         centre, interval = over_seeds(of_runs)
-        cells.append(Cell(percent(centre), centre, interval_text(bounds(interval), 1), strong=name.strong))
+        cells.append(shown(centre, bounds(interval), strong=name.strong))
     coming = [value for value in values[SHOWN_PERIODS.index("immediate_future")] if value is not None]
     spread = float(np.std(coming, ddof=1)) if len(coming) == len(values[1]) else None
-    return (name, *cells, Cell(percent(spread), spread))
+    return (name, *cells, Cell(percent(spread), spread, share=True))
 
 
 def _declared(runs: Sequence[Run]) -> SeedGroup:

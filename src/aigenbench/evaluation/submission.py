@@ -11,9 +11,11 @@ from typing import Any
 from aigenbench import __version__
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.bundle import CONFIG, predictions_name, write_bundle
+from aigenbench.evaluation.changes import config_changes
 from aigenbench.evaluation.experiment import Experiment, load_experiment, window_folder
 from aigenbench.evaluation.run import CONFIG_FILE, RUN_FILE, read_record, read_text
 from aigenbench.evaluation.score import score
+from aigenbench.evaluation.standing import SYNTHETIC, standing_of
 
 CARD = {
     "name": "how the detector is called on the page",
@@ -68,7 +70,12 @@ def make_submission(
     config = read_text(window_folder(folder, min(records)) / CONFIG_FILE)
     if config:
         contents[CONFIG] = config.encode()
-    write_bundle(path, _manifest(experiment, card, first, revision), contents)
+    manifest = _manifest(experiment, card, first, revision)
+    if changes := config_changes(folder):
+        manifest["config_changes"] = list(changes)
+    if standing_of(experiment, records).kind == SYNTHETIC:
+        manifest["data"] = SYNTHETIC
+    write_bundle(path, manifest, contents)
 
 
 def _manifest(

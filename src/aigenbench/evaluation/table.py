@@ -16,6 +16,14 @@ def percent(value: float | None, digits: int = 2) -> str:
     return "-" if value is None else f"{100 * value:.{digits}f}"
 
 
+def pairs(scores: dict[str, Any], period: str, window: int) -> int | None:
+    """How many fakes, or reals where they are fewer, a period holds; None where it is empty."""
+    columns = scores["periods"][period]
+    counts = [columns[name][window] for name in ("n_fake", "n_real")]
+    known = [int(n) for n in counts if n is not None]
+    return min(known) if len(known) == len(counts) else None
+
+
 def mean(values: Sequence[float | None]) -> float | None:
     """Mean of the values that are there, or None."""
     known = [v for v in values if v is not None]

@@ -15,12 +15,12 @@ from aigenbench.evaluation.calibration import MEASURES, METHODS, Calibrated, cal
 from aigenbench.evaluation.derived_intervals import calibration_intervals, class_intervals, over_time_intervals
 from aigenbench.evaluation.draws import OTHER_REPLICATES, REPLICATES, SEED
 from aigenbench.evaluation.experiment import Experiment
-from aigenbench.evaluation.intervals import LEVEL, Bounds, bounds, interval_of, percentiles
+from aigenbench.evaluation.intervals import LEVEL, Bounds, bounds, interval_of, uncertain_bounds
 from aigenbench.evaluation.metrics import METRICS
-from aigenbench.evaluation.other_generators import resample_generators
+from aigenbench.evaluation.other_generators import generators_interval, headline_interval, resample_generators
 from aigenbench.evaluation.periods import WindowGroups
 from aigenbench.evaluation.score import score
-from aigenbench.evaluation.table import SHOWN_PERIODS
+from aigenbench.evaluation.table import SHOWN_PERIODS, mean
 
 RATES: dict[str, Callable[[tuple[int, int, int, int]], tuple[int, int]]] = {
     "accuracy": lambda c: (c[0] + c[2], sum(c)),
@@ -75,15 +75,18 @@ def uncertainty(
     effort, scores = effort or Effort(), scores or score(experiment, pairing, threshold)
     images = bootstrap_auroc(experiment, effort.replicates, effort.seed, pairing, SHOWN_PERIODS)
     generators = resample_generators(experiment, effort.replicates, effort.seed, pairing)
-    kinds = {"auroc": images, "auroc_generators": generators}
+    aurocs = {p: scores["periods"][p]["auroc"] for p in SHOWN_PERIODS}
     periods: dict[str, dict[str, list[Bounds]]] = {
-        p: {kind: _columns("auroc", of.periods[p], scores["periods"][p]["auroc"]) for kind, of in kinds.items()}
+        p: {
+            "auroc": _columns("auroc", images.periods[p], aurocs[p]),
+            "auroc_generators": _of_generators(generators.periods[p], aurocs[p]),
+        }
         for p in SHOWN_PERIODS
     }
     _add_closed_forms(periods, experiment, pairing, threshold)
     counted = slice(0, max(experiment.n_windows - 1, 1))
     means = {
-        p: _of_mean(row_means(images.periods[p][:, counted]), columns["auroc"][counted])
+        p: _of_mean(row_means(images.periods[p][:, counted]), columns["auroc"][counted], mean(aurocs[p][counted]))
         for p, columns in periods.items()
     }
     found = {
@@ -92,7 +95,7 @@ def uncertainty(
         "other_replicates": effort.other_replicates,
         "headline": {
             "images": means["immediate_future"] if experiment.has_next else None,
-            "generators": bounds(percentiles(generators.headline)),
+            "generators": bounds(headline_interval(generators, aurocs["immediate_future"])),
         },
         "periods": periods,
         "means": means,
@@ -121,7 +124,8 @@ def _add_other_metrics(
     )
     for period, by_name in found.items():
         values = scores["periods"][period]
-        periods[period] |= {name: _columns(name, columns, values[name]) for name, columns in by_name.items()}
+        for name, columns in by_name.items():
+            periods[period][name] = [uncertain_bounds(name, columns[:, k], v) for k, v in enumerate(values[name])]
 
 
 def _calibration(
@@ -174,8 +178,17 @@ def _add_closed_forms(
                 columns[name][k] = bounds(intervals.wilson(*counts(group.confusion)))
 
 
-def _of_mean(replicates: NDArray[np.float64], columns: Sequence[Bounds]) -> Bounds:
-    found, known = bounds(percentiles(replicates)), [c for c in columns if c is not None]
+def _of_generators(replicates: NDArray[np.float64], values: Sequence[float | None]) -> list[Bounds]:
+    return [
+        None if value is None else bounds(generators_interval(replicates[:, k], value))
+        for k, value in enumerate(values)
+    ]
+
+
+def _of_mean(replicates: NDArray[np.float64], columns: Sequence[Bounds], value: float | None) -> Bounds:
+    if value is None:
+        return None
+    found, known = bounds(interval_of("auroc", replicates, value)), [c for c in columns if c is not None]
     if found is None or found[0] < found[1] or not known:
         return found
     # replicates that are all equal are no certainty either; a mean lies between the means of bounds
@@ -188,6 +201,6 @@ def _columns(name: str, replicates: NDArray[np.float64], values: Sequence[float 
     ]
 
 
-def interval_text(interval: Sequence[float] | None, digits: int = 2) -> str:
-    """``[low, high]`` in percent, or nothing."""
-    return "" if interval is None else f"[{100 * interval[0]:.{digits}f}, {100 * interval[1]:.{digits}f}]"
+def interval_text(interval: Sequence[float] | None, digits: int = 1, sign: str = "") -> str:
+    """``[low, high]`` in percent, rounded outward, or nothing; at 2,000 draws a bound's tenth is luck already."""
+    return "" if interval is None else intervals.outward([100 * bound for bound in interval], digits, sign)

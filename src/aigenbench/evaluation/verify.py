@@ -12,24 +12,19 @@ from typing import Any
 import numpy as np
 import yaml
 
-from aigenbench.augmentations import MandatoryEvaluation
-from aigenbench.errors import InputError
+from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.bundle import CONFIG, predictions_name, read_bundle
 from aigenbench.evaluation.experiment import STAGES, Experiment, load_experiment
 from aigenbench.evaluation.fuse import sigmoid
 from aigenbench.evaluation.score import score
+from aigenbench.evaluation.standing import GENERATORS_PER_WINDOW, PER_GENERATOR, mandatory_fingerprints
 from aigenbench.evaluation.submission import CARD
-from aigenbench.protocol.fingerprints import pairing_fingerprint, protocol_fingerprint
+from aigenbench.protocol.fingerprints import pairing_fingerprint
 from aigenbench.protocol.pairing import PAIRING_SEED, SHUFFLE_SEED, evaluation_set
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
 from aigenbench.protocol.windows import generator_windows
 
-PER_GENERATOR = 1000
-"""Fakes of each generator in the benchmark's evaluation set."""
-
 MOST_COPIES = 4
-AUGMENTATIONS_SEED = 4321
-GENERATORS_PER_WINDOW = 4
 
 OK, FAILED, DECLARED = "ok", "failed", "declared"
 
@@ -85,7 +80,7 @@ def verify_submission(
 
     Args:
         path: the zip file.
-        per_generator: how many fakes each generator must have; None for any equal number.
+        per_generator: how many fakes each generator must have; None for any number.
         columns: generator name of every row of the data set's evaluation split, to check labels against.
         timeline: the generators that must be there.
     """
@@ -105,6 +100,9 @@ def verify_submission(
         except InputError as error:
             checks.append(Check(name, FAILED, str(error)))
     checks.append(_scores_check(manifest, scores))
+    changes = manifest.get("config_changes") or []
+    if changes:
+        checks.append(Check("one configuration", DECLARED, "; ".join(map(str, changes))))
     card = manifest["card"]
     checks += [Check(f"card: {name}", DECLARED, str(card.get(name, "not given"))) for name in CARD]
     return Verification(tuple(checks), experiment, scores, manifest)
@@ -161,12 +159,15 @@ def _balance(s: _Submission) -> Found:
     fakes = int(counts[1:].sum())
     if counts[0] != fakes:
         raise InputError(f"{counts[0]} reals and {fakes} fakes; the evaluation set is balanced")
-    expected = s.per_generator or int(counts[1])
-    wrong = np.flatnonzero(counts[1:] != expected)
+    least, most = int(counts[1:].min()), int(counts[1:].max())
+    wrong = np.flatnonzero(counts[1:] != (s.per_generator or counts[1:]))
     if len(wrong):
         g = int(wrong[0]) + 1
-        raise InputError(f"{counts[g]} fakes of {p.generator_id_to_name[g]!r}; expected {expected} of each generator")
-    return OK, f"{fakes} reals, {fakes} fakes, {expected} of each generator"
+        raise InputError(
+            f"{counts[g]} fakes of {p.generator_id_to_name[g]!r}; expected {s.per_generator} of each generator "
+            "(--per-generator 0 takes any numbers)"
+        )
+    return OK, f"{fakes} reals, {fakes} fakes, {least if least == most else f'{least} to {most}'} of each generator"
 
 
 def _order(s: _Submission) -> Found:
@@ -204,6 +205,12 @@ def _labels(s: _Submission) -> Found:
     if s.columns is None:
         return DECLARED, "labels and generators of the images (give the data set's columns to check them)"
     ids = s.timeline.ids
+    foreign = sorted({name for name in s.columns if name and name not in ids})
+    if foreign and not any(name in ids for name in s.columns if name):
+        raise InputError(
+            f"none of the generators that the columns name is on the timeline: {', '.join(foreign[:3])}"
+            f"{', ...' if len(foreign) > 3 else ''}{nearest(foreign[0], s.timeline.names)}"
+        )
     expected = evaluation_set(np.array([ids.get(name, -1) for name in s.columns], dtype=np.int64))
     p = s.experiment.first
     if not np.array_equal(p.identifier, expected.ids):
@@ -239,16 +246,7 @@ def _mandatory(s: _Submission) -> Found:
         raise InputError(f"pairing_fingerprint {p.pairing_fingerprint} is not that of the ids and pairing")
     if p.protocol_fingerprint is None:
         return DECLARED, "no protocol fingerprint: the evaluation steps are not recorded"
-    for jpeg in ("two_point", "uniform"):
-        expected = protocol_fingerprint(
-            s.timeline,
-            p.windows_timeline,
-            str(p.benchmark_type),
-            p.identifier,
-            p.pairing,
-            MandatoryEvaluation(jpeg=jpeg).describe(),
-            AUGMENTATIONS_SEED,
-        )
+    for jpeg, expected in mandatory_fingerprints(p, s.timeline).items():
         if p.protocol_fingerprint == expected:
             return DECLARED, f"the fingerprint is that of the mandatory steps, JPEG qualities {jpeg}"
     raise InputError(f"protocol_fingerprint {p.protocol_fingerprint} is not that of the mandatory evaluation steps")

@@ -15,8 +15,6 @@ from aigenbench.evaluation.mistakes import Mistake, Thumbnail, confident_mistake
 from aigenbench.evaluation.records import times_table, versions_table
 from aigenbench.evaluation.report_robustness import RobustnessView, robustness_view
 from aigenbench.evaluation.run import Run
-from aigenbench.evaluation.table import percent
-from aigenbench.evaluation.uncertainty import interval_text
 
 
 @dataclass(frozen=True)
@@ -34,9 +32,6 @@ class View:
 
     id: str
     run: Run
-    headline: str
-    images: str
-    generators: str
     curves: Chart
     results: Table
     heat: Table
@@ -93,14 +88,11 @@ def make_view(
         thumbnail: where the data set is at hand, gives small copies of images.
         columns: likewise, columns of the evaluation split, see `class_groups`.
     """
-    headline, chosen = run.bounds["headline"], gallery_window(run.experiment)
+    chosen = gallery_window(run.experiment)
     missed_reals, missed_fakes = confident_mistakes(run.experiment, chosen, thumbnail)
     return View(
         id=f"run{index}",
         run=run,
-        headline=percent(run.scores["headline"]["mean"]),
-        images=interval_text(headline["images"]),
-        generators=interval_text(headline["generators"]),
         curves=report_charts.period_curves(run),
         results=report_tables.results_table(run),
         heat=report_tables.heat_map(run),

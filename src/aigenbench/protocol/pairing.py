@@ -49,7 +49,9 @@ def balanced_rows(generator_ids: npt.NDArray[np.integer]) -> Rows:
     reals = np.flatnonzero(generator_ids == 0).astype(np.int64)
     fakes = np.flatnonzero(generator_ids > 0).astype(np.int64)
     if not len(reals) or not len(fakes):
-        raise InputError(f"the evaluation split needs real and fake images; found {len(reals)} and {len(fakes)}")
+        off = int((generator_ids < 0).sum())
+        told = f", and {off} of generators that are not on the timeline" if off else ""
+        raise InputError(f"the evaluation split needs real and fake images; found {len(reals)} and {len(fakes)}{told}")
     if len(reals) > len(fakes):
         reals = np.asarray(random.Random(BALANCING_SEED).sample(reals.tolist(), len(fakes)), dtype=np.int64)
     elif len(fakes) > len(reals):

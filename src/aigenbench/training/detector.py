@@ -18,6 +18,7 @@ from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.plan import Plan
 from aigenbench.data.transforms import Augmentation, from_foreign
 from aigenbench.errors import InputError, nearest
+from aigenbench.evaluation.metrics import check_own_name
 from aigenbench.models import Preprocessing, build_model, check_input_size, preprocessing_of
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, normalised
 from aigenbench.models.probe import Classifier
@@ -366,6 +367,7 @@ class BaseDeepfakeDetectionModel(LightningModule):
             metric: a torchmetrics Metric (called with probabilities float64 (n,) and labels int64 (n,)), or a
                 function of (labels, probabilities), NumPy arrays of the same kinds, that returns a number.
         """
+        check_own_name(name)
         # past nn.Module's registration: a metric is no part of the model or its checkpoint
         self.extra_metrics[name] = metric
 

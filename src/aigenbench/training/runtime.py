@@ -15,6 +15,7 @@ import lightning.pytorch as pl
 import torch
 
 from aigenbench import __version__
+from aigenbench.data.mark import is_synthetic
 from aigenbench.errors import InputError
 from aigenbench.files import write_json, write_text
 from aigenbench.training.experiment import config_changes
@@ -56,6 +57,8 @@ def record_run(folder: Path, setup: Setup, plan: WindowPlan, trainer: pl.Trainer
     }
     if changes := config_changes(folder.parent):
         record["config_changes"] = changes
+    if is_synthetic(setup.pipeline.source.path):
+        record["data"] = "synthetic"
     write_json(folder / RUN_FILE, record)
     write_text(folder / "config.yaml", setup.inputs.config.to_yaml())
 

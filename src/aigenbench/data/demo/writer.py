@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench.data.demo.rows import make_rows, plan_split
+from aigenbench.data.mark import INFO_FILE, SYNTHETIC_MARK
 from aigenbench.errors import InputError
 from aigenbench.files import canonical_json, fsync_folder, user_path, write_json
 from aigenbench.protocol.timeline import PUBLISHED
@@ -138,8 +139,8 @@ def _split_writer(folder: Path, split: str, identity: str) -> Iterator[Callable[
     with pa.OSFile(str(folder / name), "wb") as stream, pa.ipc.new_stream(stream, schema) as writer:
         yield lambda rows: writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
     write_json(
-        folder / "dataset_info.json",
-        {"features": _FEATURES, "citation": "", "description": "", "homepage": "", "license": ""},
+        folder / INFO_FILE,
+        {"features": _FEATURES, "citation": "", "description": SYNTHETIC_MARK, "homepage": "", "license": ""},
     )
     write_json(
         folder / "state.json",

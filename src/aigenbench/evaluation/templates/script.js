@@ -25,6 +25,27 @@
       });
     });
   }
+  // a link into a folded part opens it, and so does printing
+  const unfold = (element) => {
+    for (let at = element; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+  };
+  const follow = () => {
+    const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (target) { unfold(target); target.scrollIntoView(); }
+  };
+  addEventListener("hashchange", follow);
+  follow();
+  for (const link of document.querySelectorAll('nav a[href^="#"]')) {
+    link.addEventListener("click", () => unfold(document.getElementById(link.hash.slice(1))));
+  }
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
+  // only what does scroll is a stop for the keyboard
+  const stops = () => document.querySelectorAll(".scroll").forEach((box) => {
+    box.tabIndex = box.scrollWidth > box.clientWidth ? 0 : -1;
+  });
+  stops();
+  addEventListener("resize", stops);
+  document.addEventListener("toggle", stops, true);
   const tip = document.getElementById("tip");
   const show = (mark) => {
     const title = mark.querySelector("title");

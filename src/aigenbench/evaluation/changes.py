@@ -1,0 +1,36 @@
+"""Changes of the configuration after a run had begun: its record tells of them, and so do its results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from aigenbench.errors import InputError
+
+CHANGES_FILE = "config_changes.json"
+
+
+def config_changes(folder: Path | str) -> tuple[str, ...]:
+    """What was changed with ``--allow_config_change``, one line a time it was; empty where nothing was.
+
+    Raises:
+        InputError: the record is damaged.
+    """
+    path = Path(folder) / CHANGES_FILE
+    if not path.is_file():
+        return ()
+    try:
+        return tuple(_line(entry) for entry in json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError, AttributeError):
+        raise InputError(
+            f"{path} is damaged: expected a list of date, changes and window; it tells with which configurations the "
+            "windows were trained, so put it back from a copy or train again"
+        ) from None
+
+
+def _line(entry: dict[str, Any]) -> str:
+    window = entry.get("window")
+    when = "" if window is None else f", at window {window}"
+    changes = "; ".join(str(change) for change in entry["changes"])
+    return f"went on with another configuration ({str(entry['date'])[:10]}{when}): {changes}"

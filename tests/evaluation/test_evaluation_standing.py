@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_honest import PER_GENERATOR, write_honest
+from evaluation_made_up import made_up
+
+from aigenbench.evaluation import standing
+from aigenbench.evaluation.experiment import Experiment, assemble, load_experiment
+from aigenbench.evaluation.report import render
+from aigenbench.evaluation.run import make_run
+from aigenbench.evaluation.standing import standing_of
+from aigenbench.evaluation.uncertainty import Effort
+from aigenbench.evaluation.view import make_view
+
+
+@pytest.fixture
+def honest(tmp_path: Path) -> Experiment:
+    return load_experiment(write_honest(tmp_path / "experiment_honest"))
+
+
+@pytest.fixture
+def of_benchmark_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing, "PER_GENERATOR", PER_GENERATOR)
+
+
+def page_of(experiment: Experiment, records: dict[int, dict[str, object]] | None = None) -> str:
+    return render([make_view(make_run(experiment, records or {}, "", Effort(10, 5)))])
+
+
+@pytest.mark.usefixtures("of_benchmark_size")
+def test_the_benchmark_itself_stands_beside_published_results(honest: Experiment) -> None:
+    found = standing_of(honest)
+    assert (found.kind, found.text) == ("benchmark", "benchmark")
+    page = page_of(honest)
+    assert '<span class="badge benchmark">benchmark</span>' in page
+    for text in ("DINOv2 ViT-L/14", "94.24", "other random draws, no interval given"):
+        assert text in page
+    assert "Published results are not shown" not in page
+
+
+def test_a_part_says_of_how_many_generators_and_fakes(honest: Experiment) -> None:
+    n = 36 * PER_GENERATOR
+    assert standing_of(honest).text == f"partial: 36 of 36 generators, {n} fakes"
+    page = page_of(honest)
+    assert f'<span class="badge partial">partial: 36 of 36 generators, {n} fakes</span>' in page
+    assert "DINOv2" not in page
+
+
+@pytest.mark.usefixtures("of_benchmark_size")
+def test_what_only_looks_like_the_benchmark_says_why_it_is_not(honest: Experiment) -> None:
+    def other(**changes: object) -> Experiment:
+        windows = {k: replace(p, **changes) for k, p in honest.windows.items()}  # type: ignore[arg-type]
+        return replace(honest, windows=windows)
+
+    assert standing_of(other(protocol_fingerprint="f" * 16)).text.endswith("fakes, other evaluation steps")
+    assert standing_of(other(benchmark_type="none")).text.endswith("fakes, not trained window by window")
+    names = honest.first.windows_timeline
+    swapped = ((*names[0][1:], names[0][0]), *names[1:])
+    assert standing_of(other(windows_timeline=swapped)).text.endswith("fakes, in other windows")
+    assert standing_of(other(protocol_fingerprint=None)).is_benchmark
+    begun = replace(honest, windows={k: honest.windows[k] for k in (0, 1)})
+    assert standing_of(begun).text.endswith("fakes, 2 of 9 windows")
+
+
+@pytest.mark.usefixtures("of_benchmark_size")
+def test_made_up_data_are_never_the_benchmark(honest: Experiment) -> None:
+    records = {0: {"data": "synthetic"}}
+    assert (
+        standing_of(honest, records).text == f"synthetic: stand-ins for 36 of 36 generators, {36 * PER_GENERATOR} fakes"
+    )
+    page = page_of(honest, records)
+    assert "nothing here says anything about real generators" in page
+    assert "DINOv2" not in page
+
+
+def test_other_generators_are_counted_apart() -> None:
+    own = assemble("e", "validate", {0: made_up(4, (("A",), ("B",)))}, "e")
+    assert standing_of(own).text == "own data: 2 generators, 8 fakes"
+    mixed = assemble("e", "validate", {0: made_up(1, (("CycleGAN", "A"), ("B",)))}, "e")
+    assert standing_of(mixed).text == "partial: 1 of 36 generators and 2 others, 3 fakes"
+
+
+def test_generators_without_fakes_do_not_count() -> None:
+    p = made_up(3, (("CycleGAN",), ("ProGAN",)))
+    keep = (p.fused_generator_ids != 2) & (p.pairing != 2)
+    fused = {n: getattr(p, f"fused_{n}")[keep] for n in ("scores", "labels", "generator_ids", "identifiers", "losses")}
+    both = {f"{side}_{name}": values for side in ("fused", "crop") for name, values in fused.items()}
+    part = replace(
+        p,
+        **both,
+        fused_logits=None,
+        crop_logits=None,
+        identifier=p.identifier[keep],
+        pairing=p.pairing[keep],
+        crop_to_image_index=np.arange(int(keep.sum())),
+    )
+    assert standing_of(assemble("e", "validate", {0: part}, "e")).text == "partial: 1 of 36 generators, 3 fakes"
