@@ -16,7 +16,7 @@ from aigenbench.evaluation.periods import WindowGroups
 from aigenbench.evaluation.run import Run
 from aigenbench.evaluation.table import SHOWN_PERIODS, pairs, percent
 from aigenbench.evaluation.uncertainty import interval_text
-from aigenbench.protocol.periods import PERIOD_TITLES, period_generators
+from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.protocol.timeline import PUBLISHED
 
 CURVE_POINTS = 160
@@ -73,7 +73,7 @@ def _over_windows(run: Run, period: str, role: str, label: str) -> Series:
         markers=True,
         tips=[
             f"{named}, window {k}: {percent(v)} % {interval_text(b)}, {n:,} pairs of "
-            f"{', '.join(period_generators(period, run.experiment.first.windows_timeline, k))}"
+            f"{', '.join((run.experiment.windows.get(k) or run.experiment.first).period_generators(period, k))}"
             for k, (v, b, n) in enumerate(zip(values, bounds, counts, strict=True))
         ],
         few=[n < FEW for n in counts],

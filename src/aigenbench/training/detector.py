@@ -170,6 +170,8 @@ class BaseDeepfakeDetectionModel(LightningModule):
         self.description: dict[str, Any] = {}
         """What it takes to make this detector again, in plain values; checkpoints keep it."""
         self.extra_metrics: dict[str, MetricFunction] = {}
+        self.registered_metrics: list[Any] = []
+        """Those of the original framework's contract."""
         self.default_metrics = False
         arguments = {"pretrained": True, **(model_args or {})}
         self.model_args: dict[str, Any] = arguments

@@ -9,19 +9,19 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from aigenbench.augmentations import Recipe
 from aigenbench.data.pipeline import split_of
 from aigenbench.data.tables import ImageTable
-from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups, evaluate
+from aigenbench.evaluation.periods import evaluate
 from aigenbench.evaluation.predictions import Predictions
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.protocol.trained import Trained
 from aigenbench.training.collect import Arrays, OutputCollector, make_predictions
-from aigenbench.training.detector import MetricFunction, Stage
+from aigenbench.training.detector import Stage
 from aigenbench.training.inputs import Setup
 from aigenbench.training.outputs import FUSED
+from aigenbench.training.own_metrics import own_metrics
 from aigenbench.training.processes import SharedError
 from aigenbench.training.signals import StopRequest
 
@@ -150,7 +150,7 @@ def log_evaluation(
     if setup.detector.default_metrics:
         for period, of_period in scores.items():
             values.update({f"{stage}/{period}/{name}": v for name, v in of_period.items() if v is not None})
-    values.update(_extra_metrics(setup, predictions, window, stage))
+    values.update(own_metrics(setup.detector, predictions, window, stage))
     for one in loggers:
         one.log_metrics(values, step=step)
         one.save()
@@ -167,27 +167,3 @@ def log_evaluation(
 
 def _few(names: Sequence[str], n: int = 6) -> str:
     return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
-
-
-def _extra_metrics(setup: Setup, predictions: Predictions, window: int, stage: str) -> dict[str, float]:
-    extra = setup.detector.extra_metrics
-    if not extra:
-        return {}
-    groups = WindowGroups(predictions, threshold=setup.detector.classification_threshold)
-    values = {}
-    for period in ALL_PERIODS:
-        group = groups.period(period, window)
-        if len(group.fakes):
-            for name, metric in extra.items():
-                values[f"{stage}/{period}/{name}"] = _value(metric, group.fakes.astype(np.int64), group.scores)
-    return values
-
-
-def _value(metric: MetricFunction, labels: Any, scores: Any) -> float:
-    scores = scores.astype(np.float64)
-    if isinstance(metric, torch.nn.Module):
-        # a torchmetrics Metric: (preds, target)
-        result = metric(torch.from_numpy(scores), torch.from_numpy(labels))
-        metric.reset()  # type: ignore[operator]
-        return float(result)
-    return float(metric(labels, scores))

@@ -30,7 +30,7 @@ from aigenbench.training.original.augmentations import (
     pil_crops,
 )
 from aigenbench.training.original.batches import PredictTuple, evaluation_tuple, predict_tuple, training_tuple
-from aigenbench.training.original.metrics import TRAINING, RegisteredMetric, registered
+from aigenbench.training.original.metrics import TRAINING, registered
 from aigenbench.training.outputs import ScoredCrops
 
 
@@ -93,7 +93,6 @@ class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
             n_classes=n_classes,
         )
         self.logging_initial_step = logging_initial_step
-        self.registered_metrics: list[RegisteredMetric] = []
         self.training_metrics = ModuleDict()
         self._is_set_up = False
 
