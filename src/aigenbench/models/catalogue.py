@@ -12,7 +12,15 @@ from aigenbench.errors import InputError
 from aigenbench.models.preprocessing import Preprocessing
 from aigenbench.models.registry import BUILT_IN, ModelFactoryRegistry, built_in_source, split_source, unknown_name
 from aigenbench.models.source import Card, Source, on_meta, split_suffix
-from aigenbench.models.weights import Progress, RemoteFile, fetch, find_local, locate
+from aigenbench.models.weight_files import kind_of
+from aigenbench.models.weights import (
+    Progress,
+    RemoteFile,
+    check_weights_arguments,
+    fetch,
+    find_local,
+    locate,
+)
 
 
 @dataclass(frozen=True)
@@ -119,14 +127,18 @@ def ensure_weights(
         The file; None where none is needed, or where a user's factory may answer the name.
 
     Raises:
-        InputError: The file is missing and cannot be fetched; see ``weights.locate``.
+        InputError: The file is missing and cannot be fetched (see ``weights.locate``), is no file of weights, or is
+            named beside ``pretrained: false``.
     """
     chosen, _ = split_source(model_name)
-    if not pretrained or (chosen not in BUILT_IN and ModelFactoryRegistry().factories()):
+    if chosen not in BUILT_IN and ModelFactoryRegistry().factories():
+        return None
+    check_weights_arguments(pretrained, weights)
+    if not pretrained:
         return None
     if weights:
-        if not Path(weights).is_file():
-            raise InputError(f"model_args weights: no file {weights}")
-        return Path(weights)
+        path = Path(weights).expanduser()
+        kind_of(path, "model_args weights")
+        return path
     source, card = _card(model_name)
     return locate(f"{source.name}/{card.name}", card.weights, weights_dir)

@@ -37,8 +37,8 @@ ENTRY_POINTS = "aigenbench.models"
 _OWN = frozenset(
     (
         *("block_spectrum", "build", "catalogue", "clip_towers", "dinov2", "dinov2_vit", "download"),
-        *("openai_clip", "openclip", "preprocessing", "probe", "reading", "registry", "sizes", "small_cnn", "source"),
-        *("speed", "timm_zoo", "torchvision_zoo", "weights"),
+        *("openai_clip", "openclip", "origin", "preprocessing", "probe", "reading", "registry", "sizes", "small_cnn", "source"),
+        *("speed", "timm_zoo", "torchvision_zoo", "weight_files", "weights"),
     )
 )
 

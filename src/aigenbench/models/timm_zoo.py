@@ -49,6 +49,10 @@ SHORT_NAMES = {
 }
 
 
+#: Arguments of timm's own about which weights to load.
+_OF_WEIGHTS = ("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")
+
+
 class Timm(Source):
     """What ``timm.list_models()`` and ``timm.list_pretrained()`` give, and ``SHORT_NAMES``.
 
@@ -91,6 +95,10 @@ class Timm(Source):
         """The network with its classifier removed by timm's own ``reset_classifier``."""
         import timm
 
+        for key in _OF_WEIGHTS:
+            if key in model_args:
+                # timm opens such files by itself, and runs what is in them
+                raise InputError(f"model_args of timm/{card.name}: {key} is not taken; name a file by weights: FILE")
         overlay = {"state_dict": state, "custom_load": False} if state is not None else None
         try:
             # with the published number of classes, so that the weights load strictly
