@@ -7,16 +7,14 @@ import os
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from pathlib import Path
+from typing import Any, Literal, cast
 
 from aigenbench.cli.parser import Resolved, model_asked_for, resolve
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.models import ensure_weights
 from aigenbench.training.processes import SharedError, is_first_process
 from aigenbench.training.slurm import after_stop, stops_before_the_run
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -114,9 +112,16 @@ def _run(argv: list[str], subcommand: str) -> int:
 
 
 def _have_weights(config: ResolvedConfig) -> None:
-    """Tell at once where a model's weights are missing and cannot be fetched."""
+    """Tell at once where weights are missing and cannot be fetched, or a file that is named is none of weights."""
+    from aigenbench.models.weight_files import kind_of
+
     arguments = config["model"]["init_args"]
-    ensure_weights(arguments["model_name"], **(arguments.get("model_args") or {}))
+    ensure_weights(
+        arguments["model_name"], **{"weights_dir": config["weights_dir"], **(arguments.get("model_args") or {})}
+    )
+    for key, path in (("ckpt_path", config["ckpt_path"]), ("model.base_weights", arguments.get("base_weights"))):
+        if path is not None:
+            kind_of(Path(path).expanduser(), key, "checkpoint")
 
 
 def _show(folder: Path) -> None:

@@ -43,6 +43,9 @@ class Resolved:
 
     def instantiate_model(self) -> BaseDeepfakeDetectionModel:
         """A new detector."""
+        from aigenbench.models.weights import use_weights_folder
+
+        use_weights_folder(self.config["weights_dir"])
         return self._made("model")
 
     def instantiate_data(self) -> AIGenBenchPipeline:
@@ -123,7 +126,8 @@ def model_asked_for(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
     name = _plain(arguments.get("model_name"))
     if not isinstance(name, str) or not isinstance(given, dict):
         return None
-    return name, {key: _plain(value) for key, value in given.items()}
+    folder = _plain(merged.get("weights_dir"))
+    return name, {**({"weights_dir": folder} if folder else {}), **{key: _plain(value) for key, value in given.items()}}
 
 
 def _plain(value: Any) -> Any:

@@ -107,6 +107,22 @@ def _card(model_name: str) -> tuple[Source, Card]:
     raise unknown_name(name, chosen)
 
 
+def network_of(model_name: str) -> str | None:
+    """``source/name`` of the built-in network that a name stands for, without timm's tag of weights.
+
+    None where it is a user's, or may be.
+    """
+    chosen, _ = split_source(model_name)
+    if chosen not in BUILT_IN and ModelFactoryRegistry().factories():
+        return None
+    try:
+        source, card = _card(model_name)
+    except InputError:
+        return None
+    name = card.name.partition(".")[0] if source.name == "timm" else card.name
+    return f"{source.name}/{name}"
+
+
 def ensure_weights(
     model_name: str,
     pretrained: bool = True,

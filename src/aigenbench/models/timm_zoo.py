@@ -91,6 +91,15 @@ class Timm(Source):
         )
         return Card(name, preprocessing, _files(config), config.license or "")
 
+    def lookalikes(self, card: Card) -> Sequence[str]:
+        """A CLIP's transformer with the other of GELU and QuickGELU."""
+        import timm
+
+        name = card.name.split(".", 1)[0]
+        quick = "_clip_quickgelu_" in name
+        other = name.replace(*(("_clip_quickgelu_", "_clip_") if quick else ("_clip_", "_clip_quickgelu_")))
+        return [f"timm/{other}"] if other != name and timm.is_model(other) else []
+
     def backbone(self, card: Card, state: StateDict | None, **model_args: Any) -> nn.Module:
         """The network with its classifier removed by timm's own ``reset_classifier``."""
         import timm

@@ -15,6 +15,8 @@ from aigenbench.models.download import AbsentError, Progress, UnreachableError, 
 
 logger = logging.getLogger(__name__)
 
+_chosen: str | Path | None = None
+
 
 @dataclass(frozen=True)
 class RemoteFile:
@@ -66,10 +68,16 @@ def check_weights_arguments(pretrained: Any, weights: Any) -> None:
         )
 
 
+def use_weights_folder(weights_dir: str | Path | None) -> None:
+    """Let ``weights_dir`` be this process's weights folder where none is given; None sets it back."""
+    global _chosen
+    _chosen = weights_dir
+
+
 def weights_folder(weights_dir: str | Path | None = None) -> Path:
-    """``weights_dir``, or ``weights`` inside ``AIGENBENCH_HOME`` (by default ``~/.cache/aigenbench``)."""
-    if weights_dir:
-        return Path(weights_dir).expanduser()
+    """``weights_dir``, the one set for the run, or ``weights`` in ``AIGENBENCH_HOME`` (``~/.cache/aigenbench``)."""
+    if weights_dir or _chosen:
+        return Path(weights_dir or _chosen).expanduser()
     home = os.environ.get("AIGENBENCH_HOME") or "~/.cache/aigenbench"
     return Path(home).expanduser() / "weights"
 

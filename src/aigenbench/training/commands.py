@@ -17,7 +17,7 @@ from aigenbench.evaluation.fuse import fuse_logits, sigmoid
 from aigenbench.evaluation.predictions import Predictions, load_predictions, save_predictions
 from aigenbench.files import whole_file
 from aigenbench.models import Preprocessing
-from aigenbench.training.checkpoints import KEPT, WindowCheckpoints, load, load_record
+from aigenbench.training.checkpoints import KEPT, WindowCheckpoints, load, load_record, refuse_checkpoint
 from aigenbench.training.evaluating import evaluate_detector, log_evaluation, stage_of
 from aigenbench.training.experiment import (
     ID_VARIABLE,
@@ -52,6 +52,7 @@ def fit(inputs: RunInputs) -> Path:
         InputError: bad input.
         StoppedError: a signal asked to stop; the same command goes on.
     """
+    refuse_checkpoint(inputs.config)
     setup = set_up(inputs)
     windows = _asked_windows(setup)
     experiment = open_experiment(setup.info, inputs.config, inputs.allow_config_change)
@@ -149,6 +150,7 @@ def store_views(inputs: RunInputs, share: tuple[int, int] | None = None) -> int:
     Raises:
         InputError: bad input, ``data.cache`` asks for nothing, or the disk has no room.
     """
+    refuse_checkpoint(inputs.config)
     setup = set_up(inputs)
     views = setup.pipeline.views
     if views.cache == "none":
@@ -202,7 +204,7 @@ def _load(setup: Setup, experiment: Experiment | None, window: int, other: str |
     """Load the weights to evaluate, with the preprocessing they were trained with."""
     if other is not None:
         path = Path(other)
-        record = load(path)
+        record = load(path, "ckpt_path" if setup.inputs.config.get("ckpt_path") else "model.base_weights")
     else:
         assert experiment is not None, "without weights of its own, a command needs an experiment"
         path = experiment.window_folder(window)

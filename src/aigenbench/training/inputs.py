@@ -12,6 +12,7 @@ from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.plan import Plan
 from aigenbench.errors import InputError
+from aigenbench.training.base_weights import base_weights_later
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.features import FeatureCache
 from aigenbench.training.trainers import check_trainer_arguments
@@ -137,7 +138,8 @@ def make_detector(inputs: RunInputs, seed: int) -> BaseDeepfakeDetectionModel:
     from aigenbench.training.keeper import seed_everything
 
     seed_everything((seed, "initial weights"))
-    detector: BaseDeepfakeDetectionModel = inputs.instantiate_model()
+    with base_weights_later():
+        detector: BaseDeepfakeDetectionModel = inputs.instantiate_model()
     if str((inputs.config.get("trainer") or {}).get("precision")) in DOUBLE:
         # now, and not when the Trainer would: weights from a checkpoint must not pass through float32
         detector.double()
