@@ -16,7 +16,8 @@ def keep_freed_memory(kept: int = 128 * _MEBIBYTE, largest: int = 32 * _MEBIBYTE
     """Let this process use memory again instead of returning it to the system after every image.
 
     Each operation on an image takes megabytes and frees them; returned and asked for anew, they come page by page and
-    zeroed, which takes up to a tenth of a sample's time. Called once in each worker.
+    zeroed, which takes up to a tenth of a sample's time. Called once in each worker, and in the main process where it
+    evaluates or embeds, whose activations are as large.
 
     Args:
         kept: bytes of free memory to keep at most.

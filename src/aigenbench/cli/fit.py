@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from aigenbench.cli.parser import Resolved, model_asked_for, resolve
+from aigenbench.cli.parser import Resolved, is_spelt_right, model_asked_for, resolve
 from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.errors import InputError
 from aigenbench.models import ensure_weights
 from aigenbench.training.processes import SharedError, is_first_process
 from aigenbench.training.slurm import after_stop, stops_before_the_run
@@ -78,8 +79,14 @@ def run(argv: list[str], subcommand: str) -> int:
 def _run(argv: list[str], subcommand: str) -> int:
     early = model_asked_for(argv)
     if early is not None:
-        # before the imports that resolving takes
-        ensure_weights(early[0], **early[1])
+        try:
+            # before the imports that resolving takes
+            ensure_weights(early[0], **early[1])
+        except InputError:
+            if not is_spelt_right(argv):
+                # a mistyped key is told first: it may be why the weights are looked for elsewhere
+                resolve(argv, cast('Literal["fit", "validate", "test", "predict"]', subcommand))
+            raise
     resolved = resolve(argv, cast('Literal["fit", "validate", "test", "predict"]', subcommand))
     inputs = Inputs(resolved.subcommand, resolved.config, resolved.allow_config_change)
     _have_weights(resolved.config)

@@ -113,14 +113,7 @@ def model_asked_for(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
     layers = _layers(line)
     if merged_imports(layers):
         return None
-    logger = logging.getLogger("aigenbench.config")
-    level = logger.level
-    # what merging has to tell, it tells when the run's config is resolved
-    logger.setLevel(logging.ERROR)
-    try:
-        merged = merge_layers(layers, lambda class_path: None)
-    finally:
-        logger.setLevel(level)
+    merged = _merged_quietly(layers)
     arguments = (merged.get("model") or {}).get("init_args") or {}
     given = _plain(arguments.get("model_args")) or {}
     name = _plain(arguments.get("model_name"))
@@ -128,6 +121,24 @@ def model_asked_for(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
         return None
     folder = _plain(merged.get("weights_dir"))
     return name, {**({"weights_dir": folder} if folder else {}), **{key: _plain(value) for key, value in given.items()}}
+
+
+def is_spelt_right(argv: Sequence[str]) -> bool:
+    """Whether every key of the arguments is surely known; told without importing anything heavy."""
+    from aigenbench.cli.spelling import is_spelt_right as of_config
+
+    return of_config(_merged_quietly(_layers(take_apart(argv))))
+
+
+def _merged_quietly(layers: Sequence[Layer]) -> dict[str, Any]:
+    """The layers merged; what that has to tell, it tells when the run's config is resolved."""
+    logger = logging.getLogger("aigenbench.config")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        return merge_layers(layers, lambda class_path: None)
+    finally:
+        logger.setLevel(level)
 
 
 def _plain(value: Any) -> Any:

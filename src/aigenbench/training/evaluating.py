@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
-from aigenbench.augmentations import Recipe
+from aigenbench.augmentations import Recipe, keep_freed_memory
 from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups, evaluate
 from aigenbench.evaluation.predictions import Predictions
 from aigenbench.protocol.periods import PERIOD_TITLES
@@ -50,6 +50,7 @@ def evaluate_detector(
         perturbation: applied after the mandatory steps; it enters the protocol fingerprint.
     """
     setup.detector.begin(stage_of(setup, window))
+    keep_freed_memory()
     chosen = setup.pipeline.evaluation_set(setup.plan, stage)
     share = (trainer.global_rank, trainer.world_size)
     if setup.features is not None:

@@ -60,6 +60,7 @@ class FeatureCache:
         trainer_arguments: makes arguments of a Trainer, which embeds.
         precision: the Trainer's, under which the backbone runs.
         stores: those used so far, by folder.
+        spent: seconds that embedding has taken, as long as nobody has recorded them.
     """
 
     pipeline: AIGenBenchPipeline
@@ -68,6 +69,7 @@ class FeatureCache:
     trainer_arguments: Callable[[], dict[str, Any]]
     precision: str
     stores: dict[Path, Store] = field(default_factory=dict)
+    spent: list[float] = field(default_factory=list)
 
     def check(self) -> None:
         """Refuse what cannot be trained from stored features.
@@ -129,7 +131,7 @@ class FeatureCache:
 
         Raises:
             InputError: the disk lacks room, or a feature cannot be stored.
-            StoppedError: a signal asked for it; whole blocks are kept.
+            StoppedError: a signal asked for it; what is embedded is kept.
         """
         keys = np.unique(np.concatenate([np.empty(0, np.int64), *views]))
         table, transforms = self.pipeline.source.table("train"), self.pipeline.training_transforms(self.detector)
@@ -198,7 +200,7 @@ class FeatureCache:
         def loader(queue: BlockQueue, missing: Keys) -> Any:
             return make_loader(samples(missing), queue, collate, self.pipeline.num_workers)
 
-        embed(store, keys, batches_of, loader, self.detector, self.trainer_arguments, world, what, stop)
+        embed(store, keys, batches_of, loader, self.detector, self.trainer_arguments, world, what, stop, self.spent)
 
     # stores
 

@@ -22,7 +22,7 @@ from aigenbench.training.inputs import Setup
 from aigenbench.training.keeper import CheckpointRule, EpochKeeper, EpochPlan
 from aigenbench.training.loggers import LongCSVLogger, drop_logged, logger_defaults
 from aigenbench.training.processes import is_first_process
-from aigenbench.training.runtime import add_seconds, record_run
+from aigenbench.training.runtime import add_seconds, embedding_recorded, record_run
 from aigenbench.training.sharding import is_sharded
 from aigenbench.training.signals import StopRequest
 from aigenbench.training.state import (
@@ -80,7 +80,8 @@ class WindowsLoop:
         evaluate_every = int(self.setup.trainer_value("check_val_every_n_epoch", 1))
         schedule = Schedule(windows, self.setup.epochs, evaluate_every)
         if self.setup.features is not None:
-            self._embed(self.setup.features, schedule)
+            with embedding_recorded(self.experiment.folder, self.setup.features.spent):
+                self._embed(self.setup.features, schedule)
         while not isinstance(action := next_action(self._states(), schedule), Done):
             if isinstance(action, Train):
                 self._train(action)
