@@ -89,7 +89,7 @@ def _run(argv: list[str], subcommand: str) -> int:
             raise
     resolved = resolve(argv, cast('Literal["fit", "validate", "test", "predict"]', subcommand))
     inputs = Inputs(resolved.subcommand, resolved.config, resolved.allow_config_change)
-    _have_weights(resolved.config)
+    _have_weights(resolved.config, subcommand)
     # torch and Lightning take seconds to import: only once the arguments are right
     from aigenbench.training import commands
     from aigenbench.training.experiment import ID_VARIABLE
@@ -118,7 +118,7 @@ def _run(argv: list[str], subcommand: str) -> int:
     return 0
 
 
-def _have_weights(config: ResolvedConfig) -> None:
+def _have_weights(config: ResolvedConfig, subcommand: str) -> None:
     """Tell at once where weights are missing and cannot be fetched, or a file that is named is none of weights."""
     from aigenbench.models.weight_files import kind_of
 
@@ -126,8 +126,10 @@ def _have_weights(config: ResolvedConfig) -> None:
     ensure_weights(
         arguments["model_name"], **{"weights_dir": config["weights_dir"], **(arguments.get("model_args") or {})}
     )
-    for key, path in (("ckpt_path", config["ckpt_path"]), ("model.base_weights", arguments.get("base_weights"))):
-        if path is not None:
+    named = {"model.base_weights": arguments.get("base_weights"), "ckpt_path": config["ckpt_path"]}
+    for key, path in named.items():
+        # fit refuses a ckpt_path, be it there or not
+        if path is not None and not (key == "ckpt_path" and subcommand == "fit"):
             kind_of(Path(path).expanduser(), key, "checkpoint")
 
 

@@ -93,6 +93,8 @@ def reason(error: BaseException) -> str:
     package = str(Path(__file__).parents[1])
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if "importlib" not in f.filename and not f.filename.startswith(package)]
+    # the user's line, not that of the library which it called
+    own = [f for f in own if "site-packages" not in f.filename] or own
     return f"{text} ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else text
 
 

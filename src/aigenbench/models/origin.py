@@ -52,8 +52,8 @@ def check_origin(model: str, card: Card, path: Path, names: Collection[str], ali
             others = [name for name in alike if _trainings([name]) & found]
             fits = f"; {' or '.join(others)} is the model of such weights" if others else ""
             raise InputError(
-                f"weights: {path} is not of {model}: by its {what} it is of {', '.join(sorted(found))}, and networks of "
-                f"the same shape compute otherwise{fits} (where a name misleads, rename the file)"
+                f"weights: {path} is not of {model}: by its {what} it is of {', '.join(sorted(found))}, and "
+                f"networks of the same shape compute otherwise{fits} (where a name misleads, rename the file)"
             )
     if alike and not any(said.values()):
         logger.warning(
@@ -80,7 +80,8 @@ def check_published(card: Card, path: Path) -> None:
             if not found.startswith(file.sha256):
                 raise InputError(
                     f"weights: {path} is not the file published under that name: its SHA-256 is {found[:12]}..., "
-                    f"published is {file.sha256[:12]}...; remove it and fetch it again, or give it as model_args weights"
+                    f"published is {file.sha256[:12]}...; remove it and fetch it again, or give it as "
+                    "model_args weights"
                 )
 
 

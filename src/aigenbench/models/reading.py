@@ -106,8 +106,8 @@ def check_finite(tensors: Mapping[str, torch.Tensor], buffers: Collection[str], 
             wrong &= ~torch.isneginf(tensor)
         if count := int(wrong.sum()):
             raise InputError(
-                f"{where}: {count:,} of {tensor.numel():,} numbers of {name} are NaN or infinite, so it gives no scores; "
-                "take weights from before that"
+                f"{where}: {count:,} of {tensor.numel():,} numbers of {name} are NaN or infinite, so it gives no "
+                "scores; take weights from before that"
             )
 
 

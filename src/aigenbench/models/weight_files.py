@@ -139,7 +139,9 @@ def _text_problem(text: str, head: bytes) -> str:
         return "is a git-annex pointer, not the file itself; run `git annex get` where it was cloned"
     begin = text.lstrip("\ufeff \t\r\n").lower()
     if begin.startswith("<"):
-        return "is a web page (HTML), as a site sends in place of a file that is not there or needs a login; get it again"
+        return (
+            "is a web page (HTML), as a site sends in place of a file that is not there or needs a login; get it again"
+        )
     if '"weight_map"' in text:
         return "is the index of weights that are cut into several files; save them as one file"
     shown = " ".join(text.split())

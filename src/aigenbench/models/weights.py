@@ -56,8 +56,8 @@ def check_weights_arguments(pretrained: Any, weights: Any) -> None:
     """
     if not isinstance(pretrained, bool):
         raise InputError(
-            f"model_args pretrained: expected true or false, found {pretrained!r}; a file is named by weights: FILE, and "
-            "published weights are chosen by the model's name"
+            f"model_args pretrained: expected true or false, found {pretrained!r}; a file is named by weights: FILE, "
+            "and published weights are chosen by the model's name"
         )
     if weights is not None and not isinstance(weights, str | Path):
         raise InputError(f"model_args weights: expected the path of a file, found {weights!r}")
@@ -76,8 +76,8 @@ def use_weights_folder(weights_dir: str | Path | None) -> None:
 
 def weights_folder(weights_dir: str | Path | None = None) -> Path:
     """``weights_dir``, the one set for the run, or ``weights`` in ``AIGENBENCH_HOME`` (``~/.cache/aigenbench``)."""
-    if weights_dir or _chosen:
-        return Path(weights_dir or _chosen).expanduser()
+    if chosen := weights_dir or _chosen:
+        return Path(chosen).expanduser()
     home = os.environ.get("AIGENBENCH_HOME") or "~/.cache/aigenbench"
     return Path(home).expanduser() / "weights"
 

@@ -204,7 +204,8 @@ def _load(setup: Setup, experiment: Experiment | None, window: int, other: str |
     """Load the weights to evaluate, with the preprocessing they were trained with."""
     if other is not None:
         path = Path(other)
-        record = load(path, "ckpt_path" if setup.inputs.config.get("ckpt_path") else "model.base_weights")
+        key = "ckpt_path" if setup.inputs.config.get("ckpt_path") else "model.base_weights"
+        record: dict[str, Any] = load(path, key)
     else:
         assert experiment is not None, "without weights of its own, a command needs an experiment"
         path = experiment.window_folder(window)

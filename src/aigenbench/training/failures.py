@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aigenbench.errors import InputError
+from aigenbench.models.registry import describe_error, users_frames
+
+logger = logging.getLogger(__name__)
 
 _WORKER = re.compile(r"DataLoader worker \(pid(?:\(s\))?[^()]*\)")
 _PEER = re.compile(
@@ -16,10 +20,11 @@ _PEER = re.compile(
 
 @contextmanager
 def failures_told() -> Iterator[None]:
-    """Turn the loss of a data loader's worker, or of a process that shares the work, into a line.
+    """Turn into a line: the loss of a loader's worker or of a process that shares the work, errors of users' code.
 
     Raises:
-        InputError: a worker was killed, most often by the kernel for want of memory; or another process ended.
+        InputError: a worker was killed, most often by the kernel for want of memory; another process ended; or code of
+            the user's raised something.
     """
     try:
         yield
@@ -32,4 +37,18 @@ def failures_told() -> Iterator[None]:
             ) from error
         if _PEER.search(str(error)):
             raise InputError("another of the run's processes ended; what it or the system said tells why") from error
+        _tell_users(error)
         raise
+    except (InputError, OSError):
+        raise
+    except Exception as error:
+        _tell_users(error)
+        raise
+
+
+def _tell_users(error: Exception) -> None:
+    """Turn what users' own code raises into a line with its place; anything else is left to be seen whole."""
+    # the outermost is that of ``failures_told``
+    if users_frames(error, skip=1):
+        logger.debug("what a user's code raised", exc_info=error)
+        raise InputError(f"your code failed: {describe_error(error)}") from error
