@@ -144,7 +144,8 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         }
         """Arguments of the model's factory that change a backbone's features beside its weights."""
         self.model: nn.Module = build_model(model_name, self.task.n_outputs, **arguments)
-        if isinstance(self.model, Classifier) or not _overrides(self, "forward"):
+        if isinstance(self.model, Classifier):
+            # a user's own module is used as it is
             check_input_size(self.model, self.input_size)
         self.register_buffer("pixel_mean", torch.zeros(1, 3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.ones(1, 3, 1, 1), persistent=False)

@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
+
 from aigenbench.augmentations import Recipe
 from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.plan import Plan
 from aigenbench.errors import InputError
+from aigenbench.models import check_input_size
+from aigenbench.models.probe import Classifier
 from aigenbench.training.base_weights import base_weights_later
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.features import FeatureCache
@@ -140,6 +144,10 @@ def make_detector(inputs: RunInputs, seed: int) -> BaseDeepfakeDetectionModel:
     seed_everything((seed, "initial weights"))
     with base_weights_later():
         detector: BaseDeepfakeDetectionModel = inputs.instantiate_model()
+    own = isinstance(detector.model, torch.nn.Module) and not isinstance(detector.model, Classifier)
+    if own and type(detector).forward is BaseDeepfakeDetectionModel.forward:
+        # others were tried when they were made; a module of the user's own is, before any data is read
+        check_input_size(detector.model, detector.input_size)
     if str((inputs.config.get("trainer") or {}).get("precision")) in DOUBLE:
         # now, and not when the Trainer would: weights from a checkpoint must not pass through float32
         detector.double()
