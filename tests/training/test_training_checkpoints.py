@@ -117,6 +117,12 @@ def test_a_buffer_may_mask_with_minus_infinity(tmp_path: Path) -> None:
     load_detector(detector(Masking, seed=1), tmp_path / "a.ckpt")
 
 
+def test_weights_of_other_pixel_values_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save(tmp_path / "a.ckpt", detector_record(detector(preprocessing={"mean": [0.5, 0.5, 0.5]})))
+    load_detector(detector(), tmp_path / "a.ckpt")
+    assert "was trained on pixels with mean [0.5, 0.5, 0.5], here it goes on with [0.48" in caplog.text
+
+
 # base_weights
 
 

@@ -129,7 +129,18 @@ def load_detector(detector: BaseDeepfakeDetectionModel, path: Path, key: str = "
     Raises:
         InputError: the file is no checkpoint, or of another model; the first missing and unexpected keys are told.
     """
-    load_record(detector, load(path, key), path)
+    record = load(path, key)
+    load_record(detector, record, path)
+    stored, own = record.get("preprocessing"), detector.preprocessing.to_dict()
+    for name in ("mean", "std"):
+        if isinstance(stored, Mapping) and stored.get(name, own[name]) != own[name]:
+            logger.warning(
+                "%s was trained on pixels with %s %s, here it goes on with %s; model.preprocessing sets it",
+                record.path,
+                name,
+                stored[name],
+                own[name],
+            )
 
 
 def load_record(detector: BaseDeepfakeDetectionModel, record: Mapping[str, Any], path: Path) -> None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from aigenbench.augmentations import keep_freed_memory
+from aigenbench.augmentations import freed_memory_kept
 from aigenbench.data.cache import Block, Store, share_of
 from aigenbench.data.cache.blocks import block_name
 from aigenbench.errors import InputError
@@ -36,6 +36,7 @@ BatchesOf = Callable[[npt.NDArray[np.int64]], Iterator[Any]]
 """Batches of samples' names, of rising keys."""
 
 
+@freed_memory_kept()
 def embed(
     store: Store,
     keys: npt.NDArray[np.int64],
@@ -67,7 +68,6 @@ def embed(
         StoppedError: a signal asked for it; what is embedded is kept.
     """
     stop = stop or StopRequest()
-    keep_freed_memory()
     while _is_to_do(missing := store.missing(keys), world):
         started = time.monotonic()
         store.check_room(keys)

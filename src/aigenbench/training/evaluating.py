@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
-from aigenbench.augmentations import Recipe, keep_freed_memory
+from aigenbench.augmentations import Recipe, freed_memory_kept
 from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups, evaluate
 from aigenbench.evaluation.predictions import Predictions
 from aigenbench.protocol.periods import PERIOD_TITLES
@@ -31,6 +31,7 @@ def stage_of(setup: Setup, window: int, epoch: int = 0, total_steps: int = 1) ->
     return Stage(window, epoch, total_steps, len(timeline.id_to_name), tuple(sorted(seen)))
 
 
+@freed_memory_kept()
 def evaluate_detector(
     setup: Setup,
     trainer: pl.Trainer,
@@ -50,7 +51,6 @@ def evaluate_detector(
         perturbation: applied after the mandatory steps; it enters the protocol fingerprint.
     """
     setup.detector.begin(stage_of(setup, window))
-    keep_freed_memory()
     chosen = setup.pipeline.evaluation_set(setup.plan, stage)
     share = (trainer.global_rank, trainer.world_size)
     if setup.features is not None:
