@@ -36,6 +36,8 @@ BUILT_IN = {
 
 ENTRY_POINTS = "aigenbench.models"
 
+_OURS = str(Path(__file__).parents[1])
+
 #: This room's own modules. Any other in its folder is a user's, and is imported so that it registers itself.
 _OWN = frozenset(
     (
@@ -182,15 +184,14 @@ def users_frames(error: BaseException, skip: int = 0) -> list[traceback.FrameSum
         skip: so many of the outermost frames do not count.
     """
     frames = traceback.extract_tb(error.__traceback__)[skip:]
-    ours = str(Path(__file__).parents[1])
-    first = next((i for i, frame in enumerate(frames) if frame.filename.startswith(ours)), len(frames))
-    others = (ours, sysconfig.get_path("stdlib"), "<")
-    return [
-        frame
-        for frame in frames[first:]
-        if not frame.filename.startswith(others)
-        and not {"site-packages", "dist-packages"} & set(Path(frame.filename).parts)
-    ]
+    first = next((i for i, frame in enumerate(frames) if frame.filename.startswith(_OURS)), len(frames))
+    return [frame for frame in frames[first:] if is_users_file(frame.filename)]
+
+
+def is_users_file(name: str) -> bool:
+    """Whether a source file is neither ours, nor Python's, nor an installed package's."""
+    installed = {"site-packages", "dist-packages"} & set(Path(name).parts)
+    return not installed and not name.startswith((_OURS, sysconfig.get_path("stdlib"), "<"))
 
 
 def known_arguments(found: dict[str, Any], known: tuple[str, ...], where: str) -> None:

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aigenbench.errors import InputError
-from aigenbench.models.registry import describe_error, users_frames
+from aigenbench.models.registry import describe_error, is_users_file, users_frames
 
 logger = logging.getLogger(__name__)
 
+_IN_WORKER = "in DataLoader worker process"
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 _WORKER = re.compile(r"DataLoader worker \(pid(?:\(s\))?[^()]*\)")
 _PEER = re.compile(
     r"Connection (closed|reset) by peer|Connection was likely closed|Broken pipe|gloo.*(closed|reset)", re.I
@@ -52,3 +54,9 @@ def _tell_users(error: Exception) -> None:
     if users_frames(error, skip=1):
         logger.debug("what a user's code raised", exc_info=error)
         raise InputError(f"your code failed: {describe_error(error)}") from error
+    # what a loader's worker raises comes as the text of its traceback
+    text = str(error)
+    places = [place for place in _FRAME.findall(text) if is_users_file(place[0])]
+    if _IN_WORKER in text and places:
+        file, line = places[-1]
+        raise InputError(f"your code failed: {text.strip().splitlines()[-1]} ({file}:{line})") from error
