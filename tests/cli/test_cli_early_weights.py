@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +88,84 @@ def test_weights_are_looked_for_in_the_configs_folder(tmp_path: Path, monkeypatc
         assert weights_folder() == tmp_path / "home" / "weights"
     finally:
         use_weights_folder(None)
+
+
+def told(tmp_path: Path, *more: str, code: str = "pass") -> str:
+    """The last line of a fit without the model's weights and without a network."""
+    program = f"import sys; from aigenbench.cli import main; code = main(sys.argv[1:]); {code}; sys.exit(code)"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "fit", *CONFIGS, *more],
+        env={
+            "PATH": "/usr/bin",
+            "HF_HUB_OFFLINE": "1",
+            "HOME": str(tmp_path),
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2, done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("typed", "key"),
+    [
+        ("--model.weights=x.pt", "model.init_args.weights"),
+        ("--trainer.max_epoch=2", "trainer.max_epoch"),
+        ("--model.optimizer.lrr=1", "model.init_args.optimizer.init_args.lrr"),
+    ],
+)
+def test_a_mistyped_key_is_told_before_missing_weights(tmp_path: Path, typed: str, key: str) -> None:
+    assert f"unknown key {key}" in told(tmp_path, typed)
+
+
+@pytest.mark.parametrize(
+    "typed", ["--trainer.max_epochs=2", "--data.num_workers=1", "--model.optimizer.lr=0.1", "--seed_everything=3"]
+)
+def test_right_keys_need_no_import(tmp_path: Path, typed: str) -> None:
+    line = told(tmp_path, typed, code="assert 'torch' not in sys.modules")
+    assert "aigenbench models fetch openai/RN50" in line
+
+
+def test_keys_are_compared_with_the_classes_sources() -> None:
+    from aigenbench.cli.parser import is_spelt_right
+
+    assert is_spelt_right([*CONFIGS, "--trainer.accelerator=cpu", "--data.cache=all", "--model.scheduler=null"])
+    assert not is_spelt_right([*CONFIGS, "--data.cach=all"])
+    # what cannot be known without importing may be a mistake
+    assert not is_spelt_right([*CONFIGS, "--model.class_path=mine.Detector"])
+
+
+def test_the_weights_folder_of_the_top_key_is_used(tmp_path: Path) -> None:
+    assert model_asked_for([*CONFIGS, "--weights_dir=mine"]) == ("RN50_tune", {})
+    assert f"RN50.pt) is not in {tmp_path}/mine and" in told(tmp_path, f"--weights_dir={tmp_path}/mine")
+
+
+def test_the_weights_folder_of_the_top_key_reaches_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    import torchvision
+
+    from aigenbench.cli.parser import resolve
+    from aigenbench.errors import InputError
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    state = torchvision.models.mnasnet0_5().state_dict()
+    torch.save(state, tmp_path / "mnasnet0.5_top1_67.823-3ffadce67e.pth")
+    argv = [*CONFIGS, "--model.model_name=mnasnet0_5_probe", f"--weights_dir={tmp_path}"]
+    with pytest.raises(InputError, match="is not the file published under that name"):
+        resolve(argv, "fit").instantiate_model()
+
+
+@pytest.mark.parametrize("key", ["model.base_weights", "ckpt_path"])
+def test_files_that_are_named_are_looked_at_before_data(
+    key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from aigenbench.cli import main
+
+    (tmp_path / "zero.ckpt").write_bytes(b"")
+    name = ["--model.model_name=small_cnn_tune", "--model.model_args.pretrained=false"]
+    assert main(["validate", *CONFIGS, *name, f"--{key}={tmp_path / 'zero.ckpt'}"]) == 2
+    assert f"{key}: {tmp_path / 'zero.ckpt'} is empty" in capsys.readouterr().err

@@ -92,3 +92,42 @@ def test_documented_names_exist() -> None:
     assert len(named) == 9 + 10 + 4
     assert short
     assert named | short <= known
+
+
+def test_commands_about_models_import_users_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from aigenbench.cli import main
+
+    copy = tmp_path / "your_model.py"
+    copy.write_text(TEMPLATE.read_text())
+    imported = ["--import", str(copy)]
+    for name in ("your_cnn", "your_cnn_probe", "yours/your_cnn_tune"):
+        assert main(["models", "show", name, *imported, "--model-args", "{width: 4}"]) == 0
+        shown = capsys.readouterr().out
+        for text in (name, "features    16", "224 x 224", "what your factory loads", "0.5, 0.5, 0.5"):
+            assert text in shown, shown
+    assert main(["models", "show", "resnet18", *imported]) == 0
+    assert "torchvision/resnet18" in capsys.readouterr().out
+    assert main(["models", "list", "openai/RN50x4", *imported]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.split() == ["openai/RN50x4"]
+    assert f"yours/NAME is what your factory in {copy}:make_your_model answers to" in captured.err
+    assert main(["models", "fetch", "yours/your_cnn", *imported]) == 2
+    assert "nothing is to be fetched" in capsys.readouterr().err
+    for argv, said in (
+        (["show", "yours/your_cn"], "no model 'your_cn' in source 'yours'"),
+        (["show", "yours/your_cnn", "--model-args", "{width: wide}"], f"({copy}:"),
+        (["show", "your_cnn", "--model-args", "4"], "expected a mapping"),
+        (["list", "--import", "nothere.py"], "no Python file to import"),
+    ):
+        assert main(["models", *argv, *([] if "nothere.py" in argv else imported)]) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert "Traceback" not in error
+
+
+def test_a_module_without_features_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from aigenbench.cli import main
+
+    (tmp_path / "my_model.py").write_text(documented())
+    assert main(["models", "show", "my_cnn", "--import", str(tmp_path / "my_model.py")]) == 0
+    assert "none: it cannot be a probe" in capsys.readouterr().out

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from training_harness import Events, SignalledAt, _after, arguments, outcome, run, run_together
 
+from aigenbench.config.imports import import_file
 from aigenbench.errors import InputError
 from aigenbench.training.failures import failures_told
+from aigenbench.training.processes import handed_out
 
 
 class KillsAWorker(Events):
@@ -109,3 +111,20 @@ def test_other_errors_pass() -> None:
         raise RuntimeError("shape mismatch")
     with pytest.raises(InputError, match="worker"), failures_told():
         raise RuntimeError("DataLoader worker (pid 17) is killed by signal: Killed. ")
+
+
+def test_errors_of_users_code_name_its_line(tmp_path: Path) -> None:
+    module = tmp_path / "mine.py"
+    module.write_text("def hook():\n    return None.pictures\n")
+    hook = import_file(module).hook
+    told = rf"your code failed: AttributeError: .*'pictures' \({module}:2\)"
+    with pytest.raises(InputError, match=told), failures_told():
+        handed_out(hook)  # one of ours that calls what it is given
+    of_worker = (
+        "Caught ValueError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n"
+        f'  File "/x/site-packages/torch/fetch.py", line 52, in fetch\n  File "{module}", line 2, in hook\n'
+        "ValueError: no such colour\n"
+    )
+    told = rf"your code failed: ValueError: no such colour \({module}:2\)"
+    with pytest.raises(InputError, match=told), failures_told():
+        raise ValueError(of_worker)

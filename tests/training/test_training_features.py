@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from aigenbench.data.cache import stores_in
 from aigenbench.data.plan import make_plan
 from aigenbench.data.sources import open_source
 from aigenbench.protocol.randomness import sample_rng
+from aigenbench.training.embedding import PROGRESS_SECONDS, _BlockWriter
 
 # a backbone whose weights do not depend on the seed
 FIXED = """
@@ -264,3 +267,67 @@ def test_a_head_that_diverges_is_named(three: Path, tmp_path: Path) -> None:
     code, _ = run(tmp_path, command(three, tmp_path, CACHED, heads, "--model.scheduler=null"))
     assert code == 2
     assert "the loss of head 'wild' is not a finite number" in log(tmp_path)
+
+
+def test_where_weights_lie_makes_no_other_features_and_other_code_does(three: Path, tmp_path: Path) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "table.txt").write_text("the same")
+        argv = command(
+            three,
+            tmp_path,
+            CACHED,
+            f"--model.model_args.weights_dir={tmp_path / name}",
+            f"--model.model_args.table={tmp_path / name / 'table.txt'}",
+            f"--model.model_args.folder={tmp_path / name}",
+            f"--experiment_info.experiment_id={name}",
+        )
+        code, _ = run(tmp_path, argv)
+        assert code == 0, log(tmp_path)[-3000:]
+    assert len(stores_in(tmp_path / "experiments_cache")) == 2
+    assert log(tmp_path).count("embedding") == 2
+    # another backbone of the same weights
+    (tmp_path / "fixed.py").write_text(FIXED.replace("* 4", "* 3"))
+    code, _ = run(tmp_path, [argument.replace("=there", "=changed") for argument in argv])
+    assert code == 0, log(tmp_path)[-3000:]
+    assert len(stores_in(tmp_path / "experiments_cache")) == 4
+
+
+def test_a_stop_keeps_what_is_embedded_and_the_time_is_recorded(three: Path, tmp_path: Path) -> None:
+    argv = command(three, tmp_path, CACHED, "--data.eval_batch_size=4")
+    code, _ = run(tmp_path, argv, SignalledAt("embedding", 0, 3, signal.SIGTERM))
+    assert code == 128 + signal.SIGTERM, log(tmp_path)[-3000:]
+    kept = {path.name for path in (tmp_path / "experiments_cache").rglob("*.rows")}
+    # whole batches of images, each of up to 16 views
+    assert len(kept) == 1
+    assert 8 <= len(stored_rows(tmp_path)[12,]) < len(drawn_views(three, per_copy=False))
+    assert "embedded " in log(tmp_path)
+    experiment = tmp_path / "experiments_data" / "experiment_x"
+    before = json.loads((experiment / "embedding.json").read_text())["seconds"]
+    assert before > 0
+    code, _ = run(tmp_path, argv)
+    assert code == 0, log(tmp_path)[-3000:]
+    assert kept < {path.name for path in (tmp_path / "experiments_cache").rglob("*.rows")}
+    assert set(stored_rows(tmp_path)[12,].tolist()) == drawn_views(three, per_copy=False)
+    records = [json.loads((experiment / f"window_{k}" / "run.json").read_text()) for k in range(3)]
+    assert records[0]["embedding_seconds"] > before
+    assert [record["embedding_seconds"] for record in records[1:]] == [0, 0]
+    assert all(
+        record["total_seconds"] == pytest.approx(record["seconds"] + record["embedding_seconds"], abs=2e-3)
+        for record in records
+    )
+    assert not (experiment / "embedding.json").exists()
+
+
+def test_without_a_bar_lines_say_how_far_embedding_is(caplog: pytest.LogCaptureFixture) -> None:
+    writer = _BlockWriter(SimpleNamespace(rows=4096), None, "training views")  # type: ignore[arg-type]
+    writer.done = 1024
+    with caplog.at_level(logging.INFO, "aigenbench"):
+        writer._tell(SimpleNamespace(progress_bar_callback=None))  # type: ignore[arg-type]
+        assert not caplog.text, "only now and then"
+        writer._told -= PROGRESS_SECONDS
+        writer._started -= PROGRESS_SECONDS
+        writer._tell(SimpleNamespace(progress_bar_callback=object()))  # type: ignore[arg-type]
+        assert not caplog.text, "a bar says it"
+        writer._tell(SimpleNamespace(progress_bar_callback=None))  # type: ignore[arg-type]
+    assert "embedding training views: 1024 of 4096, about 90 s left" in caplog.text

@@ -8,7 +8,7 @@ from aigenbench.augmentations.crops import (
 )
 from aigenbench.augmentations.geometry import Orientation, apply_orientation, draw_orientation
 from aigenbench.augmentations.images import Image, Size, check_image
-from aigenbench.augmentations.memory import keep_freed_memory
+from aigenbench.augmentations.memory import freed_memory_kept, keep_freed_memory
 from aigenbench.augmentations.recipes import (
     JPEG_MODES,
     BaselineTraining,
@@ -41,5 +41,6 @@ __all__ = [
     "apply_orientation",
     "check_image",
     "draw_orientation",
+    "freed_memory_kept",
     "keep_freed_memory",
 ]

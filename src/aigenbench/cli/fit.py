@@ -7,18 +7,16 @@ import os
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from pathlib import Path
+from typing import Any, Literal, cast
 
-from aigenbench.cli.parser import Resolved, model_asked_for, resolve
+from aigenbench.cli.parser import Resolved, is_spelt_right, model_asked_for, resolve
 from aigenbench.config.imports import reason
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError
 from aigenbench.models import ensure_weights
 from aigenbench.training.processes import SharedError, is_first_process
 from aigenbench.training.slurm import after_stop, stops_before_the_run
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -118,19 +116,35 @@ def inputs_of(argv: list[str], subcommand: str) -> Inputs:
     Raises:
         InputError: see `resolve`, or weights are missing and cannot be fetched.
     """
+    named = cast('Literal["fit", "validate", "test", "predict"]', subcommand)
     early = model_asked_for(argv)
     if early is not None:
-        # before the imports that resolving takes
-        ensure_weights(early[0], **early[1])
-    resolved = resolve(argv, cast('Literal["fit", "validate", "test", "predict"]', subcommand))
-    _have_weights(resolved.config)
+        try:
+            # before the imports that resolving takes
+            ensure_weights(early[0], **early[1])
+        except InputError:
+            if not is_spelt_right(argv):
+                # a mistyped key is told first: it may be why the weights are looked for elsewhere
+                resolve(argv, named)
+            raise
+    resolved = resolve(argv, named)
+    _have_weights(resolved.config, subcommand)
     return Inputs(resolved.subcommand, resolved.config, resolved.allow_config_change)
 
 
-def _have_weights(config: ResolvedConfig) -> None:
-    """Tell at once where a model's weights are missing and cannot be fetched."""
+def _have_weights(config: ResolvedConfig, subcommand: str) -> None:
+    """Tell at once where weights are missing and cannot be fetched, or a file that is named is none of weights."""
+    from aigenbench.models.weight_files import kind_of
+
     arguments = config["model"]["init_args"]
-    ensure_weights(arguments["model_name"], **(arguments.get("model_args") or {}))
+    ensure_weights(
+        arguments["model_name"], **{"weights_dir": config["weights_dir"], **(arguments.get("model_args") or {})}
+    )
+    named = {"model.base_weights": arguments.get("base_weights"), "ckpt_path": config["ckpt_path"]}
+    for key, path in named.items():
+        # fit refuses a ckpt_path, be it there or not
+        if path is not None and not (key == "ckpt_path" and subcommand == "fit"):
+            kind_of(Path(path).expanduser(), key, "checkpoint")
 
 
 def _show(folder: Path) -> None:

@@ -60,6 +60,9 @@ class Resolved:
 
     def instantiate_model(self) -> BaseDeepfakeDetectionModel:
         """A new detector."""
+        from aigenbench.models.weights import use_weights_folder
+
+        use_weights_folder(self.config["weights_dir"])
         return self._made("model")
 
     def instantiate_data(self) -> AIGenBenchPipeline:
@@ -132,21 +135,33 @@ def model_asked_for(argv: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
     layers = _layers(line)
     if merged_imports(layers):
         return None
-    logger = logging.getLogger("aigenbench.config")
-    level = logger.level
-    # what merging has to tell, it tells when the run's config is resolved
-    logger.setLevel(logging.ERROR)
-    try:
-        merged = merge_layers(layers, lambda class_path: None, line.allow_config_order)
-    finally:
-        logger.setLevel(level)
-    use_weights_folder(merged.get("weights_dir"))
+    merged = _merged_quietly(layers, line.allow_config_order)
+    use_weights_folder(_plain(merged.get("weights_dir")))
     arguments = (merged.get("model") or {}).get("init_args") or {}
     given = _plain(arguments.get("model_args")) or {}
     name = _plain(arguments.get("model_name"))
     if not isinstance(name, str) or not isinstance(given, dict) or not set(arguments) <= set(DETECTOR_KEYS):
         return None
     return name, {key: _plain(value) for key, value in given.items()}
+
+
+def is_spelt_right(argv: Sequence[str]) -> bool:
+    """Whether every key of the arguments is surely known; told without importing anything heavy."""
+    from aigenbench.cli.spelling import is_spelt_right as of_config
+
+    line = take_apart(argv)
+    return of_config(_merged_quietly(_layers(line), line.allow_config_order))
+
+
+def _merged_quietly(layers: Sequence[Layer], allow_order: bool) -> dict[str, Any]:
+    """The layers merged; what that has to tell, it tells when the run's config is resolved."""
+    logger = logging.getLogger("aigenbench.config")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        return merge_layers(layers, lambda class_path: None, allow_order)
+    finally:
+        logger.setLevel(level)
 
 
 def _plain(value: Any) -> Any:

@@ -26,6 +26,7 @@ FREE_TO_CHANGE = (
     "experiment_info.experiment_id",
     "experiment_info.experiments_data_folder",
     "experiment_info.sliding_windows_definition.current_window",
+    "model.init_args.model_args.weights_dir",
     "trainer.enable_model_summary",
     "trainer.enable_progress_bar",
     "trainer.log_every_n_steps",

@@ -7,7 +7,12 @@ from typing import Any
 
 from aigenbench.evaluation.chart import Cell, Table
 
-PER_WINDOW = {"started": "Started", "seconds": "Training (s)", "energy_joules": "Energy (kJ)"}
+PER_WINDOW = {
+    "started": "Started",
+    "seconds": "Training (s)",
+    "embedding_seconds": "Embedding (s)",
+    "energy_joules": "Energy (kJ)",
+}
 """Entries that differ from window to window, and their titles."""
 
 LASTING = (

@@ -96,6 +96,29 @@ def _resolve(model_name: str, arguments: dict[str, Any]) -> nn.Module:
     return _from_any(factories, name, arguments)
 
 
+def build_users_model(model_name: str, **model_args: Any) -> nn.Module | None:
+    """What a user's factory answers to a name, or to it with or without a suffix; built-in sources are not asked.
+
+    Raises:
+        InputError: A factory fails; or ``source/name`` names one that does not know the name.
+    """
+    source, name = split_source(model_name)
+    stem = name.removesuffix("_tune").removesuffix("_probe")
+    factories = ModelFactoryRegistry().factories()
+    asked = factories if source is None else {source: factories[source]} if source in factories else {}
+    kept: list[str] = []
+    for form in dict.fromkeys((name, stem, f"{stem}_tune", f"{stem}_probe")):
+        for one, factory in asked.items():
+            model = _tried(_asked, one, factory, form, {"pretrained": False, "num_classes": 1, **model_args}, kept)
+            if model is not None:
+                return model
+    if kept and source is not None:
+        raise InputError(f"model factory {source!r} failed on {name!r}: {'; '.join(dict.fromkeys(kept))}")
+    if source in factories:
+        raise unknown_name(name, source)
+    return None
+
+
 def _from_one(source: str, factory: ModelFactory, name: str, arguments: dict[str, Any]) -> nn.Module:
     """Ask one user's factory, whose exception is raised as itself."""
     raised: Exception | None = None
@@ -127,6 +150,8 @@ def _from_any(factories: Mapping[str, ModelFactory], name: str, arguments: dict[
     for source in BUILT_IN:
         model = built_in_source(source)(name, **arguments)
         if model is not None:
+            if kept:
+                logger.info("model %s is %s's; factories of yours declined it: %s", name, source, "; ".join(kept))
             return model
     if name.endswith(("_tune", "_probe")):
         for source, factory in factories.items():

@@ -9,10 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench.errors import InputError
-from aigenbench.models.preprocessing import Preprocessing
-from aigenbench.models.registry import BUILT_IN, ModelFactoryRegistry, built_in_source, split_source, unknown_name
+from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
+from aigenbench.models.registry import (
+    BUILT_IN,
+    ModelFactoryRegistry,
+    built_in_source,
+    origin,
+    split_source,
+    unknown_name,
+)
 from aigenbench.models.source import Card, Source, on_meta, split_suffix
-from aigenbench.models.weights import Progress, RemoteFile, fetch, find_local, locate
+from aigenbench.models.weight_files import kind_of
+from aigenbench.models.weights import (
+    Progress,
+    RemoteFile,
+    check_weights_arguments,
+    fetch,
+    find_local,
+    locate,
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,7 @@ class ModelSheet:
         weights: The published files, best first.
         local: Which of them is here already, or None.
         licence: Of the weights; "" where the source states none.
+        remark: What is to be said in the weights' place of a user's model.
     """
 
     name: str
@@ -36,6 +52,7 @@ class ModelSheet:
     weights: tuple[RemoteFile, ...]
     local: Path | None
     licence: str
+    remark: str = ""
 
 
 def model_names(pattern: str = "") -> list[str]:
@@ -56,14 +73,25 @@ def model_names(pattern: str = "") -> list[str]:
     ]
 
 
-def describe_model(model_name: str) -> ModelSheet:
-    """The data sheet of a built-in source's model; nothing is downloaded and no weights are made.
+def users_factories() -> dict[str, str]:
+    """The users' factories by name, and where each is written."""
+    return {name: origin(factory) for name, factory in ModelFactoryRegistry().factories().items()}
+
+
+def describe_model(model_name: str, **model_args: Any) -> ModelSheet:
+    """The data sheet of a model; nothing is downloaded, and of a built-in source's no weights are made.
+
+    Args:
+        model_name: As for ``build_model``.
+        model_args: Arguments of a user's factory.
 
     Raises:
-        InputError: No built-in source knows the name.
+        InputError: Nothing knows the name, or a user's factory fails.
     """
+    if (users := _users_sheet(model_name, model_args)) is not None:
+        return users
     source, card = _card(model_name)
-    backbone = on_meta(lambda: source.backbone(card, None))
+    backbone = on_meta(lambda: source.backbone(card, None, **model_args))
     return ModelSheet(
         name=f"{source.name}/{card.name}",
         parameters=sum(parameter.numel() for parameter in backbone.parameters()),
@@ -81,8 +109,40 @@ def fetch_model(model_name: str, weights_dir: str | Path | None = None, progress
     Raises:
         InputError: No built-in source knows the name; or see ``weights.fetch``.
     """
+    chosen, _ = split_source(model_name)
+    if chosen in ModelFactoryRegistry().factories():
+        raise InputError(
+            f"{model_name} is a model of yours: its factory loads its own weights, nothing is to be fetched"
+        )
     source, card = _card(model_name)
     return fetch(f"{source.name}/{card.name}", card.weights, weights_dir, progress)
+
+
+def _users_sheet(model_name: str, model_args: dict[str, Any]) -> ModelSheet | None:
+    """The sheet of what a user's factory answers; None where none knows the name."""
+    chosen, _ = split_source(model_name)
+    if chosen in BUILT_IN or not ModelFactoryRegistry().factories():
+        return None
+    from aigenbench.models.build import build_users_model, preprocessing_of
+    from aigenbench.models.probe import Classifier, feature_extractor
+
+    model = build_users_model(model_name, **model_args)
+    if model is None:
+        return None
+    preprocessing = preprocessing_of(model) or Preprocessing(CLIP_MEAN, CLIP_STD)
+    probe = isinstance(model, Classifier)
+    extractor: Any = model if probe else feature_extractor(model, preprocessing.input_size)
+    whole = model.exposed() if isinstance(model, Classifier) else model
+    return ModelSheet(
+        name=model_name,
+        parameters=sum(parameter.numel() for parameter in whole.parameters()),
+        num_features=0 if extractor is None else int(extractor.num_features),
+        preprocessing=preprocessing,
+        weights=(),
+        local=None,
+        licence="yours",
+        remark="what your factory loads",
+    )
 
 
 def _card(model_name: str) -> tuple[Source, Card]:
@@ -97,6 +157,22 @@ def _card(model_name: str) -> tuple[Source, Card]:
         if card is not None:
             return source, card
     raise unknown_name(name, chosen)
+
+
+def network_of(model_name: str) -> str | None:
+    """``source/name`` of the built-in network that a name stands for, without timm's tag of weights.
+
+    None where it is a user's, or may be.
+    """
+    chosen, _ = split_source(model_name)
+    if chosen not in BUILT_IN and ModelFactoryRegistry().factories():
+        return None
+    try:
+        source, card = _card(model_name)
+    except InputError:
+        return None
+    name = card.name.partition(".")[0] if source.name == "timm" else card.name
+    return f"{source.name}/{name}"
 
 
 def ensure_weights(
@@ -119,14 +195,18 @@ def ensure_weights(
         The file; None where none is needed, or where a user's factory may answer the name.
 
     Raises:
-        InputError: The file is missing and cannot be fetched; see ``weights.locate``.
+        InputError: The file is missing and cannot be fetched (see ``weights.locate``), is no file of weights, or is
+            named beside ``pretrained: false``.
     """
     chosen, _ = split_source(model_name)
-    if not pretrained or (chosen not in BUILT_IN and ModelFactoryRegistry().factories()):
+    if chosen not in BUILT_IN and ModelFactoryRegistry().factories():
+        return None
+    check_weights_arguments(pretrained, weights)
+    if not pretrained:
         return None
     if weights:
-        if not Path(weights).is_file():
-            raise InputError(f"model_args weights: no file {weights}")
-        return Path(weights)
+        path = Path(weights).expanduser()
+        kind_of(path, "model_args weights")
+        return path
     source, card = _card(model_name)
     return locate(f"{source.name}/{card.name}", card.weights, weights_dir)

@@ -119,3 +119,9 @@ class OpenAIClip(Source):
 
         known_arguments(model_args, ("image_size",), f"openai/{card.name}")
         return ImageTower.build(_RELEASES[card.name].architecture, state, **model_args)
+
+    def lookalikes(self, card: Card) -> Sequence[str]:
+        """OpenCLIP's models with a tower of the same shapes."""
+        from aigenbench.models.openclip import same_shapes
+
+        return same_shapes(_RELEASES[card.name].architecture, f"openai/{card.name}")

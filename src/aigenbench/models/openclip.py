@@ -84,3 +84,20 @@ class OpenClip(Source):
 
         known_arguments(model_args, ("image_size",), f"openclip/{card.name}")
         return ImageTower.build(_SHORTHANDS[card.name].architecture, state, normalised=True, **model_args)
+
+    def lookalikes(self, card: Card) -> Sequence[str]:
+        """Models of OpenAI's and OpenCLIP's with a tower of the same shapes."""
+        return same_shapes(_SHORTHANDS[card.name].architecture, f"openclip/{card.name}")
+
+
+def same_shapes(architecture: str, but: str) -> list[str]:
+    """``source/name`` of the CLIP models here and of OpenAI's whose towers have the shapes of ``architecture``'s.
+
+    They differ in activation, pixel values, or whether embeddings are normalised.
+    """
+    from aigenbench.models.openai_clip import _RELEASES
+
+    named = {f"openai/{name}": release.architecture for name, release in _RELEASES.items()}
+    named |= {f"openclip/{name}": shorthand.architecture for name, shorthand in _SHORTHANDS.items()}
+    stem = architecture.removesuffix("-quickgelu")
+    return [name for name, other in named.items() if name != but and other.removesuffix("-quickgelu") == stem]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import pickle
 import warnings
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from aigenbench.errors import InputError
+from aigenbench.models.weight_files import Kind, kind_of
 from aigenbench.models.weights import RemoteFile, file_sha256
 
 logger = logging.getLogger(__name__)
@@ -39,33 +39,104 @@ def read_weights(path: Path, published: Sequence[RemoteFile] = (), trusted: bool
     Raises:
         InputError: The file is missing, empty, truncated, no weights, or would have to run code.
     """
-    if not path.is_file():
-        raise InputError(f"weights: no file {path}")
-    if path.stat().st_size == 0:
-        raise InputError(f"weights: {path} is empty; fetch it again")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    if _is_torchscript(path):
+    kind = kind_of(path, "weights")
+    if kind is Kind.SAFETENSORS:
+        return read_safetensors(path, "weights")
+    if kind is Kind.TORCHSCRIPT:
         return _read_torchscript(path, published, trusted)
-    return _read_pickle(path)
+    return _unwrapped(read_pickle(path, "weights"), path)
 
 
-def _read_safetensors(path: Path) -> StateDict:
+def read_safetensors(path: Path, key: str = "") -> StateDict:
+    """The tensors of a file that ``kind_of`` calls safetensors.
+
+    Raises:
+        InputError: It is damaged.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         return load_file(path)
-    except (SafetensorError, ValueError) as error:
-        raise InputError(f"weights: {path} is no whole safetensors file ({_short(error)}); fetch it again") from error
+    except (SafetensorError, ValueError, OSError) as error:
+        raise InputError(f"{_label(key)}{path} is no whole safetensors file ({_short(error)}); get it again") from error
 
 
-def _is_torchscript(path: Path) -> bool:
-    """A zip archive with ``constants.pkl`` holds a program; ``torch.save`` writes none."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(Path(name).name == "constants.pkl" for name in archive.namelist())
+def read_pickle(path: Path, key: str = "") -> Any:
+    """What ``torch.save`` wrote, tensors and plain values; nothing in the file is run.
+
+    Raises:
+        InputError: It holds more than that, is damaged, or is not whole.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # what torch has to say of pickles by others
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Unsupported" in str(error) and "Unsupported operand" not in str(error):
+            raise InputError(
+                f"{_label(key)}{path} holds more than tensors and would run code when opened; what could run code is "
+                "not opened. Save its state dict alone, best as safetensors"
+            ) from error
+        raise InputError(
+            f"{_label(key)}{path} is damaged, or no checkpoint that torch.save wrote ({_short(error)})"
+        ) from error
+    except Exception as error:  # a damaged pickle can raise anything
+        raise InputError(
+            f"{_label(key)}{path} is damaged, half a file or no checkpoint ({_short(error)}); get it again"
+        ) from error
+
+
+def check_finite(tensors: Mapping[str, torch.Tensor], buffers: Collection[str], where: str) -> None:
+    """Refuse weights of which no score can come.
+
+    Args:
+        tensors: By name.
+        buffers: Names of those that are no parameters: masks among them may hold minus infinity.
+        where: The file, for the message.
+
+    Raises:
+        InputError: A tensor holds NaN or infinite values; the first is named.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or tensor.is_meta:
+            continue
+        wrong = ~torch.isfinite(tensor)
+        if name in buffers:
+            wrong &= ~torch.isneginf(tensor)
+        if count := int(wrong.sum()):
+            raise InputError(
+                f"{where}: {count:,} of {tensor.numel():,} numbers of {name} are NaN or infinite, so it gives no "
+                "scores; take weights from before that"
+            )
+
+
+class Use(NamedTuple):
+    """What of a file a module's weights were taken from: for the line that says so.
+
+    Attributes:
+        used: Number of its tensors that the module has.
+        left: Names of the others.
+    """
+
+    used: int
+    left: list[str]
+
+    @classmethod
+    def of(cls, own: Collection[str], given: Collection[str], prefixes: Sequence[str] = ("",)) -> Use:
+        """Of a file with tensors ``given`` in a module that has ``own``, where ``prefixes`` may stand before them."""
+        left = [name for name in given if not any(f"{prefix}{name}" in own for prefix in prefixes)]
+        return cls(len(given) - len(left), left)
+
+    def told(self, path: Path) -> str:
+        """``37 of 39 tensors of x.pt used; 2 left out: a, b``."""
+        line = f"{self.used} of {self.used + len(self.left)} tensors of {path} used"
+        return f"{line}; {len(self.left)} left out: {first_names(self.left)}" if self.left else line
+
+
+def first_names(names: Sequence[str], n: int = 3) -> str:
+    """``"a, b, c and 4 more"``."""
+    return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
 
 
 def _read_torchscript(path: Path, published: Sequence[RemoteFile], trusted: bool) -> StateDict:
@@ -86,24 +157,12 @@ def _read_torchscript(path: Path, published: Sequence[RemoteFile], trusted: bool
     return dict(archive.state_dict())
 
 
-def _read_pickle(path: Path) -> StateDict:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Weights only load failed" in str(error) and "Unsupported" in str(error):
-            raise InputError(
-                f"weights: {path} holds more than tensors and would run code when opened; it is not opened. "
-                "Save its state dict alone, best as safetensors"
-            ) from error
-        raise InputError(f"weights: {path} is not a weights file ({_short(error)})") from error
-    except Exception as error:  # a damaged pickle can raise anything
-        raise InputError(
-            f"weights: {path} is damaged, truncated or not a weights file ({_short(error)}); fetch it again"
-        ) from error
-    return _unwrapped(content, path)
-
-
 def _unwrapped(content: Any, path: Path) -> StateDict:
+    if isinstance(content, dict) and {"schema", "model_name", "state_dict"} <= content.keys():
+        raise InputError(
+            f"weights: {path} is the checkpoint of a detector ({content['model_name']}), head included; give it as "
+            "model.base_weights"
+        )
     for key in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -117,6 +176,10 @@ def _unwrapped(content: Any, path: Path) -> StateDict:
         if all(key.startswith(prefix) for key in content):
             content = {key.removeprefix(prefix): value for key, value in content.items()}
     return content
+
+
+def _label(key: str) -> str:
+    return f"{key}: " if key else ""
 
 
 def _short(error: BaseException) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 import logging
 import pkgutil
+import sysconfig
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aigenbench.errors import InputError, nearest
@@ -33,12 +36,25 @@ BUILT_IN = {
 
 ENTRY_POINTS = "aigenbench.models"
 
+_OURS = str(Path(__file__).parents[1])
+
 #: This room's own modules. Any other in its folder is a user's, and is imported so that it registers itself.
 _OWN = frozenset(
     (
         *("block_spectrum", "build", "catalogue", "clip_towers", "dinov2", "dinov2_vit", "download"),
-        *("openai_clip", "openclip", "preprocessing", "probe", "reading", "registry", "sizes", "small_cnn", "source"),
-        *("speed", "timm_zoo", "torchvision_zoo", "weights"),
+        *(
+            "openai_clip",
+            "openclip",
+            "origin",
+            "preprocessing",
+            "probe",
+            "reading",
+            "registry",
+            "sizes",
+            "small_cnn",
+            "source",
+        ),
+        *("speed", "timm_zoo", "torchvision_zoo", "weight_files", "weights"),
     )
 )
 
@@ -75,9 +91,9 @@ class ModelFactoryRegistry:
         if name in BUILT_IN:
             raise InputError(f"model factory {name!r}: the name is a built-in source's; register another name")
         earlier = self._factories.get(name)
-        if earlier is not None and _origin(earlier) != _origin(factory):
+        if earlier is not None and origin(earlier) != origin(factory):
             raise InputError(
-                f"model factory {name!r} is claimed twice, by {_origin(earlier)} and {_origin(factory)}; "
+                f"model factory {name!r} is claimed twice, by {origin(earlier)} and {origin(factory)}; "
                 "register one of them under another name"
             )
         self._factories[name] = factory
@@ -145,19 +161,37 @@ def unknown_name(model_name: str, source: str | None) -> InputError:
     return InputError(f"model_name: no model {model_name!r} in {where}{hint} (`aigenbench models list` shows all)")
 
 
-def _origin(factory: ModelFactory) -> str:
+def origin(factory: ModelFactory) -> str:
+    """The file of a factory and its name in it."""
     code = getattr(factory, "__code__", None)
     return f"{code.co_filename}:{getattr(factory, '__qualname__', code.co_name)}" if code else repr(factory)
 
 
 def describe_error(error: BaseException) -> str:
-    """``ValueError: text (file.py:12)``: the exception and the line that raised it."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = f" ({place.tb_frame.f_code.co_filename}:{place.tb_lineno})" if place else ""
+    """``ValueError: text (file.py:12)``: the exception and the line that raised it, of users' code where it ran."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = users_frames(error) or frames
+    where = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}{where}"
+
+
+def users_frames(error: BaseException, skip: int = 0) -> list[traceback.FrameSummary]:
+    """Where an exception passed through users' code that ours had called, and not through an installed package's.
+
+    Args:
+        error: as caught.
+        skip: so many of the outermost frames do not count.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[skip:]
+    first = next((i for i, frame in enumerate(frames) if frame.filename.startswith(_OURS)), len(frames))
+    return [frame for frame in frames[first:] if is_users_file(frame.filename)]
+
+
+def is_users_file(name: str) -> bool:
+    """Whether a source file is neither ours, nor Python's, nor an installed package's."""
+    installed = {"site-packages", "dist-packages"} & set(Path(name).parts)
+    return not installed and not name.startswith((_OURS, sysconfig.get_path("stdlib"), "<"))
 
 
 def known_arguments(found: dict[str, Any], known: tuple[str, ...], where: str) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from aigenbench.errors import InputError
+from aigenbench.models.origin import check_origin, check_published
 from aigenbench.models.preprocessing import Preprocessing
-from aigenbench.models.weights import RemoteFile, locate
+from aigenbench.models.weights import RemoteFile, check_weights_arguments, locate
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BackboneT = TypeVar("BackboneT", bound="nn.Module")
+
+#: What stands before a published file's names in a backbone's.
+_PREFIXES = ("", "visual.", "network.")
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class Source(ABC):
 
         Args:
             model_name: Without ``source/``.
-            pretrained: Load weights; where false, nothing is read and ``weights`` is ignored.
+            pretrained: Load weights; where false, nothing is read.
             num_classes: Logits per image.
             weights: A local file to load instead of the published ones.
             weights_dir: The folder of fetched weights; see ``weights.weights_folder``.
@@ -110,15 +114,10 @@ class Source(ABC):
         card = self.card(name)
         if card is None:
             return None
-        state = None
+        check_weights_arguments(pretrained, weights)
         if pretrained:
-            path = Path(weights) if weights else locate(f"{self.name}/{name}", card.weights, weights_dir)
-            from aigenbench.models.reading import read_weights
-
-            state = read_weights(path, card.weights, trusted=trusted and weights is not None)
-            logger.info("weights of %s/%s come from %s", self.name, name, path)
-            with load_errors(f"{self.name}/{card.name}", path):
-                backbone = self.backbone(card, state, **model_args)
+            path = Path(weights).expanduser() if weights else locate(f"{self.name}/{name}", card.weights, weights_dir)
+            backbone = self._loaded(card, path, bool(weights), trusted, model_args)
         else:
             backbone = self.backbone(card, None, **model_args)
         return Classifier(
@@ -129,6 +128,33 @@ class Source(ABC):
             preprocessing=self.preprocessing(card, backbone),
             name=f"{self.name}/{card.name}",
         )
+
+    def _loaded(self, card: Card, path: Path, own: bool, trusted: bool, model_args: dict[str, Any]) -> nn.Module:
+        """The backbone with the weights at ``path``, the user's ``own`` or published ones; says what of it is used."""
+        from aigenbench.models.reading import Use, check_finite, read_weights
+
+        model = f"{self.name}/{card.name}"
+        state = read_weights(path, card.weights, trusted=trusted and own)
+        if own:
+            check_origin(model, card, path, state, self.lookalikes(card))
+        else:
+            check_published(card, path)
+        names = list(state)
+        with load_errors(model, path):
+            backbone = self.backbone(card, state, **model_args)
+        tensors = backbone.state_dict()
+        check_finite(tensors, dict(backbone.named_buffers()), f"weights: {path}")
+        use = Use.of(tensors, names, _PREFIXES)
+        if use.used < sum(not name.endswith("num_batches_tracked") for name in tensors):
+            # names were converted, so no name says which tensor became which
+            logger.info("weights of %s: all its %d tensors made of the %d of %s", model, len(tensors), len(names), path)
+        else:
+            logger.info("weights of %s: %s", model, use.told(path))
+        return backbone
+
+    def lookalikes(self, card: Card) -> Sequence[str]:
+        """``source/name`` of models whose weights fit by name and shape and which compute otherwise."""
+        return ()
 
     def preprocessing(self, card: Card, backbone: nn.Module) -> Preprocessing:
         """The card's, at the size that the backbone was really built for."""

@@ -49,6 +49,10 @@ SHORT_NAMES = {
 }
 
 
+#: Arguments of timm's own about which weights to load.
+_OF_WEIGHTS = ("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")
+
+
 class Timm(Source):
     """What ``timm.list_models()`` and ``timm.list_pretrained()`` give, and ``SHORT_NAMES``.
 
@@ -87,10 +91,23 @@ class Timm(Source):
         )
         return Card(name, preprocessing, _files(config), config.license or "")
 
+    def lookalikes(self, card: Card) -> Sequence[str]:
+        """A CLIP's transformer with the other of GELU and QuickGELU."""
+        import timm
+
+        name = card.name.split(".", 1)[0]
+        quick = "_clip_quickgelu_" in name
+        other = name.replace(*(("_clip_quickgelu_", "_clip_") if quick else ("_clip_", "_clip_quickgelu_")))
+        return [f"timm/{other}"] if other != name and timm.is_model(other) else []
+
     def backbone(self, card: Card, state: StateDict | None, **model_args: Any) -> nn.Module:
         """The network with its classifier removed by timm's own ``reset_classifier``."""
         import timm
 
+        for key in _OF_WEIGHTS:
+            if key in model_args:
+                # timm opens such files by itself, and runs what is in them
+                raise InputError(f"model_args of timm/{card.name}: {key} is not taken; name a file by weights: FILE")
         overlay = {"state_dict": state, "custom_load": False} if state is not None else None
         try:
             # with the published number of classes, so that the weights load strictly

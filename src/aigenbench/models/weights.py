@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aigenbench.errors import InputError
 from aigenbench.models.download import AbsentError, Progress, UnreachableError, download, offline
@@ -46,6 +47,26 @@ class RemoteFile:
     def local_name(self) -> str:
         """Where it lies inside the weights folder; repositories name files alike, so each has its own folder."""
         return f"{self.repo.replace('/', '--')}/{self.filename}" if self.repo else self.filename
+
+
+def check_weights_arguments(pretrained: Any, weights: Any) -> None:
+    """Refuse a file that is named and would not be used.
+
+    Raises:
+        InputError: ``pretrained`` and ``weights`` contradict each other, or are of another kind.
+    """
+    if not isinstance(pretrained, bool):
+        raise InputError(
+            f"model_args pretrained: expected true or false, found {pretrained!r}; a file is named by weights: FILE, "
+            "and published weights are chosen by the model's name"
+        )
+    if weights is not None and not isinstance(weights, str | Path):
+        raise InputError(f"model_args weights: expected the path of a file, found {weights!r}")
+    if weights and not pretrained:
+        raise InputError(
+            f"model_args pretrained: false starts from random weights, and weights: {weights} names a file to start "
+            "from; leave one of the two out"
+        )
 
 
 def weights_folder(weights_dir: str | Path | None = None) -> Path:

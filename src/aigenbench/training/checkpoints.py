@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import pickle
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,10 @@ import torch
 
 from aigenbench.errors import InputError
 from aigenbench.files import remove_temporaries, whole_file
+from aigenbench.models.catalogue import network_of
 from aigenbench.models.probe import weights_hash
+from aigenbench.models.reading import Use, check_finite, first_names, read_pickle, read_safetensors
+from aigenbench.models.weight_files import Kind, kind_of
 from aigenbench.protocol.trained import Trained
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.processes import is_first_process
@@ -86,49 +88,87 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(data, "sha256").hexdigest()
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint.
+class Record(dict[str, Any]):
+    """A checkpoint's content, and where it was read from."""
+
+    def __init__(self, content: Mapping[str, Any], path: Path) -> None:
+        super().__init__(content)
+        self.path = path
+
+
+def load(path: Path, key: str = "") -> Record:
+    """Read a checkpoint, or weights alone: a file of ``torch.save``, or safetensors.
+
+    Args:
+        path: the file.
+        key: the argument that names it, for messages.
 
     Raises:
-        InputError: there is none, it is damaged, or it holds anything but tensors and primitives.
+        InputError: there is none, it is damaged, or it holds anything but tensors and primitives; one line says which.
     """
-    if not path.is_file():
-        raise InputError(f"no checkpoint {path}")
-    try:
-        record = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    path, label = path.expanduser(), f"{key}: " if key else ""
+    kind = kind_of(path, key, "checkpoint")
+    if kind is Kind.TORCHSCRIPT:
         raise InputError(
-            f"{path} holds more than tensors and plain values (it could run code), or is no checkpoint; refused"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is damaged or no checkpoint: {str(error).splitlines()[0][:200]}") from error
+            f"{label}{path} is a TorchScript archive, which is code; give a checkpoint, a state dict or safetensors "
+            "(weights of a backbone are named by model.model_args weights)"
+        )
+    if kind is Kind.SAFETENSORS:
+        return Record({"state_dict": read_safetensors(path, key)}, path)
+    record = read_pickle(path, key)
     if not isinstance(record, dict):
-        raise InputError(f"{path} holds a {type(record).__name__}, expected a checkpoint")
-    return record
+        raise InputError(f"{label}{path} holds a {type(record).__name__}, expected a checkpoint or a state dict")
+    return Record(record, path)
 
 
-def load_detector(detector: BaseDeepfakeDetectionModel, path: Path) -> None:
+def refuse_checkpoint(config: Mapping[str, Any]) -> None:
+    """Refuse a ``ckpt_path`` where a run trains and would not use it.
+
+    Raises:
+        InputError: one is named.
+    """
+    if (path := config.get("ckpt_path")) is not None:
+        raise InputError(
+            f"ckpt_path: {path} is not used by fit; model.base_weights is the key for weights to start from, and a run "
+            "that was stopped goes on with its own command, experiment_info.experiment_id included"
+        )
+
+
+def load_detector(detector: BaseDeepfakeDetectionModel, path: Path, key: str = "model.base_weights") -> None:
     """Load a checkpoint's weights into a detector.
 
     Args:
         detector: takes the weights.
         path: a checkpoint of ours or Lightning's, or a plain state dict.
+        key: the argument that names it, for messages.
 
     Raises:
         InputError: the file is no checkpoint, or of another model; the first missing and unexpected keys are told.
     """
-    load_record(detector, load(path), path)
+    record = load(path, key)
+    load_record(detector, record, path)
+    stored, own = record.get("preprocessing"), detector.preprocessing.to_dict()
+    for name in ("mean", "std"):
+        if isinstance(stored, Mapping) and stored.get(name, own[name]) != own[name]:
+            logger.warning(
+                "%s was trained on pixels with %s %s, here it goes on with %s; model.preprocessing sets it",
+                record.path,
+                name,
+                stored[name],
+                own[name],
+            )
 
 
 def load_record(detector: BaseDeepfakeDetectionModel, record: Mapping[str, Any], path: Path) -> None:
     """As ``load_detector``, from what ``load`` returned."""
+    path = getattr(record, "path", path)
     if record.get("schema", CHECKPOINT_SCHEMA) != CHECKPOINT_SCHEMA:
         raise InputError(
             f"{path} was written by another version of aigenbench (schema {record['schema']}, this one has "
             f"{CHECKPOINT_SCHEMA}); use that version"
         )
     weights = record.get("state_dict", record)
-    if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+    if not _is_state_dict(weights):
         raise InputError(f"{path} holds no weights: expected a checkpoint or a state dict")
     own = detector.state_dict()
     if not any(name in own for name in weights) and any(f"model.{name}" in own for name in weights):
@@ -137,9 +177,9 @@ def load_record(detector: BaseDeepfakeDetectionModel, record: Mapping[str, Any],
     unexpected = [name for name in weights if name not in own]
     # a probe's head fits the head of a detector that is to be tuned, and the other way round
     heads = [name for name in own if name not in missing]
+    kept: list[str] = []
     if missing and heads and _is_probe_record(record) and not unexpected:
-        logger.info("%s is a probe's: its head is loaded, the backbone keeps its own weights", path)
-        missing = []
+        missing, kept = [], missing
     if unexpected and not missing and backbone_reference(detector) is not None:
         raise InputError(f"{path} holds a tuned backbone, {detector.model_name} a frozen one; use the _tune model")
     if missing or unexpected:
@@ -149,8 +189,23 @@ def load_record(detector: BaseDeepfakeDetectionModel, record: Mapping[str, Any],
         )
     _check_shapes(own, weights, path)
     _check_backbone(detector, record, path)
+    _check_model(detector, record, path)
+    check_finite(weights, dict(detector.named_buffers()), str(path))
     detector.load_state_dict({name: spread_like(own[name], value) for name, value in weights.items()}, strict=False)
     detector.trained = trained_of(record, path)
+    logger.info(
+        "%s%s",
+        Use(len(weights), []).told(path),
+        f"; it is a probe's, so the backbone keeps its own weights ({len(kept)} tensors)" if kept else "",
+    )
+
+
+def _is_state_dict(weights: Any) -> bool:
+    return (
+        isinstance(weights, Mapping)
+        and bool(weights)
+        and all(isinstance(value, torch.Tensor) for value in weights.values())
+    )
 
 
 def trained_of(record: Mapping[str, Any], path: Path) -> Trained | None:
@@ -182,8 +237,27 @@ def _check_backbone(detector: BaseDeepfakeDetectionModel, record: Mapping[str, A
         )
 
 
+def _check_model(detector: BaseDeepfakeDetectionModel, record: Mapping[str, Any], path: Path) -> None:
+    """Refuse weights of a model with the same names and shapes that computes otherwise; of users' models, tell it."""
+    theirs, own = record.get("model_name"), detector.model_name
+    if not isinstance(theirs, str) or _stem(theirs) == _stem(own):
+        return
+    networks = [network_of(name) for name in (theirs, own)]
+    if None in networks:
+        logger.warning("%s holds weights of %s, whose names and shapes fit %s", path, theirs, own)
+    elif networks[0] != networks[1]:
+        raise InputError(
+            f"{path} holds weights of {theirs}; {own} has the same names and shapes and computes otherwise: give "
+            f"model.model_name {theirs}"
+        )
+
+
+def _stem(model_name: str) -> str:
+    return model_name.removesuffix("_tune").removesuffix("_probe")
+
+
 def _first(names: list[str], n: int = 3) -> str:
-    return (", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")) if names else "none"
+    return first_names(names, n) or "none"
 
 
 class WindowCheckpoints:

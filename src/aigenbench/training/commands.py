@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.errors import InputError
-from aigenbench.training.checkpoints import KEPT
+from aigenbench.training.checkpoints import KEPT, refuse_checkpoint
 from aigenbench.training.evaluating import evaluate_detector, log_evaluation
 from aigenbench.training.evaluations import (
     asked_windows,
@@ -54,6 +54,7 @@ def fit(inputs: RunInputs) -> Path:
         InputError: bad input.
         StoppedError: a signal asked to stop; the same command goes on.
     """
+    refuse_checkpoint(inputs.config)
     setup = set_up(inputs, "train")
     windows = _asked_windows(setup)
     _refuse_evaluations(setup.info)
@@ -120,6 +121,7 @@ def store_views(inputs: RunInputs, share: tuple[int, int] | None = None) -> int:
     Raises:
         InputError: bad input, ``data.cache`` asks for nothing, or the disk has no room.
     """
+    refuse_checkpoint(inputs.config)
     setup = set_up(inputs, "store")
     views = setup.pipeline.views
     if views.cache == "none":

@@ -24,13 +24,17 @@ from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, normalised
 from aigenbench.models.probe import Classifier
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.trained import Trained, trained_up_to
+from aigenbench.training.base_weights import LoadsBaseWeights
 from aigenbench.training.seeding import BatchSeeds
 from aigenbench.training.tasks import BinaryTask, MulticlassTask, Task, check_task
 
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 MetricFunction = Callable[..., Any]
 PUBLISHED_CLASSES = len(PUBLISHED.id_to_name)
-NOT_OF_THE_FEATURES = ("pretrained", "weights", "channels_last", "compile", "gradient_checkpointing")
+NOT_OF_THE_FEATURES = (
+    *("pretrained", "weights", "weights_dir", "trusted"),
+    *("channels_last", "compile", "gradient_checkpointing"),
+)
 """Arguments of model factories that say where weights come from and how fast a model is, not what it computes."""
 SCHEDULERS = ("OneCycleLR",)
 STAGES = {"validate": "val", "test": "test", "predict": "predict"}
@@ -105,7 +109,7 @@ def _sgd(parameters: Iterable[Any]) -> Optimizer:
     return torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, weight_decay=1e-4)
 
 
-class BaseDeepfakeDetectionModel(LightningModule):
+class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
     """A detector of generated images. Subclass it and override hooks; name the class as ``model.class_path``.
 
     Args:

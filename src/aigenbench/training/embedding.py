@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -14,7 +16,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from aigenbench.augmentations import freed_memory_kept
 from aigenbench.data.cache import Block, Store, share_of
+from aigenbench.data.cache.blocks import block_name
 from aigenbench.errors import InputError
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.processes import have_met, largest
@@ -24,12 +28,15 @@ from aigenbench.training.trainers import make_trainer
 logger = logging.getLogger(__name__)
 
 ROWS_A_BLOCK = 4096
-"""Views that a stop loses at most, in each process."""
+"""Views that are lost at most where a process is killed; a stop loses none."""
+PROGRESS_SECONDS = 30
+"""Between two lines about how far it is, where no bar shows it."""
 
 BatchesOf = Callable[[npt.NDArray[np.int64]], Iterator[Any]]
 """Batches of samples' names, of rising keys."""
 
 
+@freed_memory_kept()
 def embed(
     store: Store,
     keys: npt.NDArray[np.int64],
@@ -40,6 +47,7 @@ def embed(
     world: int,
     what: str,
     stop: StopRequest | None,
+    spent: list[float],
 ) -> None:
     """Embed and store what is not stored yet, shared out over the Trainer's processes.
 
@@ -53,22 +61,30 @@ def embed(
         world: number of processes that share the work.
         what: the images, for messages.
         stop: the request to stop, if any.
+        spent: the seconds that it takes are appended.
 
     Raises:
         InputError: the disk lacks room, or a feature is no finite number as stored.
-        StoppedError: a signal asked for it; whole blocks are kept.
+        StoppedError: a signal asked for it; what is embedded is kept.
     """
     stop = stop or StopRequest()
     while _is_to_do(missing := store.missing(keys), world):
+        started = time.monotonic()
         store.check_room(keys)
         logger.info("embedding %d of %d %s", len(missing), len(keys), what)
         # the config's own callbacks expect the detector
         trainer = make_trainer({**trainer_arguments(), "callbacks": []}, store.folder, 1, [], f"embedding {what}", [])
         blocks = store.blocks_for(keys, min(ROWS_A_BLOCK, -(-len(keys) // trainer.world_size)))
         queue = BlockQueue(share_of(blocks, trainer.global_rank, trainer.world_size), batches_of, stop)
+        writer = _BlockWriter(queue, store, what)
+        trainer.callbacks.append(writer)  # type: ignore[attr-defined]
         with queue.claims:
-            trainer.callbacks.append(_BlockWriter(queue, store))  # type: ignore[attr-defined]
-            trainer.validate(_Embedder(detector, stop), dataloaders=loader_of(queue, missing), verbose=False)
+            try:
+                trainer.validate(_Embedder(detector, stop), dataloaders=loader_of(queue, missing), verbose=False)
+            finally:
+                writer.finish()
+                spent.append(time.monotonic() - started)
+        logger.info("embedded %d %s in %.1f s", writer.done, what, spent[-1])
         stop.check()
         with suppress(_AskedToStopError):
             for block in blocks:
@@ -113,6 +129,7 @@ class BlockQueue:
         self.claimed: deque[tuple[Block, ExitStack]] = deque()
         self.claims = ExitStack()
         self._length = sum(1 for block in blocks for _ in batches_of(block.keys))
+        self.rows = sum(len(block.keys) for block in blocks)
 
     def __len__(self) -> int:
         # Lightning refuses a process that has nothing to do
@@ -131,11 +148,13 @@ class BlockQueue:
 
 
 class _BlockWriter(pl.Callback):
-    """Puts the features of batches together to blocks, and stores these."""
+    """Puts the features of batches together to blocks, stores these, and says how far it is."""
 
-    def __init__(self, queue: BlockQueue, store: Store) -> None:
-        self._queue, self._store = queue, store
+    def __init__(self, queue: BlockQueue, store: Store, what: str) -> None:
+        self._queue, self._store, self._what = queue, store, what
         self._rows: list[npt.NDArray[Any]] = []
+        self.done = 0
+        self._started = self._told = time.monotonic()
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any, **__: Any
@@ -144,12 +163,31 @@ class _BlockWriter(pl.Callback):
         if outputs is None:
             return
         self._rows.append(_rows(outputs, batch, self._store))
+        self.done += len(self._rows[-1])
         block, claim = self._queue.claimed[0]
         if sum(len(rows) for rows in self._rows) == len(block.keys):
             block.write(np.concatenate(self._rows))
             claim.close()
             self._queue.claimed.popleft()
             self._rows = []
+        self._tell(trainer)
+
+    def finish(self) -> None:
+        """Store what there is of a block that a stop has cut short."""
+        if not self._rows:
+            return
+        rows, (block, _) = np.concatenate(self._rows), self._queue.claimed[0]
+        keys = block.keys[: len(rows)]
+        replace(block, keys=keys, path=block.path.with_name(block_name(keys))).write(rows)
+        self._rows = []
+
+    def _tell(self, trainer: pl.Trainer) -> None:
+        now = time.monotonic()
+        if now - self._told < PROGRESS_SECONDS or trainer.progress_bar_callback is not None:
+            return
+        self._told = now
+        left = (now - self._started) / self.done * (self._queue.rows - self.done)
+        logger.info("embedding %s: %d of %d, about %d s left", self._what, self.done, self._queue.rows, round(left))
 
 
 def _rows(features: Tensor, batch: Any, store: Store) -> npt.NDArray[Any]:

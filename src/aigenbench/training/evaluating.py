@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import numpy as np
 import numpy.typing as npt
 
-from aigenbench.augmentations import Recipe
+from aigenbench.augmentations import Recipe, freed_memory_kept
 from aigenbench.data.pipeline import split_of
 from aigenbench.data.tables import ImageTable
 from aigenbench.evaluation.periods import evaluate
@@ -38,6 +38,7 @@ def stage_of_weights(trained: Trained, window: int) -> Stage:
     return Stage(window, n_classes=len(trained.id_to_name), seen_generator_ids=trained.ids, trained=trained)
 
 
+@freed_memory_kept()
 def evaluate_detector(
     setup: Setup,
     trainer: pl.Trainer,

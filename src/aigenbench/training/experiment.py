@@ -29,7 +29,7 @@ ID_VARIABLE = "AIGENBENCH_EXPERIMENT_ID"
 """Hands the chosen id to the processes a launcher starts by running the command line again."""
 _OF_A_WINDOW = ("run.json", "metrics.csv", "logged.json")
 """What a start writes into a window's folder before its first checkpoint, beside the config."""
-_OF_THE_EXPERIMENT = (CONFIG_FILE, LOCK_FILE, "tracking.json")
+_OF_THE_EXPERIMENT = (CONFIG_FILE, LOCK_FILE, "tracking.json", "embedding.json")
 """And into the experiment's."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,12 @@ from contextlib import contextmanager
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from aigenbench.errors import InputError
+from aigenbench.models.registry import describe_error, is_users_file, users_frames
 
+logger = logging.getLogger(__name__)
+
+_IN_WORKER = "in DataLoader worker process"
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 _WORKER = re.compile(r"DataLoader worker \(pid(?:\(s\))?[^()]*\)")
 _PEER = re.compile(
     r"Connection (closed|reset) by peer|Connection was likely closed|Broken pipe|gloo.*(closed|reset)", re.I
@@ -41,11 +47,11 @@ def training_failures_told() -> Iterator[None]:
 
 @contextmanager
 def failures_told() -> Iterator[None]:
-    """Turn the loss of a worker or of a process that shares the work, and what Lightning refuses, into a line.
+    """Turn into a line: the loss of a worker or process, what Lightning refuses, errors of users' code.
 
     Raises:
         InputError: a data loader's worker was killed, most often by the kernel for want of memory; another process
-            ended; or a callback asks for what is not there.
+            ended; a callback asks for what is not there; or code of the user's raised something.
     """
     try:
         yield
@@ -60,6 +66,26 @@ def failures_told() -> Iterator[None]:
             raise InputError(" ".join(str(error).split())) from error
         if _PEER.search(str(error)):
             raise InputError("another of the run's processes ended; what it or the system said tells why") from error
+        _tell_users(error)
         raise
     except MisconfigurationException as error:
         raise InputError(f"refused by Lightning's Trainer: {' '.join(str(error).split())}") from error
+    except (InputError, OSError):
+        raise
+    except Exception as error:
+        _tell_users(error)
+        raise
+
+
+def _tell_users(error: Exception) -> None:
+    """Turn what users' own code raises into a line with its place; anything else is left to be seen whole."""
+    # the outermost is that of ``failures_told``
+    if users_frames(error, skip=1):
+        logger.debug("what a user's code raised", exc_info=error)
+        raise InputError(f"your code failed: {describe_error(error)}") from error
+    # what a loader's worker raises comes as the text of its traceback
+    text = str(error)
+    places = [place for place in _FRAME.findall(text) if is_users_file(place[0])]
+    if _IN_WORKER in text and places:
+        file, line = places[-1]
+        raise InputError(f"your code failed: {text.strip().splitlines()[-1]} ({file}:{line})") from error

@@ -6,8 +6,11 @@ run or another with the same backbone and recipe, is not embedded again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import hashlib
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +39,14 @@ from aigenbench.data.plan import Plan
 from aigenbench.data.transforms import unchanged
 from aigenbench.errors import InputError
 from aigenbench.models.probe import Classifier
+from aigenbench.training.checkpoints import sha256
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.embedding import BatchesOf, BlockQueue, embed
 from aigenbench.training.signals import StopRequest
+
+_LIBRARIES = {"timm": "timm", "torchvision": "torchvision", "open_clip": "open_clip_torch"}
+"""Packages that backbones' classes come from, by the module's name."""
+_NOT_USERS = ("aigenbench", "torch", "abc", "builtins", "typing", *_LIBRARIES)
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,7 @@ class FeatureCache:
         trainer_arguments: makes arguments of a Trainer, which embeds.
         precision: the Trainer's, under which the backbone runs.
         stores: those used so far, by folder.
+        spent: seconds that embedding has taken, as long as nobody has recorded them.
     """
 
     pipeline: AIGenBenchPipeline
@@ -60,6 +69,7 @@ class FeatureCache:
     trainer_arguments: Callable[[], dict[str, Any]]
     precision: str
     stores: dict[Path, Store] = field(default_factory=dict)
+    spent: list[float] = field(default_factory=list)
 
     def check(self) -> None:
         """Refuse what cannot be trained from stored features.
@@ -121,7 +131,7 @@ class FeatureCache:
 
         Raises:
             InputError: the disk lacks room, or a feature cannot be stored.
-            StoppedError: a signal asked for it; whole blocks are kept.
+            StoppedError: a signal asked for it; what is embedded is kept.
         """
         keys = np.unique(np.concatenate([np.empty(0, np.int64), *views]))
         table, transforms = self.pipeline.source.table("train"), self.pipeline.training_transforms(self.detector)
@@ -190,7 +200,7 @@ class FeatureCache:
         def loader(queue: BlockQueue, missing: Keys) -> Any:
             return make_loader(samples(missing), queue, collate, self.pipeline.num_workers)
 
-        embed(store, keys, batches_of, loader, self.detector, self.trainer_arguments, world, what, stop)
+        embed(store, keys, batches_of, loader, self.detector, self.trainer_arguments, world, what, stop, self.spent)
 
     # stores
 
@@ -220,7 +230,8 @@ class FeatureCache:
             **recipe,
             "data": table_identity(pipeline.source.table(split)),
             "backbone": detector.model.backbone_reference,
-            "model_args": detector.backbone_arguments,
+            "model_args": described_arguments(detector.backbone_arguments),
+            "code": described_code(detector.model.backbone),
             "preprocessing": detector.preprocessing.to_dict(),
             "precision": self.precision,
         }
@@ -228,6 +239,49 @@ class FeatureCache:
         store = Store(Path(pipeline.cache_folder), "features", identity, shape, pipeline.features_dtype)
         # a store remembers the blocks that it has looked into
         return self.stores.setdefault(store.folder, store)
+
+
+def described_arguments(arguments: Mapping[str, str]) -> dict[str, str]:
+    """Arguments of a model's factory, a file by its content; a folder, whose weights are hashed anyway, is left out.
+
+    Where a file lies, and so another machine, makes no other features.
+    """
+    described = {}
+    for name, value in arguments.items():
+        path = Path(value).expanduser()
+        if "/" not in value:
+            described[name] = value
+        elif not path.is_dir():
+            described[name] = sha256(path) if path.is_file() else value
+    return described
+
+
+def described_code(backbone: torch.nn.Module) -> dict[str, str]:
+    """What computes a backbone's features: the libraries' versions, and a digest of the source of a user's classes.
+
+    Raises:
+        InputError: the source of a user's class is not at hand, so nothing says when stored features are out of date.
+    """
+    classes = {one for module in backbone.modules() for one in type(module).__mro__}
+    versions = {name: version(package) for name, package in _LIBRARIES.items() if _any_of(classes, name)}
+    own = sorted(
+        (one for one in classes if one.__module__.partition(".")[0] not in _NOT_USERS),
+        key=lambda one: f"{one.__module__}.{one.__qualname__}",
+    )
+    digest = hashlib.sha256()
+    for one in own:
+        try:
+            digest.update(inspect.getsource(one).encode())
+        except (OSError, TypeError) as error:
+            raise InputError(
+                f"data.features: cache needs the source of the backbone's class {one.__qualname__}, which is not at "
+                "hand; write it in a file, or use data.features: none"
+            ) from error
+    return {**versions, **({"source": digest.hexdigest()[:16]} if own else {})}
+
+
+def _any_of(classes: Iterable[type], library: str) -> bool:
+    return any(one.__module__.partition(".")[0] == library for one in classes)
 
 
 def _described(**steps: Any) -> dict[str, Any]:

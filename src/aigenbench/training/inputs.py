@@ -8,13 +8,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import torch
+
 from aigenbench.augmentations import Recipe
 from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.config.layer import DEFAULT_SEED
 from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.data.hooks import is_overridden
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.plan import Plan, images_digest
 from aigenbench.errors import InputError
+from aigenbench.models import check_input_size
+from aigenbench.models.probe import Classifier
+from aigenbench.training.base_weights import base_weights_later
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.features import FeatureCache
 from aigenbench.training.seeding import seed_everything
@@ -186,12 +192,21 @@ def seed_of(config: ResolvedConfig) -> int:
 def make_detector(inputs: RunInputs, seed: int) -> BaseDeepfakeDetectionModel:
     """A new detector; what it initialises at random is drawn from the seed."""
     seed_everything((seed, "initial weights"))
-    detector: BaseDeepfakeDetectionModel = inputs.instantiate_model()
+    with base_weights_later():
+        detector: BaseDeepfakeDetectionModel = inputs.instantiate_model()
+    check_own_model(detector)
     if _is_double(inputs):
         # now, and not when the Trainer would: weights from a checkpoint must not pass through float32
         detector.double()
     detector.description = description_of(inputs.config)
     return detector
+
+
+def check_own_model(detector: BaseDeepfakeDetectionModel) -> None:
+    """Try a module of the user's own, before any data is read; others were tried when they were made."""
+    own = isinstance(detector.model, torch.nn.Module) and not isinstance(detector.model, Classifier | torch.nn.Identity)
+    if own and not is_overridden(type(detector), "forward"):
+        check_input_size(detector.model, detector.input_size)
 
 
 def prepare_detector(
@@ -221,6 +236,7 @@ def prepare_detector(
     pipeline.trainer = trainer
     seed_everything((seed, "initial weights"))
     detector.first_setup(trainer)
+    check_own_model(detector)
     if _is_double(inputs):
         detector.double()
 

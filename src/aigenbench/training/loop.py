@@ -32,7 +32,7 @@ from aigenbench.training.keeper import CheckpointRule, WindowKeeper, WindowPlan
 from aigenbench.training.loggers import LongCSVLogger, cut_logged, drop_logged, logger_defaults
 from aigenbench.training.loops import Position, begin_at
 from aigenbench.training.processes import is_first_process
-from aigenbench.training.runtime import add_seconds, record_run
+from aigenbench.training.runtime import add_seconds, embedding_recorded, record_run
 from aigenbench.training.seeding import BatchSeeds
 from aigenbench.training.signals import StopRequest
 from aigenbench.training.state import (
@@ -89,7 +89,8 @@ class WindowsLoop:
                         WindowCheckpoints(folder, state).tidy()
         schedule = Schedule(windows, self.setup.epochs)
         if self.setup.features is not None:
-            self._embed(self.setup.features, schedule)
+            with embedding_recorded(self.experiment.folder, self.setup.features.spent):
+                self._embed(self.setup.features, schedule)
         while not isinstance(action := next_action(self._states(), schedule), Done):
             if isinstance(action, Train):
                 self._train(action)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -21,8 +23,11 @@ from aigenbench.files import write_json, write_text
 from aigenbench.training.experiment import config_changes
 from aigenbench.training.inputs import Setup
 from aigenbench.training.keeper import WindowPlan
+from aigenbench.training.processes import is_first_process
 
 RUN_FILE = "run.json"
+EMBEDDING_FILE = "embedding.json"
+"""In an experiment's folder: time of embedding that no window has recorded yet."""
 _PACKAGES = (
     "torch",
     "torchvision",
@@ -59,7 +64,10 @@ def record_run(folder: Path, setup: Setup, plan: WindowPlan, trainer: pl.Trainer
         record["config_changes"] = changes
     if is_synthetic(setup.pipeline.source.path):
         record["data"] = "synthetic"
+    if setup.features is not None:
+        record["embedding_seconds"] = _embedding_seconds(folder.parent)
     write_json(folder / RUN_FILE, record)
+    (folder.parent / EMBEDDING_FILE).unlink(missing_ok=True)
     write_text(folder / "config.yaml", setup.inputs.config.to_yaml())
 
 
@@ -69,10 +77,37 @@ def _versions() -> dict[str, str]:
 
 
 def add_seconds(folder: Path, seconds: float) -> None:
-    """Add to the time a window's training has taken; restarts add up."""
+    """Add to the time a window's training has taken; restarts add up.
+
+    Where features are stored, ``embedding_seconds`` is the time of embedding before the window (all at once before the
+    first, as a rule), and ``total_seconds`` both.
+    """
     record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     record["seconds"] = round(record.get("seconds", 0.0) + seconds, 3)
+    if "embedding_seconds" in record:
+        record["embedding_seconds"] = round(record["embedding_seconds"] + _embedding_seconds(folder.parent), 3)
+        record["total_seconds"] = round(record["seconds"] + record["embedding_seconds"], 3)
     write_json(folder / RUN_FILE, record)
+    (folder.parent / EMBEDDING_FILE).unlink(missing_ok=True)
+
+
+@contextmanager
+def embedding_recorded(folder: Path, spent: list[float]) -> Iterator[None]:
+    """Keep the seconds that are appended to ``spent`` within, for the window of the experiment that comes next.
+
+    They are kept even where a stop ends it.
+    """
+    try:
+        yield
+    finally:
+        if spent and is_first_process():
+            write_json(folder / EMBEDDING_FILE, {"seconds": round(_embedding_seconds(folder) + sum(spent), 3)})
+        spent.clear()
+
+
+def _embedding_seconds(folder: Path) -> float:
+    path = folder / EMBEDDING_FILE
+    return float(json.loads(path.read_text(encoding="utf-8"))["seconds"]) if path.is_file() else 0.0
 
 
 def recorded_fingerprint(folder: Path) -> str | None:

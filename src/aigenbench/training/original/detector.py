@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -20,6 +21,7 @@ from aigenbench.errors import InputError
 from aigenbench.models import Preprocessing
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD
 from aigenbench.training import detector as ours
+from aigenbench.training.checkpoints import load_detector
 from aigenbench.training.detector import NO_HOOKS, EvaluationOutput, OptimizerFactory
 from aigenbench.training.original.augmentations import (
     make_baseline_predict_aug,
@@ -59,6 +61,9 @@ class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
     Raises:
         InputError: an argument is none of the known ones, or a hook is overridden that nothing would call.
     """
+
+    base_weights_when_built = False
+    """There is no model then."""
 
     def __init__(
         self,
@@ -129,6 +134,8 @@ class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
                 f"{type(self).__name__}: setup left no model; call super().setup(stage), or set self.model"
             )
         self._is_set_up = True
+        if self.base_weights is not None and not _is_windows_loop(trainer):
+            load_detector(self, Path(self.base_weights))
         object.__setattr__(self, "setup", self._set_up_again)
 
     def setup(self, stage: str) -> None:
@@ -149,7 +156,8 @@ class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
 
     def _follow_window(self) -> None:
         pipeline = getattr(self.trainer, "datamodule", None)
-        if isinstance(pipeline, AIGenBenchPipeline) and (served := pipeline.serving()).loaders is None:
+        if isinstance(pipeline, AIGenBenchPipeline) and not _is_windows_loop(self.trainer):
+            served = pipeline.serving()
             self.begin(ours.Stage.at(served.plan, served.window))
 
     def configure_callbacks(self) -> list[Any]:
@@ -336,6 +344,12 @@ class SoftTrainAugmentationsModel(BaseDeepfakeDetectionModel):
     def train_augmentation(self) -> Any:
         """The soft recipe, then the stochastic part."""
         return make_soft_train_aug(self.model_input_size, self.training_cropping_strategy)
+
+
+def _is_windows_loop(trainer: Any) -> bool:
+    """Whether the windows loop uses a Trainer, which loads weights and says where it stands itself."""
+    pipeline = getattr(trainer, "datamodule", None)
+    return isinstance(pipeline, AIGenBenchPipeline) and pipeline.serving().loaders is not None
 
 
 def as_factory(optimizer: Any) -> Callable[..., Any]:
