@@ -51,7 +51,7 @@ def test_they_resolve_as_they_are(first: str, second: str, caplog: pytest.LogCap
         PIPELINES[first]["n_generators_per_window"],
         PIPELINES[first]["benchmark_type"],
     )
-    assert "move_data_to_local_storage" in caplog.text
+    assert data["move_data_to_local_storage"] is False
     assert {record.levelname for record in caplog.records} == {"WARNING"}
 
 

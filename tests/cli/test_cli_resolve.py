@@ -4,6 +4,7 @@ import importlib.util
 import sys
 
 import pytest
+import torch
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
@@ -90,7 +91,7 @@ def value(arguments, key, base=BASE):
         ("--model.preprocessing.mean [0.5,0.5,0.5]", "model.init_args.preprocessing.mean", (0.5, 0.5, 0.5)),
         ("--model SoftTrainAugmentationsModel", "model.class_path", "aigenbench.training.SoftTrainAugmentationsModel"),
         ("--model algorithms.SoftTrainAugmentationsModel", "model.class_path",
-         "aigenbench.training.SoftTrainAugmentationsModel"),
+         "aigenbench.training.original.SoftTrainAugmentationsModel"),
         ("--data.train_subset_size 0.5", "data.init_args.train_subset_size", 0.5),
         ("--data.train_subset_size 100", "data.init_args.train_subset_size", 100),
         ("--data.predict_path 2024 --trainer.max_epochs 2", "data.init_args.predict_path", "2024"),
@@ -241,8 +242,8 @@ model:
 """
     )
     config = resolve(theirs, "fit").config
-    assert config["data"]["class_path"] == "aigenbench.data.AIGenBenchPipeline"
-    assert config["model"]["class_path"] == "aigenbench.training.SoftTrainAugmentationsModel"
+    assert config["data"]["class_path"] == "aigenbench.training.original.AIGenBenchPipeline"
+    assert config["model"]["class_path"] == "aigenbench.training.original.SoftTrainAugmentationsModel"
     assert [c["class_path"].rpartition(".")[2] for c in config["trainer"]["callbacks"]] == [
         "DeepFakePredictionsDump", "MetricsManagerSlidingWindow",
     ]  # fmt: skip
@@ -314,7 +315,8 @@ def test_the_users_own_model_and_class(users):
     assert type(model).__name__ == "Mine"
     assert model.extra == 5
     assert made.instantiate_model() is not model
-    optimizer = model.optimizer_factory(model.parameters())
+    # under the original's contract there is no model yet
+    optimizer = model.optimizer_factory([torch.nn.Parameter(torch.zeros(1))])
     assert (type(optimizer).__name__, optimizer.defaults["lr"], optimizer.defaults["momentum"]) == ("SGD", 1e-3, 0.9)
     assert made.config["imports"] == (users[1],)
 

@@ -39,15 +39,18 @@ def test_the_originals_imports_give_ours(fresh):
     from lightning_data_modules.datasets import AIGenBenchDatasetLoader
     from training_metrics import DeepFakePredictionsDump, MetricsManager, MetricsManagerSlidingWindow
 
-    import aigenbench.data
     import aigenbench.models
     import aigenbench.training
+    from aigenbench.training import original
 
     assert ModelFactoryRegistry is aigenbench.models.ModelFactoryRegistry
-    assert BaseDeepfakeDetectionModel is aigenbench.training.BaseDeepfakeDetectionModel
-    assert SoftTrainAugmentationsModel is aigenbench.training.SoftTrainAugmentationsModel
-    assert AIGenBenchPipeline is aigenbench.data.AIGenBenchPipeline
-    assert AIGenBenchDatasetLoader is aigenbench.data.AIGenBenchDatasetLoader
+    for found in (
+        BaseDeepfakeDetectionModel,
+        SoftTrainAugmentationsModel,
+        AIGenBenchPipeline,
+        AIGenBenchDatasetLoader,
+    ):
+        assert getattr(original, found.__name__) is found
     for found in (DeepFakePredictionsDump, MetricsManager, MetricsManagerSlidingWindow):
         assert getattr(aigenbench.training, found.__name__) is found
 

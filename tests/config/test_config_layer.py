@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aigenbench.config.layer import argument_layer, file_layer, layer
-from aigenbench.config.names import DATASET_LOADER, DETECTOR
+from aigenbench.config.names import ADAPTERS, DATASET_LOADER
 from aigenbench.errors import InputError
 
 
@@ -36,8 +36,8 @@ def test_a_class_may_be_named_by_text():
             "trainer": {"logger": "CSVLogger", "callbacks+": ["training_metrics.MetricsManager", "a.B"]},
         },
     ).values
-    assert values["model"] == {"class_path": DETECTOR}
-    assert values["data"]["init_args"]["dataset_loader"] == {"class_path": DATASET_LOADER}
+    assert values["model"] == {"class_path": f"{ADAPTERS}.BaseDeepfakeDetectionModel"}
+    assert values["data"]["init_args"]["dataset_loader"] == {"class_path": f"{ADAPTERS}.AIGenBenchDatasetLoader"}
     assert values["trainer"]["logger"] == {"class_path": "CSVLogger"}
     manager = {"class_path": "aigenbench.training.MetricsManager"}
     assert values["trainer"]["callbacks+"] == [manager, {"class_path": "a.B"}]

@@ -4,11 +4,12 @@ import pytest
 
 from aigenbench.config.layer import argument_layer, layer
 from aigenbench.config.layers import merge_layers, merged_imports, source_of
-from aigenbench.config.names import DATASET_LOADER, DETECTOR, PIPELINE
+from aigenbench.config.names import ADAPTERS, DATASET_LOADER, DETECTOR, PIPELINE
 from aigenbench.errors import InputError
 
 TAKES = {
     DETECTOR: {"model_name", "optimizer", "scheduler"},
+    f"{ADAPTERS}.BaseDeepfakeDetectionModel": {"model_name", "optimizer", "scheduler"},
     PIPELINE: {"dataset_loader", "train_batch_size"},
     DATASET_LOADER: {"dataset_path"},
     "my.Pipeline": {"train_batch_size"},

@@ -2,20 +2,36 @@ from __future__ import annotations
 
 import copy
 
-from aigenbench.config.names import DATASET_LOADER, DETECTOR, OURS, PIPELINE, class_nodes, rename_classes
+from aigenbench.config.names import ADAPTERS, OURS, class_nodes, rename_classes
 
 
 def test_every_documented_name_of_the_original_has_ours():
-    assert OURS == {
-        "algorithms.BaseDeepfakeDetectionModel": DETECTOR,
-        "algorithms.SoftTrainAugmentationsModel": "aigenbench.training.SoftTrainAugmentationsModel",
+    adapters = "aigenbench.training.original"
+    detectors = ("BaseDeepfakeDetectionModel", "AbstractBaseDeepfakeDetectionModel", "SoftTrainAugmentationsModel")
+    baseline = "algorithms.augmentation_pipelines.baseline_augmentations"
+    assert {
+        **{f"algorithms.{name}": f"{adapters}.{name}" for name in detectors},
+        "algorithms.base_model.BaseDeepfakeDetectionModel": f"{adapters}.BaseDeepfakeDetectionModel",
+        "algorithms.abstract_model.AbstractBaseDeepfakeDetectionModel": f"{adapters}.{detectors[1]}",
+        "algorithms.soft_augmentations_model.SoftTrainAugmentationsModel": f"{adapters}.{detectors[2]}",
         "algorithms.model_factory_registry.ModelFactoryRegistry": "aigenbench.models.ModelFactoryRegistry",
-        "lightning_data_modules.AIGenBenchPipeline": PIPELINE,
-        "lightning_data_modules.datasets.AIGenBenchDatasetLoader": DATASET_LOADER,
+        "algorithms.models.GenericModelProbe": f"{adapters}.GenericModelProbe",
+        "algorithms.models.generic_probe.GenericModelProbe": f"{adapters}.GenericModelProbe",
+        **{
+            f"{baseline}.make_baseline_{of}_aug": f"{adapters}.make_baseline_{of}_aug"
+            for of in ("train", "val", "test", "predict")
+        },
+        "algorithms.augmentation_pipelines.soft_train_augmentations.make_soft_train_aug": (
+            f"{adapters}.make_soft_train_aug"
+        ),
+        "lightning_data_modules.AIGenBenchPipeline": f"{adapters}.AIGenBenchPipeline",
+        "lightning_data_modules.DeepfakeDetectionDatamodule": f"{adapters}.DeepfakeDetectionDatamodule",
+        "lightning_data_modules.datasets.AIGenBenchDatasetLoader": f"{adapters}.AIGenBenchDatasetLoader",
+        "training_metrics.BalancedBinaryAccuracy": f"{adapters}.BalancedBinaryAccuracy",
         "training_metrics.DeepFakePredictionsDump": "aigenbench.training.DeepFakePredictionsDump",
         "training_metrics.MetricsManager": "aigenbench.training.MetricsManager",
         "training_metrics.MetricsManagerSlidingWindow": "aigenbench.training.MetricsManagerSlidingWindow",
-    }
+    } == OURS
 
 
 def test_class_paths_are_renamed_everywhere_and_their_places_told():
@@ -34,8 +50,8 @@ def test_class_paths_are_renamed_everywhere_and_their_places_told():
     before = copy.deepcopy(config)
     renamed, places = rename_classes(config)
     assert config == before
-    assert renamed["data"]["class_path"] == PIPELINE
-    assert renamed["data"]["init_args"]["dataset_loader"]["class_path"] == DATASET_LOADER
+    assert renamed["data"]["class_path"] == f"{ADAPTERS}.AIGenBenchPipeline"
+    assert renamed["data"]["init_args"]["dataset_loader"]["class_path"] == f"{ADAPTERS}.AIGenBenchDatasetLoader"
     manager = "aigenbench.training.MetricsManager"
     assert renamed["trainer"]["callbacks"] == [manager, {"class_path": manager}]
     assert renamed["trainer"]["logger"] == config["trainer"]["logger"]

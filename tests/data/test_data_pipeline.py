@@ -379,7 +379,8 @@ def test_a_picture_that_cannot_be_read_takes_part_and_is_told(made, tmp_path: Pa
     batches = list(loader)
     assert [b.positions.tolist() for b in batches] == [[0, 1], [2]]
     assert all(len(b.batch.images) == len(b.positions) for b in batches)
-    assert [(f.position, f.reason) for f in loader.failures] == [(1, "not an image of a known format")]
+    assert [f.position for f in loader.failures] == [1]
+    assert "not an image" in loader.failures[0].reason
 
 
 def test_an_evaluation_needs_only_its_split(made, tmp_path: Path) -> None:

@@ -166,7 +166,14 @@ def test_the_record_of_a_later_window_holds_the_changes(monkeypatch: pytest.Monk
     trainer: Any = Made(
         is_global_zero=True, world_size=1, precision="32", strategy=Made(root_device=torch.device("cpu"))
     )
-    setup: Any = Made(fingerprint="f", detector=torch.nn.Linear(1, 1), inputs=Made(config=config(2.0)))
+    setup: Any = Made(
+        fingerprint="f",
+        detector=torch.nn.Linear(1, 1),
+        inputs=Made(config=config(2.0)),
+        images="i",
+        features=None,
+        pipeline=Made(source=Made(path=Path())),
+    )
     runtime.record_run(experiment.window_folder(1), setup, Made(steps=1), trainer)  # type: ignore[arg-type]
     record = json.loads((experiment.window_folder(1) / "run.json").read_text())
     assert [change["changes"] for change in record["config_changes"]] == [["model.lr: 1.0 -> 2.0"]]

@@ -12,7 +12,7 @@ from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.windows import TrainingSelection, generator_windows
 from aigenbench.training.collect import make_predictions
 from aigenbench.training.detector import BaseDeepfakeDetectionModel, EvaluationOutput
-from aigenbench.training.evaluating import _extra_metrics
+from aigenbench.training.own_metrics import own_metrics
 from aigenbench.training.tasks import BinaryTask, MulticlassTask
 
 WINDOWS = generator_windows(PUBLISHED, 4)
@@ -66,6 +66,7 @@ class Bare(BaseDeepfakeDetectionModel):
     def __init__(self, task: BinaryTask | MulticlassTask) -> None:
         torch.nn.Module.__init__(self)
         self.task = task
+        self.registered_metrics, self.evaluation_type = [], "binary"
 
 
 def rows(detector: Bare, crops: int = 5) -> tuple[dict, EvaluationSet]:
@@ -107,8 +108,11 @@ def test_an_image_evaluated_twice_or_never_does_not_pass() -> None:
     detector = Bare(BinaryTask())
     gathered, chosen = rows(detector, crops=1)
     missing = {name: column[1:] for name, column in gathered.items()}
-    with pytest.raises(AssertionError, match="exactly once"):
+    with pytest.raises(InputError, match="0 rows are of other images, 1 images have none"):
         make_predictions(detector, missing, chosen, plan(), 3, "f" * 16)
+    gathered["identifiers"][0] = 999
+    with pytest.raises(InputError, match="1 rows are of other images, 1 images have none"):
+        make_predictions(detector, gathered, chosen, plan(), 3, "f" * 16)
 
 
 def test_fusion_of_ones_own() -> None:
@@ -136,7 +140,7 @@ def test_metrics_of_ones_own_are_fed_gathered_arrays() -> None:
     }
     gathered, chosen = rows(setup.detector, crops=1)
     predictions = make_predictions(setup.detector, gathered, chosen, plan(), 8, "f" * 16)
-    values = _extra_metrics(setup, predictions, 8, "validate")  # type: ignore[arg-type]
+    values = own_metrics(setup.detector, predictions, 8, "validate")
     fakes = predictions.fused_labels == 1
     assert values["validate/all/own"] == pytest.approx(predictions.fused_scores[fakes].mean())
     from sklearn.metrics import roc_auc_score

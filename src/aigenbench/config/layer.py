@@ -10,7 +10,7 @@ from typing import Any
 from aigenbench.config.experiment import experiment_info
 from aigenbench.config.home import expand_home
 from aigenbench.config.merge import spread
-from aigenbench.config.names import Path, rename_classes
+from aigenbench.config.names import SHORT, Path, rename_classes
 from aigenbench.config.packaged import find_config
 from aigenbench.config.yaml_text import Typed, read_yaml
 from aigenbench.errors import InputError, nearest
@@ -164,6 +164,8 @@ def _write_out(values: dict[str, Any], place: Path, source: str) -> None:
     name = node.get("class_path")
     if place == OPTIMIZER and isinstance(name, str) and "." not in name:
         node["class_path"] = f"torch.optim.{name}"
+    elif name in SHORT:
+        node["class_path"] = SHORT[name]
     holder[key] = node
 
 

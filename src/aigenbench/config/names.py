@@ -10,6 +10,11 @@ Path = tuple[str | int, ...]
 DETECTOR = "aigenbench.training.BaseDeepfakeDetectionModel"
 PIPELINE = "aigenbench.data.AIGenBenchPipeline"
 DATASET_LOADER = "aigenbench.data.AIGenBenchDatasetLoader"
+SHORT = {
+    path.rpartition(".")[2]: path
+    for path in (DETECTOR, "aigenbench.training.SoftTrainAugmentationsModel", PIPELINE, DATASET_LOADER)
+}
+"""What a name alone means in the model and data sections: the original's classes have the same names."""
 
 ADAPTERS = "aigenbench.training.original"
 _DETECTORS = ("BaseDeepfakeDetectionModel", "AbstractBaseDeepfakeDetectionModel", "SoftTrainAugmentationsModel")

@@ -26,6 +26,10 @@ class RecipeCall:
     def __init__(self, recipe: Recipe | None, finish: Callable[[Any], Any] = Image.fromarray) -> None:
         self.recipe, self._finish = recipe, finish
 
+    def describe(self) -> dict[str, Any] | None:
+        """The recipe's description; None where there is none."""
+        return None if self.recipe is None else self.recipe.describe()
+
     def __call__(self, image: Any) -> Any:
         """Apply the recipe to a PIL image, an array (H, W, 3) or a uint8 tensor (3, H, W)."""
         pixels = pixels_of(image)
