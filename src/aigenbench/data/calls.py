@@ -42,7 +42,7 @@ class RecipeCall:
 def pixels_of(image: Any) -> npt.NDArray[np.uint8]:
     """A PIL image, an array (H, W, 3) or a uint8 tensor (3, H, W) as uint8 (H, W, 3)."""
     if isinstance(image, Image.Image):
-        image = np.asarray(image.convert("RGB"))
+        image = np.array(image.convert("RGB"))
     elif not isinstance(image, np.ndarray):
         image = image.permute(1, 2, 0).numpy()
     return np.ascontiguousarray(image)
