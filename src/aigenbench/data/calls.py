@@ -23,6 +23,9 @@ class RecipeCall:
         finish: makes the result of uint8 (H, W, 3).
     """
 
+    finishes = False
+    """Whether it normalises too; as the last step of a sample that is left to the detector."""
+
     def __init__(self, recipe: Recipe | None, finish: Callable[[Any], Any] = Image.fromarray) -> None:
         self.recipe, self._finish = recipe, finish
 

@@ -179,6 +179,8 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         self.registered_metrics: list[Any] = []
         """Those of the original framework's contract."""
         self.default_metrics = False
+        self.fused_in_step = False
+        """Whether the evaluation step under way fuses its images' scores itself; the original's contract tells."""
         arguments = {"pretrained": True, **(model_args or {})}
         self.model_args: dict[str, Any] = arguments
         self.backbone_arguments = {

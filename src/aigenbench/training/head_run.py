@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.optim import Optimizer
+from torchmetrics import Metric
 
 from aigenbench.config.experiment import Head
 from aigenbench.config.resolved import ResolvedConfig
@@ -53,6 +54,8 @@ class HeadRun:
         self._loggers: tuple[int, list[Any]] | None = None
 
     def _note(self, name: str, value: Any, *_: Any, **__: Any) -> None:
+        if isinstance(value, Metric):
+            value = value.compute()
         self._logged[name] = torch.as_tensor(value).detach()
 
     def checkpoints(self, window: int) -> WindowCheckpoints:
@@ -108,6 +111,10 @@ class HeadRun:
 
     def accumulate(self, batch: Any, batch_idx: int, trainer: pl.Trainer) -> None:
         """Add the gradients of a batch, one of the accumulation's parts."""
+        for module in self.detector.modules() if batch_idx == 0 else ():
+            if isinstance(module, Metric):
+                # those of training are an epoch's
+                module.reset()
         with trainer.precision_plugin.train_step_context():
             returned = self.detector.training_step(batch, batch_idx)
         loss = returned["loss"] if isinstance(returned, Mapping) else returned

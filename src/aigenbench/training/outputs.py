@@ -66,7 +66,9 @@ def rows_of(detector: BaseDeepfakeDetectionModel, returned: Any) -> Arrays:
     if isinstance(returned, Mapping):
         return _of_mapping(detector, returned)
     if isinstance(returned, Sequence) and len(returned) == len(_FIELDS):
-        return _of_probabilities(detector, dict(zip(_FIELDS, returned, strict=True)))
+        rows = _of_probabilities(detector, dict(zip(_FIELDS, returned, strict=True)))
+        is_final = detector.fused_in_step and len(np.unique(rows["identifiers"])) == len(rows["identifiers"])
+        return rows | _as_fused(rows) if is_final else rows
     found = f"{type(returned).__name__} of {len(returned)}" if hasattr(returned, "__len__") else type(returned).__name__
     raise _unknown(detector, f"a {found}")
 
@@ -101,9 +103,11 @@ def _of_mapping(detector: BaseDeepfakeDetectionModel, returned: Mapping[str, Any
     if not given:
         raise _unknown(detector, f"a mapping with {', '.join(map(str, returned)) or 'nothing'}")
     rows = _of_probabilities(detector, given.get("crop_") or given[FUSED])
-    if len(given) == 2:
-        rows |= {f"{FUSED}{name}": column for name, column in _of_probabilities(detector, given[FUSED]).items()}
-    return rows
+    return rows | _as_fused(_of_probabilities(detector, given[FUSED])) if FUSED in given else rows
+
+
+def _as_fused(rows: Arrays) -> Arrays:
+    return {f"{FUSED}{name}": column for name, column in rows.items()}
 
 
 def _of_probabilities(detector: BaseDeepfakeDetectionModel, columns: Mapping[str, Any]) -> Arrays:

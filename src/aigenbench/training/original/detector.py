@@ -188,6 +188,18 @@ class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
         if self.base_weights is not None and not _is_windows_loop(trainer):
             load_detector(self, Path(self.base_weights))
         object.__setattr__(self, "setup", self._set_up_again)
+        object.__setattr__(self, "validation_step", partial(self._watched, self.validation_step))
+        object.__setattr__(self, "test_step", partial(self._watched, self.test_step))
+        object.__setattr__(self, "scores_fusion", partial(self._fused, self.scores_fusion))
+
+    def _watched(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self.fused_in_step = False
+        return step(*args, **kwargs)
+
+    def _fused(self, fusion: Callable[[Tensor], Any], scores: Tensor) -> Any:
+        # an evaluation step that calls it returns scores that are not to be fused once more
+        self.fused_in_step = True
+        return fusion(scores)
 
     def setup(self, stage: str) -> None:
         """Make the model, adapt it for training, register metrics."""
