@@ -498,7 +498,6 @@ def test_scores_that_a_step_fused_are_not_fused_again(two: Path, tmp_path: Path)
     fusion = "def scores_fusion(self, scores): return scores.mean() ** 2\n"
     plain = scores(fit(two, tmp_path / "plain", PLAIN.replace("pass", fusion), crops))
     by_hand = """
-        import torch
         images = [crop_to_image_index == k for k in range(int(crop_to_image_index[-1]) + 1)]
         fused = torch.stack([self.scores_fusion(logits.sigmoid()[rows]) for rows in images])
         first = [int(rows.nonzero()[0]) for rows in images]
