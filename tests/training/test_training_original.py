@@ -361,16 +361,216 @@ class Mine:
 """
 
 
-def test_a_loader_of_ones_own(saved: Path, tmp_path: Path) -> None:
-    data = [
-        "--data.class_path=lightning_data_modules.AIGenBenchPipeline",
-        "--data.dataset_loader.class_path=loader.Mine",
-    ]
-    argv = command(saved, tmp_path, LOADER, *data, "--data.augmentation_factor=2", name="loader")
+@pytest.mark.parametrize("path", ["lightning_data_modules.AIGenBenchPipeline", "aigenbench.data.AIGenBenchPipeline"])
+def test_a_loader_of_ones_own(saved: Path, tmp_path: Path, path: str) -> None:
+    source = LOADER
+    if path.startswith("aigenbench"):
+        # ours takes subclasses alone
+        base = "from lightning_data_modules.datasets import AIGenBenchDatasetLoader\n"
+        source = base + LOADER.replace("class Mine:", "class Mine(AIGenBenchDatasetLoader):")
+    data = [f"--data.class_path={path}", "--data.dataset_loader.class_path=loader.Mine"]
+    argv = command(saved, tmp_path, source, *data, "--data.augmentation_factor=2", name="loader")
     code, _ = run(tmp_path, argv)
     assert code == 0, log(tmp_path)[-3000:]
     predictions = load_predictions(tmp_path / "experiments_data/experiment_x/window_0/predictions_validate_all.npz")
     assert predictions.windows_timeline[0] == ("Cascaded Refinement Networks",), "the loader's own dates"
+
+
+WAYS = """
+import json
+
+from algorithms import *
+from algorithms.augmentation_pipelines.baseline_augmentations import *
+from lightning_data_modules import *
+from torch import nn, optim, stack
+from torch.nn.functional import binary_cross_entropy_with_logits as bce
+from torchmetrics import MetricCollection
+from torchmetrics.classification import BinaryAccuracy, BinaryAveragePrecision
+
+
+class P(AIGenBenchPipeline):
+    def __init__(self, *args, side: int = 24, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.side = side
+
+    def mandatory_val_preprocessing(self):
+        mandatory = super().mandatory_val_preprocessing()
+        return lambda image: mandatory(image).resize((self.side, self.side))
+
+
+class M(BaseDeepfakeDetectionModel):
+    def __init__(self, model_name, optimizer, share=0.5, **kwargs):
+        super().__init__(model_name, optimizer, **kwargs)
+        self.save_hyperparameters(ignore=["optimizer"])
+        self.share, self.scheduler_name, self.model_input_size = share, None, (24, 20)
+        self.training_cropping_strategy = "center_crop"
+
+    def setup(self, stage):
+        super().setup(stage)
+        self.model = nn.Sequential(self.model, nn.Identity())
+        told = [stage, self.trainer.max_epochs, self.multiclass_output_mask.tolist()]
+        if stage == "fit":
+            told.append(self.trainer.estimated_stepping_batches)
+        with open(f"{stage}.json", "w") as file:
+            json.dump(told, file)
+
+    def train_augmentation(self):
+        first, second = make_baseline_train_aug(self.model_input_size, self.training_cropping_strategy)
+        return lambda image: second(first(image))
+
+    def register_metrics(self):
+        super().register_metrics()
+        self._managers_set_metrics(stage="fit", generator_id=None, metrics=BinaryAccuracy(), epoch_only=True)
+        self._managers_set_metrics(stage="fit", generator_id=[2], metrics=[BinaryAccuracy()], metrics_group="second")
+        self._managers_set_metrics(stage=["validate", "test"], metrics=MetricCollection([BinaryAveragePrecision()]))
+
+    def training_step(self, batch, batch_idx, dataloader_idx=0):
+        x, y, generator_ids, identifiers = batch
+        assert tuple(x.shape[1:]) == (3, 24, 20)
+        outputs = self(x)[:, 0]
+        self._update_metrics(outputs.sigmoid(), y, generator_ids, identifiers)
+        return None if batch_idx == 1 else self.share * bce(outputs, y.float())
+
+    def evaluation_step(self, batch, batch_idx, dataloader_idx, stage):
+        x, y, generator_ids, identifiers, crop_to_image_index = batch
+        scores = self(x)[:, 0].sigmoid()
+        self._update_metrics(scores, y, generator_ids, identifiers)
+        self.log("val_loss", bce(self(x)[:, 0], y.float()), on_epoch=True)
+        return scores, y.float(), generator_ids.int(), identifiers.tolist(), 0.25
+
+    def configure_optimizers(self):
+        optimizer = self.optimizer_factory([{"params": self.model.parameters(), "lr": 0.02}])
+        schedule = optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
+        return {"optimizer": optimizer, "lr_scheduler": schedule, "monitor": "val_loss"}
+"""
+
+
+def test_ways_of_writing(two: Path, tmp_path: Path) -> None:
+    more = ["--data.class_path=mine.P", "--data.side=22", "--model.share=0.7", "--trainer.max_epochs=2"]
+    optimizer = ["--model.optimizer.class_path=torch.optim.Adam", "--model.optimizer.init_args.lr=0.1"]
+    window = fit(two, tmp_path, WAYS, *more, *optimizer)
+    assert yaml.safe_load((tmp_path / "fit.json").read_text()) == ["fit", 2, [True, False, True], 4]
+    # and as what it is made again to be evaluated
+    argv = command(two, tmp_path, WAYS, "--model.class_path=mine.M", *more, *optimizer)
+    assert run(tmp_path, argv, command="validate")[0] == 0, log(tmp_path)[-3000:]
+    assert yaml.safe_load((tmp_path / "validate.json").read_text())[0] == "validate"
+    assert (load_predictions(window / "predictions_validate_all.npz").fused_losses == 0.25).all()
+    with (window / "metrics.csv").open() as lines:
+        names = {row["name"] for row in csv.DictReader(lines)}
+    assert "validate/growing/BinaryAveragePrecision" in names
+    assert {name for name in names if "BinaryAccuracy" in name} == {
+        "train/generators/CycleGAN/BinaryAccuracy",
+        "train/second/BinaryAccuracy/generators_2_epoch",
+        "train/second/BinaryAccuracy/generators_2_step",
+    }
+
+
+CLASSES = ["--model.training_task=multiclass", "--model.evaluation_type=multiclass"]
+PREDICTS = {
+    "the default": ([], ""),
+    "outputs": ([], "def predict_step(self, batch, batch_idx, dataloader_idx=0): return self.model(batch[0])"),
+    "scores": ([], "def predict_step(self, batch, *rest): return super().predict_step(batch, *rest).sigmoid()"),
+    "classes": (CLASSES, "def multiclass_to_binary_prediction(self, scores): return scores[:, 1:].max(1).values / 2"),
+    "fused classes": (CLASSES, "def scores_fusion(self, scores): return (scores ** 2).sum(0) / (scores ** 2).sum()"),
+}
+
+
+@pytest.mark.parametrize("name", PREDICTS)
+def test_predictions_score_as_evaluations_do(two: Path, tmp_path: Path, name: str) -> None:
+    options, hook = PREDICTS[name]
+    source = PLAIN.replace("pass", hook or "pass") + (
+        "from lightning_data_modules import AIGenBenchPipeline\n"
+        "class P(AIGenBenchPipeline):\n"
+        "    def mandatory_val_preprocessing(self):\n"
+        "        return None\n"
+    )
+    more = ["--data.class_path=mine.P", *options]
+    evaluated = scores(fit(two, tmp_path, source, *more))
+    argv = command(two, tmp_path, source, "--model.class_path=mine.M", *more)
+    assert run(tmp_path, argv, command="predict")[0] == 0, log(tmp_path)[-3000:]
+    with (tmp_path / "experiments_data/experiment_x/window_0/predictions_predict.csv").open() as lines:
+        predicted = [float(row["score"]) for row in csv.DictReader(lines)]
+    assert np.allclose(np.sort(predicted), np.sort(evaluated), atol=1e-6)
+
+
+def test_scores_that_a_step_fused_are_not_fused_again(two: Path, tmp_path: Path) -> None:
+    crops = "--model.evaluation_cropping_strategy=multicrop"
+    fusion = "def scores_fusion(self, scores): return scores.mean() ** 2\n"
+    plain = scores(fit(two, tmp_path / "plain", PLAIN.replace("pass", fusion), crops))
+    by_hand = """
+        images = [crop_to_image_index == k for k in range(int(crop_to_image_index[-1]) + 1)]
+        fused = torch.stack([self.scores_fusion(logits.sigmoid()[rows]) for rows in images])
+        first = [int(rows.nonzero()[0]) for rows in images]
+        return fused, y[first], generator_ids[first], identifiers[first], [0.0] * len(first)"""
+    source = BY_HAND.replace("        FORM", by_hand) + f"    {fusion}"
+    assert np.allclose(scores(fit(two, tmp_path / "mine", source, crops)), plain, atol=2e-7)
+
+
+REFUSED = {
+    "two optimizers": (
+        "def configure_optimizers(self): return [self.optimizer_factory(self.parameters()) for _ in range(2)]",
+        "configure_optimizers returned several optimizers",
+    ),
+    "a batch before it is one": (
+        "def on_before_batch_transfer(self, batch, dataloader_idx): return batch",
+        "M.on_before_batch_transfer would get no tuple",
+    ),
+    "a tensor to be cropped": (
+        "def val_augmentation(self): return super().val_augmentation()[1], lambda tensor: tensor",
+        "normalise in the second, which sees each crop",
+    ),
+    "a fusion that is none": ("def scores_fusion(self, scores): return scores.sum() + 1", "M.scores_fusion returned"),
+    "classes as labels": (
+        "def evaluation_step(self, *args, **kwargs): p, y, g, i, l = super().evaluation_step(*args, **kwargs); "
+        "return p, g, g, i, l",
+        "labels that are neither 0 (real) nor 1 (fake)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_honoured_is_a_line(two: Path, tmp_path: Path, name: str) -> None:
+    hook, told = REFUSED[name]
+    code, _ = run(tmp_path, command(two, tmp_path, PLAIN.replace("pass", hook), "--model.class_path=mine.M"))
+    assert code == 2
+    assert "Traceback" not in log(tmp_path)
+    assert told in log(tmp_path).splitlines()[-1]
+
+
+def test_metrics_that_cannot_be_told_apart_or_give_no_number_are_refused() -> None:
+    from torchmetrics.classification import BinaryAUROC, BinaryConfusionMatrix
+
+    from aigenbench.training.original.metrics import registered
+
+    for metrics, generator_id, told in (
+        (BinaryConfusionMatrix(), "*", "gives a Tensor of shape \\(2, 2\\); expected one number"),
+        (BinaryAUROC(), "CycleGAN", "generator_id is '\\*' for all images"),
+        ({"auroc": BinaryAUROC()}, "*", "'auroc' is one of aigenbench's own"),
+        ({"mine": 3}, "*", "expected a torchmetrics metric"),
+    ):
+        with pytest.raises(InputError, match=told):
+            registered(None, generator_id, metrics, "default", False)
+    (one,), (other,) = (registered(stage, "*", BinaryAUROC(), "default", False) for stage in ("fit", None))
+    assert one.clashes(other)
+    assert not one.clashes(registered("test", "*", BinaryAUROC(), "default", False)[0])
+
+
+def test_heads_beside_a_detector_of_the_originals(two: Path, tmp_path: Path) -> None:
+    source = (
+        WAYS.replace("(24, 20)", "(32, 32)").replace("(3, 24, 20)", "x.shape[1:]").split("    def configure_opt")[0]
+    )
+    source = source.replace("        self.model = nn.Sequential(self.model, nn.Identity())\n", "")
+    source = source.replace("return lambda image: second(first(image))", "return first, second")
+    probe = [
+        "--model.model_name=timm/test_vit_probe",
+        "--model.model_args={pretrained: false}",
+        "--data.features=cache",
+    ]
+    heads = "--experiment_info.heads=[{name: same, lr: 0.05}, {name: other, lr: 0.5}]"
+    window = fit(two, tmp_path, source, *probe, heads)
+    folder = tmp_path / "experiments_data"
+    assert np.array_equal(scores(window), scores(folder / "experiment_x_same/window_0"))
+    assert not np.array_equal(scores(window), scores(folder / "experiment_x_other/window_0"))
 
 
 def test_normalisation_is_clips_whatever_the_backbone(two: Path, tmp_path: Path) -> None:

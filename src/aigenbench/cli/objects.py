@@ -7,7 +7,7 @@ import json
 import re
 import warnings
 from argparse import ArgumentError
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from jsonargparse import ArgumentParser
@@ -78,6 +78,9 @@ def make(section: str, values: dict[str, Any]) -> Any:
     failures: list[tuple[type, Exception]] = []
 
     def construct(cls: type, *args: Any, **kwargs: Any) -> Any:
+        if issubclass(cls, Optimizer) and not args and kwargs.get("params") is None:
+            # of an argument without a type: the parameters come later
+            return partial(cls, **{key: value for key, value in kwargs.items() if key != "params"})
         try:
             return cls(*args, **kwargs)
         except Exception as error:

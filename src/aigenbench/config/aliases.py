@@ -50,6 +50,8 @@ class AliasFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 class _Alias(ModuleType):
     def __getattr__(self, name: str) -> Any:
+        if name == "__all__":
+            return list(ORIGINAL_MODULES[self.__name__])
         ours = ORIGINAL_MODULES[self.__name__].get(name)
         if ours is None:
             raise AttributeError(

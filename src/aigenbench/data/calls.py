@@ -23,6 +23,9 @@ class RecipeCall:
         finish: makes the result of uint8 (H, W, 3).
     """
 
+    finishes = False
+    """Whether it normalises too; as the last step of a sample that is left to the detector."""
+
     def __init__(self, recipe: Recipe | None, finish: Callable[[Any], Any] = Image.fromarray) -> None:
         self.recipe, self._finish = recipe, finish
 
@@ -42,7 +45,7 @@ class RecipeCall:
 def pixels_of(image: Any) -> npt.NDArray[np.uint8]:
     """A PIL image, an array (H, W, 3) or a uint8 tensor (3, H, W) as uint8 (H, W, 3)."""
     if isinstance(image, Image.Image):
-        image = np.asarray(image.convert("RGB"))
+        image = np.array(image.convert("RGB"))
     elif not isinstance(image, np.ndarray):
         image = image.permute(1, 2, 0).numpy()
     return np.ascontiguousarray(image)

@@ -115,6 +115,11 @@ class EvaluationTransforms:
         image = self.first(image, rng_of("first"))
         if isinstance(self.crops, ForeignCrops):
             return self.crops(image, rng_of("crops"))
+        if not isinstance(image, np.ndarray):
+            raise InputError(
+                "the evaluation's first augmentation returns a finished float tensor, which the cropping strategies do "
+                "not take: normalise in the second, which sees each crop, or override make_eval_crops"
+            )
         return self.crops(image)
 
     def try_on(self, table: ImageTable) -> list[Any]:

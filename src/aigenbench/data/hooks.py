@@ -101,7 +101,7 @@ def training_steps(hooks: AugmentationHooks, mandatory: Augmentation | None) -> 
     first, second = (*parts, None)[:2]
     return TrainingTransforms(
         as_transform(mandatory, "mandatory_train_preprocessing"),
-        as_transform(first, where),
+        as_transform(first, where, second),
         as_transform(second, where),
     )
 
@@ -118,7 +118,7 @@ def evaluation_steps(hooks: AugmentationHooks, stage: str, mandatory: Augmentati
     crops = given if isinstance(given, EvaluationCrops) else ForeignCrops(given, named(hooks, f"make_{name}_crops"))
     return EvaluationTransforms(
         as_transform(mandatory, f"the mandatory {stage} preprocessing"),
-        as_transform(parts[0], where),
+        as_transform(parts[0], where, parts[1]),
         crops,
         as_transform(parts[1], where),
     )

@@ -36,6 +36,7 @@ from aigenbench.data.hooks import (
     training_steps,
     tried,
 )
+from aigenbench.data.loaders import source_of_loader, timeline_of_loader
 from aigenbench.data.loading import make_loader, usable_processors
 from aigenbench.data.plan import Plan, make_plan
 from aigenbench.data.predict import PredictLoader, PredictSamples, PredictSet, collate_predict, open_predict_set
@@ -174,7 +175,8 @@ class AIGenBenchPipeline(LightningDataModule):
         self.augmentations_base_seed = augmentations_base_seed
         self.maximum_processing_size = maximum_processing_size
         self.evaluation_jpeg = evaluation_jpeg
-        self.timeline = PUBLISHED if timeline is None else load_timeline(timeline)
+        own = timeline_of_loader(dataset_loader)
+        self.timeline = load_timeline(timeline) if timeline is not None else PUBLISHED if own is None else own
         self.predict_path = predict_path
         self.cache, self.cache_folder = cache, str(user_path(cache_folder))
         self.views = ViewCache(cache, Path(self.cache_folder), self.num_workers)
@@ -182,7 +184,8 @@ class AIGenBenchPipeline(LightningDataModule):
         self.cropping: Any = None
         """The detector whose crops a subclass's hooks may ask for."""
         self.features, self.features_dtype, self.orientation = features, features_dtype, orientation
-        self.mandatory_val_preprocessing()  # a wrong evaluation_jpeg is told before any data is read
+        # told before any data is read; not by the hook, which may need what a subclass's constructor sets later
+        MandatoryEvaluation(maximum_processing_size, evaluation_jpeg)
 
     # one window, under a Trainer
 
@@ -327,7 +330,7 @@ class AIGenBenchPipeline(LightningDataModule):
     @cached_property
     def source(self) -> Source:
         """The data set, opened once."""
-        return self.dataset_loader.load()
+        return source_of_loader(self.dataset_loader)
 
     def plan(self, n_generators_per_window: int = 4, benchmark_type: str = "cumulative", stage: str = "fit") -> Plan:
         """Windows, training rows and evaluation set of this data set; see ``make_plan``."""

@@ -48,17 +48,19 @@ class Transform(Protocol):
         ...
 
 
-def as_transform(augmentation: Augmentation | None, where: str) -> Transform:
+def as_transform(augmentation: Augmentation | None, where: str, then: Augmentation | None = None) -> Transform:
     """Turn what an augmentation hook returned into a transform.
 
     Args:
         augmentation: a Recipe, a foreign callable, or None for no change.
         where: the hook's name, for messages.
+        then: the step after it; a callable of a user's gets finished tensors of a step that finishes.
 
     Raises:
         InputError: it cannot be called.
     """
-    if isinstance(augmentation, RecipeCall):
+    of_ours = then is None or isinstance(then, RecipeCall | Recipe)
+    if isinstance(augmentation, RecipeCall) and (of_ours or not augmentation.finishes):
         augmentation = augmentation.recipe
     if augmentation is None:
         return unchanged

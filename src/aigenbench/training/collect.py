@@ -17,7 +17,15 @@ from aigenbench.protocol.fingerprints import pairing_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet
 from aigenbench.protocol.trained import Trained
 from aigenbench.training.detector import BaseDeepfakeDetectionModel, fusion_is_overridden
-from aigenbench.training.outputs import FUSED, Arrays, binary_of, logits_of, probabilities_of, rows_of
+from aigenbench.training.outputs import (
+    FUSED,
+    Arrays,
+    binary_of,
+    checked_probabilities,
+    logits_of,
+    probabilities_of,
+    rows_of,
+)
 from aigenbench.training.processes import everyones
 from aigenbench.training.signals import StopRequest
 
@@ -91,7 +99,7 @@ def make_predictions(
     crops, positions = _ordered({k: v for k, v in rows.items() if not k.startswith(FUSED)}, chosen)
     first = np.flatnonzero(np.diff(positions, prepend=-1))
     multiclass = crops.get("multiclass")
-    fused = _fused(detector, crops, positions, first)
+    fused = {**fused_rows(detector, crops, positions), "losses": _mean(crops["losses"], first)}
     if of_images := {k.removeprefix(FUSED): v for k, v in rows.items() if k.startswith(FUSED)}:
         # fused by the detector's own evaluation step
         fused = _ordered(of_images, chosen)[0]
@@ -150,21 +158,29 @@ def _ordered(rows: Arrays, chosen: EvaluationSet) -> tuple[Arrays, npt.NDArray[n
     return {name: column[order] for name, column in rows.items()}, positions[order]
 
 
-def _fused(
-    detector: BaseDeepfakeDetectionModel,
-    crops: Arrays,
-    positions: npt.NDArray[np.int64],
-    first: npt.NDArray[np.int64],
-) -> Arrays:
-    """Logits, losses and class probabilities of whole images, from those of their crops."""
-    fused: Arrays = {"losses": _mean(crops["losses"], first)}
-    if "multiclass" in crops:
-        fused["multiclass"] = _mean(crops["multiclass"], first)
-    by_classes = "multiclass" in crops and detector.evaluation_type == "multiclass"
-    if by_classes and fusion_is_overridden(detector):
-        fused["multiclass"] = _by_hook(detector, torch.from_numpy(crops["multiclass"].astype(np.float64)), first)
-        return {**fused, "logits": logits_of(binary_of(detector, fused["multiclass"]))}
-    return {**fused, "logits": fused_logits(detector, crops["logits"], positions)}
+def fused_rows(
+    detector: BaseDeepfakeDetectionModel, crops: Arrays, positions: npt.NDArray[np.int64]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Logits and class probabilities of whole images, from those of their crops.
+
+    Args:
+        detector: says how scores are fused.
+        crops: ``logits`` (m,), and ``multiclass`` (m, n_classes) where there are classes; those of an image together.
+        positions: rising number of every crop's image (m,).
+    """
+    if "multiclass" not in crops:
+        return {"logits": fused_logits(detector, crops["logits"], positions)}
+    first = np.flatnonzero(np.diff(positions, prepend=-1))
+    if detector.evaluation_type == "multiclass" and fusion_is_overridden(detector):
+        given = _by_hook(detector, torch.from_numpy(crops["multiclass"].astype(np.float64)), first)
+        if given.shape != (len(first), crops["multiclass"].shape[1]):
+            raise InputError(
+                f"{type(detector).__name__}.scores_fusion returned an array of shape {given.shape[1:]} for the scores "
+                f"of an image's crops, (crops, {crops['multiclass'].shape[1]}); expected a number for each class"
+            )
+        return {"multiclass": given, "logits": logits_of(binary_of(detector, given))}
+    fused = fused_logits(detector, crops["logits"], positions)
+    return {"multiclass": _mean(crops["multiclass"], first), "logits": fused}
 
 
 def fused_logits(
@@ -181,7 +197,7 @@ def fused_logits(
         return fuse_logits(logits, positions)
     first = np.flatnonzero(np.diff(positions, prepend=-1))
     scores = _by_hook(detector, probabilities_of(logits), first)
-    return logits_of(scores.reshape(len(first)))
+    return logits_of(checked_probabilities(detector, scores, len(first), "scores_fusion"))
 
 
 def _by_hook(

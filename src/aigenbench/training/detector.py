@@ -168,6 +168,8 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         self.evaluation_crop = EvaluationCrops(evaluation_cropping_strategy, self.input_size)
         self.training_task, self.evaluation_type = training_task, evaluation_type
         self.task: Task = BinaryTask() if training_task == "binary" else MulticlassTask(n_classes or PUBLISHED_CLASSES)
+        self.n_outputs = self.task.n_outputs
+        """Outputs of the model; of more classes than a timeline has, the first count."""
         self.stage = Stage()
         self.trained: Trained | None = None
         """What the weights that were loaded say they were trained on."""
@@ -177,6 +179,8 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         self.registered_metrics: list[Any] = []
         """Those of the original framework's contract."""
         self.default_metrics = False
+        self.fused_in_step = False
+        """Whether the evaluation step under way fuses its images' scores itself; the original's contract tells."""
         arguments = {"pretrained": True, **(model_args or {})}
         self.model_args: dict[str, Any] = arguments
         self.backbone_arguments = {
@@ -198,7 +202,7 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         self.register_metrics()
 
     def _built_model(self) -> nn.Module:
-        model = build_model(self.model_name, self.task.n_outputs, **self.model_args)
+        model = build_model(self.model_name, self.n_outputs, **self.model_args)
         if isinstance(model, Classifier):
             # a user's own module is used as it is
             check_input_size(model, self.input_size)
@@ -345,14 +349,16 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
 
     def predict_step(self, batch: Any, batch_idx: int) -> Any:
         """Positions of the images (n,), fake logits of the crops (m,), and the crops' images (m,)."""
-        logits = self.task.fake_logits(self(batch.batch.images))
-        return batch.positions, logits, batch.batch.crop_to_image
+        outputs = self(batch.batch.images)
+        # a hook on classes' probabilities is applied to them where the images' scores are made
+        scored = outputs if scores_classes(self) else self.task.fake_logits(outputs)
+        return batch.positions, scored, batch.batch.crop_to_image
 
     def multiclass_to_binary_prediction(self, scores: Tensor) -> Tensor:
         """Probabilities of being fake (n,), from those of the classes (n, n_classes)."""
         return scores[:, 1:].sum(dim=1)
 
-    def predicted(self, batch: Any, returned: Any) -> tuple[Tensor, Tensor, Tensor]:
+    def predicted(self, batch: Any, returned: Any) -> tuple[Tensor, Any, Tensor]:
         """What ``predict_step`` returned of a batch, as its own three."""
         positions, logits, crop_to_image = returned
         return positions, logits, crop_to_image
@@ -434,6 +440,14 @@ class SoftTrainAugmentationsModel(BaseDeepfakeDetectionModel):
     def train_augmentation(self) -> tuple[Augmentation, ...]:
         """The mandatory evaluation steps without their centre crop, then the stochastic part."""
         return SoftTraining(), self.training_crop
+
+
+def scores_classes(detector: BaseDeepfakeDetectionModel) -> bool:
+    """Whether a subclass makes images' scores of the probabilities of classes in a way of its own."""
+    if not isinstance(detector.task, MulticlassTask):
+        return False
+    by_class = detector.evaluation_type == "multiclass" and fusion_is_overridden(detector)
+    return by_class or is_overridden(type(detector), "multiclass_to_binary_prediction")
 
 
 def fusion_is_overridden(detector: BaseDeepfakeDetectionModel) -> bool:

@@ -24,6 +24,7 @@ _PEER = re.compile(
 _MONITORED = re.compile(r"conditioned on metric .* which is not available")
 
 
+_SEVERAL = re.compile(r"multiple optimizers is only supported with manual optimization", re.I)
 _MONITOR = re.compile(r"conditioned on metric|could not find the monitored key|which is not available", re.I)
 
 
@@ -37,6 +38,12 @@ def training_failures_told() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MisconfigurationException) as error:
+        if _SEVERAL.search(str(error)):
+            raise InputError(
+                "configure_optimizers returned several optimizers, which Lightning takes under manual optimization "
+                "alone: return one with a parameter group for each, or set self.automatic_optimization = False and "
+                "step them in training_step"
+            ) from error
         if not _MONITOR.search(str(error)):
             raise
         raise InputError(

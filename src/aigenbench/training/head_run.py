@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.optim import Optimizer
+from torchmetrics import Metric
 
 from aigenbench.config.experiment import Head
 from aigenbench.config.resolved import ResolvedConfig
@@ -53,6 +54,8 @@ class HeadRun:
         self._loggers: tuple[int, list[Any]] | None = None
 
     def _note(self, name: str, value: Any, *_: Any, **__: Any) -> None:
+        if isinstance(value, Metric):
+            value = value.compute()
         self._logged[name] = torch.as_tensor(value).detach()
 
     def checkpoints(self, window: int) -> WindowCheckpoints:
@@ -74,6 +77,9 @@ class HeadRun:
         folder, (epoch, step) = self.experiment.window_folder(plan.window), plan.start
         folder.mkdir(parents=True, exist_ok=True)
         self.detector.begin(stage)
+        if self.detector._trainer is not None:
+            # the one that it was set up with knows nothing of the window
+            self.detector.trainer = trainer
         drop_logged(self.loggers(plan.window), folder, plan.logged(epoch, step), keep_evaluation=step == 0)
         if plan.start == (0, 0):
             record_run(folder, self.setup, plan, trainer)
@@ -81,6 +87,8 @@ class HeadRun:
     def make_optimizer(self, states: Mapping[str, Any] | None) -> None:
         """A new optimizer and schedule, which go on from ``states`` where given."""
         made = self.detector.configure_optimizers()
+        if isinstance(made, list | tuple):
+            made = _of_lists(made)
         conf = made if isinstance(made, dict) else {"optimizer": made}
         if not isinstance(conf.get("optimizer"), Optimizer) or set(conf) - {"optimizer", "lr_scheduler"}:
             raise InputError(
@@ -90,6 +98,12 @@ class HeadRun:
         self._optimizer = conf["optimizer"]
         scheduler = conf.get("lr_scheduler")
         self._scheduler = scheduler["scheduler"] if isinstance(scheduler, dict) else scheduler
+        each = scheduler if isinstance(scheduler, dict) else {}
+        if scheduler is not None and (each.get("interval"), each.get("frequency", 1)) != ("step", 1):
+            raise InputError(
+                "experiment_info.heads: a head's schedule is stepped with each optimizer step: return it from "
+                "configure_optimizers with interval 'step', or train the heads one run each"
+            )
         if states is not None:
             self._optimizer.load_state_dict(states["optimizers"][0])
             if self._scheduler is not None:
@@ -97,9 +111,16 @@ class HeadRun:
 
     def accumulate(self, batch: Any, batch_idx: int, trainer: pl.Trainer) -> None:
         """Add the gradients of a batch, one of the accumulation's parts."""
+        for module in self.detector.modules() if batch_idx == 0 else ():
+            if isinstance(module, Metric):
+                # those of training are an epoch's
+                module.reset()
         with trainer.precision_plugin.train_step_context():
             returned = self.detector.training_step(batch, batch_idx)
         loss = returned["loss"] if isinstance(returned, Mapping) else returned
+        if loss is None:
+            # as to Lightning: nothing to learn from
+            return
         self.finite = torch.isfinite(loss) if self.finite is None else self.finite & torch.isfinite(loss)
         (loss / trainer.accumulate_grad_batches).backward()
 
@@ -133,6 +154,14 @@ class HeadRun:
             "optimizers": [self._optimizer.state_dict()],
             "schedulers": schedulers,
         }
+
+
+def _of_lists(made: Sequence[Any]) -> Any:
+    """One optimizer, and one schedule, of Lightning's lists of them; anything else as it is."""
+    if len(made) == 1:
+        return made[0]
+    one_each = len(made) == 2 and all(isinstance(part, list | tuple) and len(part) == 1 for part in made)
+    return {"optimizer": made[0][0], "lr_scheduler": made[1][0]} if one_each else made
 
 
 def config_of(head: Head, setup: Setup, experiment: Experiment) -> ResolvedConfig:

@@ -132,7 +132,8 @@ class HeadsTraining(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put the heads on the device, with their optimizers."""
         for run, states in zip(self._runs, self._states, strict=True):
-            run.detector.to(trainer.strategy.root_device).train()
+            run.detector.to(trainer.strategy.root_device)
+            _adapt_for_training(run.detector)
             run.make_optimizer(states)
         self._begin(trainer.current_epoch)
 
@@ -141,7 +142,7 @@ class HeadsTraining(pl.Callback):
         if trainer.current_epoch > self._plan.start.epoch:
             self._done = 0
             for run in self._runs:
-                run.detector.train()
+                _adapt_for_training(run.detector)
             self._begin(trainer.current_epoch)
 
     def _begin(self, epoch: int) -> None:
@@ -203,7 +204,8 @@ class HeadsEvaluation(pl.Callback):
         """Put the heads on the device."""
         for run in self._runs:
             run.detector.begin(stage_of(run.setup, self._window))
-            run.detector.to(trainer.strategy.root_device).eval()
+            run.detector.to(trainer.strategy.root_device)
+            _adapt_for_evaluation(run.detector)
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
@@ -220,3 +222,15 @@ class HeadsEvaluation(pl.Callback):
             rows = collector.gathered()
             made.append(checked_predictions(run.setup, rows, self._window, "validate", run.setup.fingerprint))
         return made
+
+
+def _adapt_for_training(detector: Any) -> None:
+    """As Lightning's hooks do for the detector that the Trainer has."""
+    getattr(detector, "adapt_model_for_training", detector.train)()
+
+
+def _adapt_for_evaluation(detector: Any) -> None:
+    if hasattr(detector, "adapt_model_for_evaluation"):
+        detector.adapt_model_for_evaluation("validation")
+    else:
+        detector.eval()

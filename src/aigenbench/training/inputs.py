@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import lightning.pytorch as pl
 import torch
 
 from aigenbench.augmentations import Recipe
@@ -25,7 +26,7 @@ from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.features import FeatureCache
 from aigenbench.training.seeding import seed_everything
 from aigenbench.training.trainer_check import check_optimizer, check_trainer
-from aigenbench.training.trainers import check_trainer_arguments, make_trainer
+from aigenbench.training.trainers import check_trainer_arguments, make_trainer, tell_steps
 
 LONG_NAMES = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 """Lightning's short names of precisions, and what they mean."""
@@ -112,8 +113,7 @@ class Setup:
     @property
     def epochs(self) -> int:
         """Epochs a window."""
-        value = (self.inputs.config.get("trainer") or {}).get("max_epochs")
-        return 1 if value is None else int(value)
+        return _epochs_of(self.inputs.config)
 
     def fingerprint_under(self, perturbation: Recipe) -> str:
         """The protocol fingerprint of an evaluation under a perturbation, which is another than the clean one's."""
@@ -150,7 +150,7 @@ def set_up(inputs: RunInputs, purpose: Purpose = "evaluate") -> Setup:
         check_optimizer(detector.optimizer_factory, detector, _optimizer_of(config))
     stages = {"train": "fit", "store": "fit", "evaluate": "validate"}
     plan = make_plan_of(pipeline, info, stages.get(purpose, purpose))
-    prepare_detector(inputs, pipeline, plan, detector, seed)
+    prepare_detector(inputs, pipeline, plan, detector, seed, stages.get(purpose, purpose))
     fingerprint = plan.fingerprint(pipeline.describe_mandatory_evaluation(), pipeline.augmentations_base_seed)
     setup = Setup(inputs, info, pipeline, detector, plan, fingerprint, seed)
     if pipeline.features == "cache":
@@ -210,9 +210,22 @@ def check_own_model(detector: BaseDeepfakeDetectionModel) -> None:
 
 
 def prepare_detector(
-    inputs: RunInputs, pipeline: AIGenBenchPipeline, plan: Plan, detector: BaseDeepfakeDetectionModel, seed: int
+    inputs: RunInputs,
+    pipeline: AIGenBenchPipeline,
+    plan: Plan,
+    detector: BaseDeepfakeDetectionModel,
+    seed: int,
+    stage: str = "fit",
 ) -> None:
     """Let a detector of the original framework's contract make its model, once the windows are known.
+
+    Args:
+        inputs: config and makers.
+        pipeline: the samples.
+        plan: what is used of the data set.
+        detector: any; one of our contract has its model.
+        seed: of the initial weights.
+        stage: ``fit``, ``validate``, ``test`` or ``predict``: what the detector's ``setup`` is told.
 
     Raises:
         InputError: its hooks leave no model.
@@ -222,7 +235,8 @@ def prepare_detector(
     info = inputs.config.experiment_info
     definition = info.sliding_windows_definition
     window = 0 if definition is None else definition.current_window or 0
-    pipeline.serve(plan, max(0, min(window, len(plan.windows) - 1)), seed, (None, None))
+    window = max(0, min(window, len(plan.windows) - 1))
+    pipeline.serve(plan, window, seed, (None, None))
     if not isinstance(detector, AbstractBaseDeepfakeDetectionModel):
         return
     if detector.logging_initial_step not in (0, info.logging_initial_step):
@@ -231,14 +245,42 @@ def prepare_detector(
         )
     detector.logging_initial_step = info.logging_initial_step
     arguments = {**_without_loggers(inputs).trainer_arguments({}), "callbacks": []}
-    trainer = make_trainer(arguments, Path(), 1, [], "", [])
+    trainer = make_trainer(arguments, Path(), _epochs_of(inputs.config), [], "", [])
+    if stage == "fit":
+        steps = steps_of_epoch(pipeline, plan, window, trainer, arguments.get("limit_train_batches"))
+        tell_steps(trainer, steps * _epochs_of(inputs.config))
     trainer.datamodule = pipeline  # type: ignore[attr-defined]
     pipeline.trainer = trainer
     seed_everything((seed, "initial weights"))
-    detector.first_setup(trainer)
+    detector.first_setup(trainer, stage)
     check_own_model(detector)
     if _is_double(inputs):
         detector.double()
+
+
+def _epochs_of(config: ResolvedConfig) -> int:
+    value = (config.get("trainer") or {}).get("max_epochs")
+    return 1 if value is None else int(value)
+
+
+def steps_of_epoch(
+    pipeline: AIGenBenchPipeline, plan: Plan, window: int, trainer: pl.Trainer, limit: int | float | None
+) -> int:
+    """Optimizer steps of one epoch of a window.
+
+    Args:
+        pipeline: the samples.
+        plan: what is used of the data set.
+        window: index of the window.
+        trainer: knows devices and accumulation.
+        limit: ``trainer.limit_train_batches``.
+    """
+    arithmetic = pipeline.arithmetic(trainer.world_size, trainer.accumulate_grad_batches)
+    steps = arithmetic.steps(len(plan.training.rows(window)), pipeline.augmentation_factor)
+    if limit is None:
+        return steps
+    batches = limit if isinstance(limit, int) else int(limit * steps * arithmetic.accumulate)
+    return max(1, min(steps, batches // arithmetic.accumulate))
 
 
 def _is_double(inputs: RunInputs) -> bool:

@@ -201,7 +201,7 @@ class WindowKeeper(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count optimizer steps; agree with the other processes on a stop."""
-        loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if loss is not None:
             finite = torch.isfinite(loss)
             self._finite = finite if self._finite is None else self._finite & finite

@@ -27,7 +27,7 @@ from aigenbench.training.experiment import Experiment
 from aigenbench.training.failures import training_failures_told
 from aigenbench.training.features import FeatureCache
 from aigenbench.training.heads import Heads, HeadsEvaluation
-from aigenbench.training.inputs import Setup
+from aigenbench.training.inputs import Setup, steps_of_epoch
 from aigenbench.training.keeper import CheckpointRule, WindowKeeper, WindowPlan
 from aigenbench.training.loggers import LongCSVLogger, cut_logged, drop_logged, logger_defaults
 from aigenbench.training.loops import Position, begin_at
@@ -237,14 +237,8 @@ class WindowsLoop:
 
     def _steps(self, window: int, trainer: pl.Trainer, arguments: dict[str, Any]) -> int:
         """Optimizer steps of one epoch of a window."""
-        arithmetic = self.setup.pipeline.arithmetic(trainer.world_size, trainer.accumulate_grad_batches)
-        rows = len(self.setup.plan.training.rows(window))
-        steps = arithmetic.steps(rows, self.setup.pipeline.augmentation_factor)
         limit = arguments.get("limit_train_batches")
-        if limit is None:
-            return steps
-        batches = limit if isinstance(limit, int) else int(limit * steps * arithmetic.accumulate)
-        return max(1, min(steps, batches // arithmetic.accumulate))
+        return steps_of_epoch(self.setup.pipeline, self.setup.plan, window, trainer, limit)
 
     def _logged_before(self, window: int, trainer: pl.Trainer, arguments: dict[str, Any]) -> int:
         """The logs' number of a window's first step; a window that stopped early leaves a gap."""

@@ -19,6 +19,8 @@ from aigenbench.training.tasks import MulticlassTask
 Arrays = dict[str, npt.NDArray[Any]]
 
 _FIELDS = ("scores", "labels", "generator_ids", "identifiers", "losses")
+ROUNDING = 1e-5
+"""So far beside [0, 1] may lie what a hook on probabilities makes of them."""
 FUSED = "fused_"
 """Stands before the names of rows that are of whole images."""
 
@@ -38,8 +40,12 @@ class ScoredCrops(tuple[Any, ...]):
     def of(cls, detector: BaseDeepfakeDetectionModel, output: EvaluationOutput) -> ScoredCrops:
         """Probabilities of being fake (n,), or of the classes (n, n_classes), beside the other four."""
         scores = torch.sigmoid(detector.task.fake_logits(output.logits))
-        if isinstance(detector.task, MulticlassTask) and detector.evaluation_type == "multiclass":
-            scores = detector.task.class_probabilities(output.logits)
+        if isinstance(detector.task, MulticlassTask):
+            classes = detector.task.class_probabilities(output.logits)
+            if detector.evaluation_type == "multiclass":
+                scores = classes
+            elif is_overridden(type(detector), "multiclass_to_binary_prediction"):
+                scores = detector.multiclass_to_binary_prediction(classes)
         made = cls((scores, *output[1:]))
         made.output = output
         return made
@@ -60,7 +66,9 @@ def rows_of(detector: BaseDeepfakeDetectionModel, returned: Any) -> Arrays:
     if isinstance(returned, Mapping):
         return _of_mapping(detector, returned)
     if isinstance(returned, Sequence) and len(returned) == len(_FIELDS):
-        return _of_probabilities(detector, dict(zip(_FIELDS, returned, strict=True)))
+        rows = _of_probabilities(detector, dict(zip(_FIELDS, returned, strict=True)))
+        is_final = detector.fused_in_step and len(np.unique(rows["identifiers"])) == len(rows["identifiers"])
+        return rows | _as_fused(rows) if is_final else rows
     found = f"{type(returned).__name__} of {len(returned)}" if hasattr(returned, "__len__") else type(returned).__name__
     raise _unknown(detector, f"a {found}")
 
@@ -74,17 +82,16 @@ def _unknown(detector: BaseDeepfakeDetectionModel, found: str) -> InputError:
 
 
 def _of_logits(detector: BaseDeepfakeDetectionModel, output: EvaluationOutput) -> Arrays:
+    rows = rows_of_outputs(detector, output.logits)
+    return rows | _facts(detector, dict(zip(_FIELDS, output, strict=True)), len(rows["logits"]))
+
+
+def rows_of_outputs(detector: BaseDeepfakeDetectionModel, outputs: Tensor) -> Arrays:
+    """Fake logits, and the probabilities of the classes where there are any, of a model's outputs."""
     task = detector.task
-    columns = {
-        "logits": task.fake_logits(output.logits),
-        "labels": output.labels,
-        "generator_ids": output.generator_ids,
-        "identifiers": output.image_identifiers,
-        "losses": output.losses,
-    }
-    rows = {name: _array(column) for name, column in columns.items()}
+    rows = {"logits": _array(task.fake_logits(outputs))}
     if isinstance(task, MulticlassTask):
-        rows["multiclass"] = _array(task.class_probabilities(output.logits))
+        rows["multiclass"] = _array(task.class_probabilities(outputs))
         if is_overridden(type(detector), "multiclass_to_binary_prediction"):
             rows["logits"] = logits_of(binary_of(detector, rows["multiclass"]))
     return rows
@@ -96,41 +103,109 @@ def _of_mapping(detector: BaseDeepfakeDetectionModel, returned: Mapping[str, Any
     if not given:
         raise _unknown(detector, f"a mapping with {', '.join(map(str, returned)) or 'nothing'}")
     rows = _of_probabilities(detector, given.get("crop_") or given[FUSED])
-    if len(given) == 2:
-        rows |= {f"{FUSED}{name}": column for name, column in _of_probabilities(detector, given[FUSED]).items()}
-    return rows
+    return rows | _as_fused(_of_probabilities(detector, given[FUSED])) if FUSED in given else rows
+
+
+def _as_fused(rows: Arrays) -> Arrays:
+    return {f"{FUSED}{name}": column for name, column in rows.items()}
 
 
 def _of_probabilities(detector: BaseDeepfakeDetectionModel, columns: Mapping[str, Any]) -> Arrays:
-    scores = np.asarray(_array(columns["scores"]), dtype=np.float64)
-    rows = {name: _array(columns[name]) for name in _FIELDS[1:]}
+    rows = rows_of_probabilities(detector, columns["scores"], "evaluation_step")
+    return rows | _facts(detector, columns, len(rows["logits"]))
+
+
+def rows_of_probabilities(detector: BaseDeepfakeDetectionModel, given: Any, step: str) -> Arrays:
+    """Fake logits, and the probabilities of the classes where there are any, of probabilities.
+
+    Args:
+        detector: whose hook makes one of several classes' probabilities.
+        given: (n,) or (n, 1) of being fake, or (n, n_classes).
+        step: the hook that returned them, for messages.
+
+    Raises:
+        InputError: one lies outside [0, 1].
+    """
+    scores = np.asarray(_array(given), dtype=np.float64)
     if scores.ndim == 2 and scores.shape[1] == 1:
         scores = scores[:, 0]
-    _check(detector, scores, rows)
-    if scores.ndim == 2:
-        return {"logits": logits_of(binary_of(detector, scores)), **rows, "multiclass": scores.astype(np.float32)}
-    return {"logits": logits_of(scores), **rows}
-
-
-def _check(detector: BaseDeepfakeDetectionModel, scores: npt.NDArray[np.float64], rows: Arrays) -> None:
-    name = type(detector).__name__
-    lengths = {"predictions": len(scores), **{field: len(column) for field, column in rows.items()}}
-    if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{n} {field}" for field, n in lengths.items())
-        raise InputError(f"{name}.evaluation_step returned unequal numbers of rows: {told}")
     finite = scores[np.isfinite(scores)]
     if len(finite) and (finite.min() < 0 or finite.max() > 1):
+        instead = {
+            "evaluation_step": "a plain tuple or mapping carries probabilities of being fake in [0, 1]; for logits, "
+            "return aigenbench.training.EvaluationOutput(logits=...)",
+            "predict_step": "expected the model's outputs as they are, or probabilities of being fake in [0, 1]",
+        }
         raise InputError(
-            f"{name}.evaluation_step returned predictions from {finite.min():.4g} to {finite.max():.4g}: a plain tuple "
-            "or mapping carries probabilities of being fake in [0, 1]; for logits, return "
-            "aigenbench.training.EvaluationOutput(logits=...)"
+            f"{type(detector).__name__}.{step} returned predictions from {finite.min():.4g} to {finite.max():.4g}: "
+            f"{instead[step]}"
         )
+    if scores.ndim == 2:
+        return {"logits": logits_of(binary_of(detector, scores)), "multiclass": scores.astype(np.float32)}
+    if scores.ndim != 1:
+        raise InputError(
+            f"{type(detector).__name__}.{step} returned predictions of shape {scores.shape}; expected a row for each"
+        )
+    return {"logits": logits_of(scores)}
+
+
+def _facts(detector: BaseDeepfakeDetectionModel, columns: Mapping[str, Any], n: int) -> Arrays:
+    """Labels, generator ids, identifiers and losses, a row for each of ``n`` predictions."""
+    rows = {field: _column(_array(columns[field])) for field in _FIELDS[1:]}
+    if rows["losses"].ndim == 0 and np.issubdtype(rows["losses"].dtype, np.number):
+        # a batch's mean stands for each of its rows
+        rows["losses"] = np.full(n, float(rows["losses"]))
+    wrong = f"{type(detector).__name__}.evaluation_step returned"
+    for field, column in rows.items():
+        if column.ndim != 1 or column.dtype == object:
+            raise InputError(f"{wrong} {field} of shape {column.shape}, {column.dtype}; expected a number for each row")
+    lengths = {"predictions": n, **{field: len(column) for field, column in rows.items()}}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{count} {field}" for field, count in lengths.items())
+        raise InputError(f"{wrong} unequal numbers of rows: {told}")
+    for field in _FIELDS[1:4]:
+        whole = rows[field].astype(np.int64)
+        if (whole != rows[field]).any():
+            raise InputError(f"{wrong} {field} that are no whole numbers; expected the batch's own")
+        rows[field] = whole
+    if not np.isin(rows["labels"], (0, 1)).all():
+        raise InputError(f"{wrong} labels that are neither 0 (real) nor 1 (fake); expected the batch's y, no classes")
+    return {**rows, "losses": rows["losses"].astype(np.float64)}
+
+
+def _column(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
 
 
 def binary_of(detector: BaseDeepfakeDetectionModel, scores: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Probabilities of being fake (n,), from those of the classes (n, n_classes), by the detector's hook."""
-    binary = detector.multiclass_to_binary_prediction(torch.from_numpy(np.asarray(scores, dtype=np.float64)))
-    return np.clip(_array(binary).astype(np.float64).reshape(len(scores)), 0.0, 1.0)
+    """Probabilities of being fake (n,), from those of the classes (n, n_classes), by the detector's hook.
+
+    Raises:
+        InputError: the hook returns something else.
+    """
+    given = _array(detector.multiclass_to_binary_prediction(torch.from_numpy(np.asarray(scores, dtype=np.float64))))
+    return checked_probabilities(detector, given, len(scores), "multiclass_to_binary_prediction")
+
+
+def checked_probabilities(
+    detector: BaseDeepfakeDetectionModel, given: npt.NDArray[Any], n: int, hook: str
+) -> npt.NDArray[np.float64]:
+    """Probabilities of being fake (n,) that a hook returned; what rounding puts beside [0, 1] is put at its end.
+
+    Raises:
+        InputError: they are too many or too few, or lie elsewhere.
+    """
+    name = f"{type(detector).__name__}.{hook}"
+    if given.size != n:
+        raise InputError(f"{name} returned an array of shape {given.shape} for {n} images; expected a number for each")
+    scores = given.astype(np.float64).reshape(n)
+    finite = scores[np.isfinite(scores)]
+    if len(finite) and (finite.min() < -ROUNDING or finite.max() > 1 + ROUNDING):
+        raise InputError(
+            f"{name} returned numbers from {finite.min():.4g} to {finite.max():.4g}; expected probabilities of being "
+            "fake in [0, 1]"
+        )
+    return np.clip(scores, 0.0, 1.0)
 
 
 def logits_of(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -148,4 +223,6 @@ def _array(column: Any) -> npt.NDArray[Any]:
     if isinstance(column, Tensor):
         column = column.detach()
         column = (column.float() if column.dtype in (torch.bfloat16, torch.float16) else column).cpu().numpy()
+    if isinstance(column, list | tuple) and any(isinstance(one, Tensor) for one in column):
+        return np.array([_array(one) for one in column])
     return np.asarray(column)

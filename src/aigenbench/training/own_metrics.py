@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from aigenbench.errors import InputError
 from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups
 from aigenbench.evaluation.predictions import Predictions
 from aigenbench.training.detector import BaseDeepfakeDetectionModel, MetricFunction
@@ -35,15 +36,15 @@ def own_metrics(
     values = {}
     for period, mask in _periods(groups, window):
         for name, metric in detector.extra_metrics.items():
-            values[f"{stage}/{period}/{name}"] = _value(metric, *_columns(predictions, groups, mask, False))
+            values[f"{stage}/{period}/{name}"] = _value(name, metric, *_columns(predictions, groups, mask, False))
         for one in registered:
             if not one.each and one.generator_ids is None:
                 columns = _columns(predictions, groups, mask, by_class)
-                values[f"{stage}/{period}/{one.name}"] = _value(one.metric, *columns)
+                values[f"{stage}/{period}/{one.name}"] = _value(one.name, one.metric, *columns)
     for one in registered:
         for place, mask in _generators(one, predictions, groups):
             columns = _columns(predictions, groups, mask, by_class)
-            values[f"{stage}/{place}"] = _value(one.metric, *columns)
+            values[f"{stage}/{place}"] = _value(one.name, one.metric, *columns)
     return values
 
 
@@ -81,10 +82,29 @@ def _columns(
     return predictions.fused_labels[rows].astype(np.int64), predictions.fused_scores[rows].astype(np.float64)
 
 
-def _value(metric: MetricFunction, labels: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]) -> float:
-    if isinstance(metric, torch.nn.Module):
+def _value(name: str, metric: MetricFunction, labels: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]) -> float:
+    if not isinstance(metric, torch.nn.Module):
+        return _number(name, metric(labels, scores))
+    try:
         # a torchmetrics Metric: (preds, target)
         result = metric(torch.from_numpy(scores), torch.from_numpy(labels))
-        metric.reset()  # type: ignore[operator]
+    except (ValueError, RuntimeError, TypeError, IndexError) as error:
+        raise InputError(
+            f"the metric {name!r} fails on scores {scores.shape} and labels {labels.shape}: "
+            f"{' '.join(str(error).split())}"
+        ) from error
+    metric.reset()  # type: ignore[operator]
+    return _number(name, result)
+
+
+def _number(name: str, result: Any) -> float:
+    try:
         return float(result)
-    return float(metric(labels, scores))
+    except (TypeError, ValueError, RuntimeError):
+        raise no_number(name, result) from None
+
+
+def no_number(name: str, result: Any) -> InputError:
+    """The error to raise for a metric that gives something else than a number."""
+    shape = f" of shape {tuple(result.shape)}" if hasattr(result, "shape") else ""
+    return InputError(f"the metric {name!r} gives a {type(result).__name__}{shape}; expected one number")

@@ -24,7 +24,7 @@ from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.fuse import sigmoid
 from aigenbench.files import whole_file
 from aigenbench.protocol.timeline import PUBLISHED
-from aigenbench.training.collect import fused_logits
+from aigenbench.training.collect import fused_rows
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.evaluating import check_finite, named_image, stage_of_weights
 from aigenbench.training.evaluations import asked_windows, experiment_named, named_weights
@@ -38,6 +38,7 @@ from aigenbench.training.inputs import (
     prepare_detector,
     seed_of,
 )
+from aigenbench.training.outputs import Arrays, rows_of_outputs
 from aigenbench.training.processes import everyones
 from aigenbench.training.state import read_state
 from aigenbench.training.tasks import MulticlassTask
@@ -130,9 +131,11 @@ def prepare_to_predict(
     """Let a detector make its model where the benchmark's data are not there: by what the weights say of theirs."""
     if weights.trained is not None:
         plan = plan_of_generators(weights.trained.timeline, weights.trained.windows)
-        prepare_detector(inputs, pipeline, plan, detector, seed_of(inputs.config))
+        prepare_detector(inputs, pipeline, plan, detector, seed_of(inputs.config), "predict")
     else:
-        prepare_detector(inputs, pipeline, plan_of_generators(PUBLISHED, ()), detector, seed_of(inputs.config))
+        prepare_detector(
+            inputs, pipeline, plan_of_generators(PUBLISHED, ()), detector, seed_of(inputs.config), "predict"
+        )
 
 
 def find_weights(place: Path, window: int | None = None) -> Weights:
@@ -263,8 +266,14 @@ class _FusedLogits(pl.Callback):
         """Take what ``predict_step`` returned of a batch."""
         assert isinstance(pl_module, BaseDeepfakeDetectionModel)
         positions, logits, crop_to_image = pl_module.predicted(batch, outputs)
-        fused = fused_logits(pl_module, logits.float().cpu().numpy(), crop_to_image.cpu().numpy())
+        rows = logits if isinstance(logits, dict) else self._rows(pl_module, logits.float())
+        fused = fused_rows(pl_module, rows, crop_to_image.cpu().numpy())["logits"]
         self._batches.append((positions.cpu().numpy(), fused))
+
+    @staticmethod
+    def _rows(detector: BaseDeepfakeDetectionModel, values: torch.Tensor) -> Arrays:
+        """Of fake logits (m,), or of the outputs of a detector of classes."""
+        return rows_of_outputs(detector, values) if values.ndim == 2 else {"logits": values.cpu().numpy()}
 
     def gathered(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
         """Positions and fused logits of all images, in order, of all processes."""

@@ -237,6 +237,12 @@ def make_trainer(
     return trainer
 
 
+def tell_steps(trainer: pl.Trainer, steps: int) -> None:
+    """Let a Trainer that trains nothing say how many optimizer steps a window's training has."""
+    told = {"estimated_stepping_batches": property(lambda _: steps)}
+    trainer.__class__ = type("Trainer", (type(trainer),), told)
+
+
 class WindowProgressBar(TQDMProgressBar):
     """Lightning's progress bar, saying which window and epoch it is at."""
 

@@ -40,6 +40,8 @@ def finished(image: Any) -> torch.Tensor:
 class LastCall(RecipeCall):
     """A last step: a normalised float tensor; one that is finished already passes unchanged."""
 
+    finishes = True
+
     def __init__(self, recipe: Recipe | None) -> None:
         super().__init__(recipe, finished)
 

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import ModuleDict
 
+from aigenbench.augmentations import EvaluationCrops, StochasticTraining
 from aigenbench.data.collation import Batch
-from aigenbench.data.hooks import refuse_hooks
+from aigenbench.data.hooks import is_overridden, refuse_hooks
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.predict import PredictBatch
 from aigenbench.errors import InputError
@@ -31,9 +32,9 @@ from aigenbench.training.original.augmentations import (
     make_soft_train_aug,
     pil_crops,
 )
-from aigenbench.training.original.batches import PredictTuple, evaluation_tuple, predict_tuple, training_tuple
-from aigenbench.training.original.metrics import TRAINING, registered
-from aigenbench.training.outputs import ScoredCrops
+from aigenbench.training.original.batches import evaluation_tuple, predict_tuple, training_tuple
+from aigenbench.training.original.metrics import TRAINING, feed, registered
+from aigenbench.training.outputs import ScoredCrops, rows_of_outputs, rows_of_probabilities
 
 
 class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
@@ -100,9 +101,55 @@ class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
         self.logging_initial_step = logging_initial_step
         self.training_metrics = ModuleDict()
         self._is_set_up = False
+        self._asked: PredictBatch | None = None
+        self._given: list[Tensor] = []
+
+    # attributes that a subclass may set
+
+    @property
+    def model_input_size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.input_size
+
+    @model_input_size.setter
+    def model_input_size(self, size: int | Sequence[int]) -> None:
+        pair = [size, size] if isinstance(size, int) else [int(side) for side in size]
+        self.use_preprocessing(self.preprocessing.overridden({"input_size": pair}))
+
+    @property
+    def scheduler_name(self) -> str | None:
+        """The scheduler that the config names."""
+        return self.scheduler
+
+    @scheduler_name.setter
+    def scheduler_name(self, name: str | None) -> None:
+        self.scheduler = name
+
+    @property
+    def training_cropping_strategy(self) -> str:
+        """How training images are brought to the model's size."""
+        return self.training_crop.strategy
+
+    @training_cropping_strategy.setter
+    def training_cropping_strategy(self, strategy: str) -> None:
+        self.training_crop = StochasticTraining(strategy, self.input_size)
+
+    @property
+    def evaluation_cropping_strategy(self) -> str:
+        """Likewise in evaluations."""
+        return self.evaluation_crop.strategy
+
+    @evaluation_cropping_strategy.setter
+    def evaluation_cropping_strategy(self, strategy: str) -> None:
+        self.evaluation_crop = EvaluationCrops(strategy, self.input_size)
 
     def _first_model(self) -> nn.Module:
         refuse_hooks(type(self), NO_HOOKS)
+        if is_overridden(type(self), "on_before_batch_transfer"):
+            raise InputError(
+                f"{type(self).__name__}.on_before_batch_transfer would get no tuple: a batch becomes one on its "
+                "device; override on_after_batch_transfer"
+            )
         return nn.Identity()
 
     def _first_metrics(self) -> None:
@@ -114,7 +161,7 @@ class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
 
     # life
 
-    def first_setup(self, trainer: pl.Trainer) -> None:
+    def first_setup(self, trainer: pl.Trainer, stage: str = "fit") -> None:
         """Call ``setup`` as a user wrote it, once and before anything needs the model.
 
         What Lightning then calls before each training and evaluation adapts the model that is there: weights go on
@@ -122,13 +169,17 @@ class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
 
         Args:
             trainer: its ``datamodule`` is the pipeline.
+            stage: ``fit``, ``validate``, ``test`` or ``predict``.
         """
         if self._is_set_up:
             return
         # Lightning's modules keep a weak reference
         object.__setattr__(self, "_early_trainer", trainer)
         self.trainer = trainer
-        self.setup("fit")
+        if isinstance(pipeline := getattr(trainer, "datamodule", None), AIGenBenchPipeline):
+            served = pipeline.serving()
+            self.begin(ours.Stage.at(served.plan, served.window))
+        self.setup(stage)
         if isinstance(self.model, nn.Identity):
             raise InputError(
                 f"{type(self).__name__}: setup left no model; call super().setup(stage), or set self.model"
@@ -137,6 +188,18 @@ class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
         if self.base_weights is not None and not _is_windows_loop(trainer):
             load_detector(self, Path(self.base_weights))
         object.__setattr__(self, "setup", self._set_up_again)
+        object.__setattr__(self, "validation_step", partial(self._watched, self.validation_step))
+        object.__setattr__(self, "test_step", partial(self._watched, self.test_step))
+        object.__setattr__(self, "scores_fusion", partial(self._fused, self.scores_fusion))
+
+    def _watched(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self.fused_in_step = False
+        return step(*args, **kwargs)
+
+    def _fused(self, fusion: Callable[[Tensor], Any], scores: Tensor) -> Any:
+        # an evaluation step that calls it returns scores that are not to be fused once more
+        self.fused_in_step = True
+        return fusion(scores)
 
     def setup(self, stage: str) -> None:
         """Make the model, adapt it for training, register metrics."""
@@ -162,7 +225,7 @@ class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
 
     def configure_callbacks(self) -> list[Any]:
         """As ours; under a Trainer of one's own, the model is made now."""
-        self.first_setup(self.trainer)
+        self.first_setup(self.trainer, self.trainer.state.fn or "fit")
         return super().configure_callbacks()
 
     def make_model(self) -> nn.Module:
@@ -202,7 +265,9 @@ class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
         """A batch on the device, in the original's form: a tuple whose first is finished floats (n, 3, H, W)."""
         batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
         if isinstance(batch, PredictBatch):
-            return predict_tuple(batch, self.normalise(batch.batch.images))
+            self._asked = batch
+            self._note_outputs()
+            return predict_tuple(self.normalise(batch.batch.images))
         if not isinstance(batch, Batch):
             return batch
         form = training_tuple if self.trainer.training else evaluation_tuple
@@ -238,17 +303,33 @@ class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
         return self.evaluation_step(batch, batch_idx, dataloader_idx, stage="test")
 
     def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:
-        """The model's outputs for the crops ``batch[0]``: (n,), (n, 1) or (n, n_classes)."""
+        """The model's outputs for the crops ``batch[0]``, or probabilities of being fake: (n,) or (n, 1).
+
+        Of several classes, (n, n_classes).
+        """
         return self(batch[0])
 
-    def predicted(self, batch: Any, returned: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Positions of the images (n,), fake logits of the crops (m,), and the crops' images (m,)."""
-        if not isinstance(batch, PredictTuple) or not isinstance(returned, Tensor):
+    def predicted(self, batch: Any, returned: Any) -> tuple[Tensor, Any, Tensor]:
+        """Positions of the images (n,), rows of the crops (m,), and the crops' images (m,)."""
+        assert self._asked is not None, "a batch was transferred"
+        asked, crops = self._asked, self._asked.batch.crop_to_image
+        if not isinstance(returned, Tensor) or returned.ndim not in (1, 2) or len(returned) != len(crops):
+            found = f"a tensor {tuple(returned.shape)}" if isinstance(returned, Tensor) else type(returned).__name__
             raise InputError(
-                f"{type(self).__name__}.predict_step returned {type(returned).__name__}; expected the model's outputs, "
-                "a tensor with a row for each crop of batch[0]"
+                f"{type(self).__name__}.predict_step returned {found} for {len(crops)} crops; expected the model's "
+                "outputs, or probabilities of being fake: a tensor with a row for each crop of batch[0]"
             )
-        return batch.positions, self.task.fake_logits(returned), batch.crop_to_image
+        if not is_overridden(type(self), "predict_step") or any(_same(returned, one) for one in self._given):
+            return asked.positions, rows_of_outputs(self, returned.float()), crops
+        return asked.positions, rows_of_probabilities(self, returned, "predict_step"), crops
+
+    def _note_outputs(self) -> None:
+        """Keep what the model gives from now on: what ``predict_step`` returns of it unchanged are no probabilities."""
+        self._given.clear()
+        for module in (self, self.model):
+            if _noted not in module._forward_hooks.values():
+                object.__setattr__(module, "_notes_outputs_for", self._given)
+                module.register_forward_hook(_noted)
 
     # metrics
 
@@ -280,9 +361,21 @@ class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
         if (sliding_window_only and not windows) or (non_sliding_window_only and windows):
             return
         for one in registered(stage, generator_id, metrics, metrics_group, epoch_only):
+            if any(one.clashes(other) for other in self.registered_metrics):
+                raise InputError(
+                    f"_managers_set_metrics: there are two metrics {one.name!r}; give one a metrics_group of its own, "
+                    "or a name in a mapping or MetricCollection"
+                )
             self.registered_metrics.append(one)
             if TRAINING in one.stages:
-                self.training_metrics[one.attribute] = one.of_training()
+                # now: Lightning looks for metrics once
+                for place in one.places(self._generator_names()):
+                    self.training_metrics[one.attribute(place)] = one.of_training()
+
+    def _generator_names(self) -> list[str]:
+        trainer: Any = self.trainer
+        names: list[str] = trainer.datamodule.generator_id_to_name
+        return names
 
     def _windows_are_used(self) -> bool:
         pipeline = getattr(self.trainer, "datamodule", None)
@@ -297,19 +390,22 @@ class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
             generator_ids: of the images (n,).
             identifiers: of the images (n,).
         """
+        if not self.trainer.training:
+            # those of evaluations are fed with all images' scores once they are gathered
+            return
         for one in self.registered_metrics:
             if TRAINING not in one.stages:
                 continue
-            chosen = one.chosen(generator_ids)
-            if not bool(chosen.any()):
-                continue
-            metric: Any = self.training_metrics[one.attribute]
-            if one.epoch_only:
-                metric.update(scores[chosen], y[chosen])
-            else:
-                metric(scores[chosen], y[chosen])
-            name, on_step = f"train/{one.name}", not one.epoch_only
-            self.log(name, metric, on_step=on_step, on_epoch=True, batch_size=int(chosen.sum()))
+            for place, chosen in one.chosen(generator_ids, self._generator_names()):
+                metric = self.training_metrics[one.attribute(place)]
+                feed(metric, one.name, scores[chosen], y[chosen], one.epoch_only)
+                self.log(
+                    f"train/{place}{one.name}",
+                    metric,
+                    on_step=not one.epoch_only,
+                    on_epoch=True,
+                    batch_size=int(chosen.sum()),
+                )
 
     # augmentation
 
@@ -344,6 +440,17 @@ class SoftTrainAugmentationsModel(BaseDeepfakeDetectionModel):
     def train_augmentation(self) -> Any:
         """The soft recipe, then the stochastic part."""
         return make_soft_train_aug(self.model_input_size, self.training_cropping_strategy)
+
+
+def _noted(module: Any, _: Any, output: Any) -> None:
+    if isinstance(output, Tensor):
+        module._notes_outputs_for.append(output.detach())
+
+
+def _same(returned: Tensor, outputs: Tensor) -> bool:
+    """Whether they are the same numbers, of whatever shape."""
+    given, own = (one.detach().float().cpu().flatten() for one in (returned, outputs))
+    return torch.equal(given, own)
 
 
 def _is_windows_loop(trainer: Any) -> bool:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC
-from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from aigenbench.data import pipeline as ours
-from aigenbench.data.dataset_dict import source_of
-from aigenbench.data.hooks import is_overridden
-from aigenbench.data.tables import Source
 from aigenbench.errors import InputError
-from aigenbench.protocol.timeline import PUBLISHED, Generator, Timeline, make_timeline
+from aigenbench.protocol.timeline import PUBLISHED
 
 
 class DatasetLoader(ABC):  # noqa: B024 - a protocol that the config's parser can ask about
@@ -60,34 +56,3 @@ def saved_dataset(path: str) -> Any:
         return datasets.load_from_disk(path)
     except (FileNotFoundError, ValueError, TypeError) as error:
         raise InputError(f"load_dataset: {path} cannot be opened: {' '.join(str(error).split())}") from error
-
-
-def source_of_loader(loader: Any) -> Source:
-    """What a loader opens: by ``load_dataset`` where a user wrote it, else by our own reader.
-
-    Raises:
-        InputError: see ``source_of`` and ``open_source``.
-    """
-    if not hasattr(loader, "load") or is_overridden(type(loader), "load_dataset"):
-        return source_of(loader.load_dataset(), f"{type(loader).__name__}.load_dataset")
-    return loader.load()
-
-
-def timeline_of_loader(loader: Any) -> Timeline | None:
-    """The timeline of a loader that has one of its own; None for the benchmark's.
-
-    Raises:
-        InputError: it is no mapping from names to dates.
-    """
-    if not is_overridden(type(loader), "get_generators_timeline"):
-        return None
-    given = loader.get_generators_timeline()
-    where = f"{type(loader).__name__}.get_generators_timeline"
-    if not isinstance(given, Mapping) or not given:
-        raise InputError(f"{where} must return a mapping from generator names to dates, found {given!r}")
-    generators = []
-    for name, day in given.items():
-        if not isinstance(day, date):
-            raise InputError(f"{where}: {name!r} is dated {day!r}; expected a datetime")
-        generators.append(Generator(str(name), day.date() if isinstance(day, datetime) else day))
-    return make_timeline(generators, (g.name for g in generators if g.name not in PUBLISHED.ids))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import numbers
 import re
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,8 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from aigenbench.errors import InputError, nearest
+from aigenbench.evaluation.metrics import check_own_name
+from aigenbench.training.own_metrics import no_number
 
 TRAINING = "fit"
 STAGES = (TRAINING, "validate", "test")
@@ -39,20 +43,53 @@ class RegisteredMetric:
     each: bool = False
     epoch_only: bool = False
 
-    @property
-    def attribute(self) -> str:
+    def clashes(self, other: RegisteredMetric) -> bool:
+        """Whether the two would be logged under one name."""
+        return (self.name, self.each) == (other.name, other.each) and bool({*self.stages} & {*other.stages})
+
+    def places(self, names: Sequence[str]) -> list[str]:
+        """Where it is logged: what stands before its name."""
+        return [f"generators/{name}/" for name in names[1:]] if self.each else [""]
+
+    def attribute(self, place: str) -> str:
         """A name that a module may carry."""
-        return re.sub(r"\W", "_", self.name)
+        return re.sub(r"\W", "_", f"{place}{self.name}")
 
     def of_training(self) -> Metric:
         """A metric of its own for training."""
         return copy.deepcopy(self.metric)
 
-    def chosen(self, generator_ids: Tensor) -> Tensor:
-        """Which images of a training batch count: bool (n,)."""
-        if self.generator_ids is None:
-            return torch.ones_like(generator_ids, dtype=torch.bool)
-        return torch.isin(generator_ids, torch.tensor(self.generator_ids, device=generator_ids.device))
+    def chosen(self, generator_ids: Tensor, names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+        """Where the metric is logged, and which images of a training batch count there: bool (n,).
+
+        Those of single generators are of these generators' fakes and all reals.
+        """
+        if self.each:
+            for one in generator_ids.unique().tolist():
+                if one:
+                    yield f"generators/{names[one]}/", (generator_ids == one) | (generator_ids == 0)
+        elif self.generator_ids is None:
+            yield "", torch.ones_like(generator_ids, dtype=torch.bool)
+        else:
+            ids = torch.tensor([0, *self.generator_ids], device=generator_ids.device)
+            yield "", torch.isin(generator_ids, ids)
+
+
+def feed(metric: Any, name: str, scores: Tensor, labels: Tensor, epoch_only: bool) -> None:
+    """Give a metric a training batch.
+
+    Raises:
+        InputError: it does not take it.
+    """
+    if not len(scores):
+        return
+    try:
+        if epoch_only:
+            metric.update(scores, labels)
+        else:
+            metric(scores, labels)
+    except (ValueError, RuntimeError, TypeError, IndexError) as error:
+        raise InputError(f"the metric {name!r} fails on a training batch: {' '.join(str(error).split())}") from error
 
 
 def registered(
@@ -72,26 +109,53 @@ def registered(
             )
     each, ids = generator_id is None, None
     if not each and generator_id != ALL_IMAGES:
-        ids = tuple(int(i) for i in (generator_id if isinstance(generator_id, (list, tuple, set)) else [generator_id]))
+        given = generator_id if isinstance(generator_id, (list, tuple, set, range)) else [generator_id]
+        if not all(isinstance(one, numbers.Integral) for one in given):
+            raise InputError(
+                f"_managers_set_metrics: generator_id is '*' for all images, None for a metric a generator, an id or "
+                f"several, found {generator_id!r}; self.trainer.datamodule.generator_id_to_name has the ids"
+            )
+        ids = tuple(int(one) for one in given)
     prefix = "" if metrics_group == "default" else f"{metrics_group}/"
     suffix = "" if ids is None else "/generators_" + "_".join(map(str, ids))
-    return [
+    made = [
         RegisteredMetric(f"{prefix}{name}{suffix}", metric, stages, ids, each, epoch_only)
         for name, metric in _named(metrics)
     ]
+    for metric in made:
+        check_own_name(metric.name)
+    return made
 
 
 def _named(metrics: Any) -> list[tuple[str, Metric]]:
     if isinstance(metrics, (MetricCollection, Mapping)):
-        return [(str(name), metric) for name, metric in metrics.items()]
-    given = metrics if isinstance(metrics, (list, tuple)) else [metrics]
-    for metric in given:
+        named = [(str(name), metric) for name, metric in metrics.items()]
+    else:
+        several = metrics if isinstance(metrics, (list, tuple)) else [metrics]
+        named = []
+        for one in several:
+            named += _named(one) if isinstance(one, MetricCollection) else [(type(one).__name__, one)]
+    for name, metric in named:
         if not isinstance(metric, Metric):
             raise InputError(
                 f"_managers_set_metrics: expected a torchmetrics metric, a list or a collection, found "
                 f"{type(metric).__name__}"
             )
-    return [(type(metric).__name__, metric) for metric in given]
+        _check_number(name, metric)
+    return named
+
+
+def _check_number(name: str, metric: Metric) -> None:
+    """Refuse a metric that gives no single number, where two images are enough to see it."""
+    tried: Any = copy.deepcopy(metric)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = tried(torch.tensor([0.2, 0.7]), torch.tensor([0, 1]))
+    except Exception:  # noqa: BLE001 - it may want classes' probabilities; what it makes of its images tells
+        return
+    if not isinstance(result, Tensor) or result.numel() != 1:
+        raise no_number(name, result)
 
 
 class BalancedBinaryAccuracy(Metric):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from functools import cached_property
 from typing import Any
 
 from aigenbench.augmentations import Recipe
 from aigenbench.data import pipeline as ours
 from aigenbench.data.calls import RecipeCall
-from aigenbench.data.tables import Source
 from aigenbench.data.transforms import Augmentation
-from aigenbench.training.original.loader import DatasetLoader, source_of_loader, timeline_of_loader
+from aigenbench.training.original.loader import DatasetLoader
 
 logger = logging.getLogger(__name__)
 
@@ -90,9 +88,6 @@ class DeepfakeDetectionDatamodule(ours.AIGenBenchPipeline):
             features_dtype=features_dtype,
             orientation=orientation,
         )
-        own = timeline_of_loader(dataset_loader)
-        if own is not None:
-            self.timeline = own
 
     def mandatory_train_preprocessing(self) -> Any:
         """What every training image goes through first: a callable of a PIL image, or None."""
@@ -117,11 +112,6 @@ class DeepfakeDetectionDatamodule(ours.AIGenBenchPipeline):
     def make_predict_crops(self, image: Any) -> Any:
         """Likewise of a picture to be scored."""
         return self.cropping.make_predict_crops(image)
-
-    @cached_property
-    def source(self) -> Source:
-        """The data set, opened once."""
-        return source_of_loader(self.dataset_loader)
 
 
 class AIGenBenchPipeline(DeepfakeDetectionDatamodule):
