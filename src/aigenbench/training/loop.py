@@ -31,6 +31,7 @@ from aigenbench.training.inputs import Setup
 from aigenbench.training.keeper import CheckpointRule, WindowKeeper, WindowPlan
 from aigenbench.training.loggers import LongCSVLogger, cut_logged, drop_logged, logger_defaults
 from aigenbench.training.loops import Position, begin_at
+from aigenbench.training.module_state import flags_of, restore_flags
 from aigenbench.training.processes import is_first_process
 from aigenbench.training.runtime import add_seconds, embedding_recorded, record_run
 from aigenbench.training.seeding import BatchSeeds
@@ -143,6 +144,7 @@ class WindowsLoop:
         self.setup.detector.begin(stage)
         loaders = self._loader(plan, trainer, arguments), evaluation_loader(self.setup, trainer, "validate")
         keeper = self._keeper(trainer, plan, stage, checkpoints, resumed)
+        keeper.flags_before = flags_of(self.setup.detector)
         self._add_callbacks(trainer, keeper, common_batches(loaders[1]), arguments)
         begin_at(trainer, start, plan.steps, plan.logged_before, keeper)
         self._trained_in_memory = None
@@ -198,6 +200,7 @@ class WindowsLoop:
         record = checkpoints.resume()
         if record is not None:
             load_record(detector, record, checkpoints.folder)
+            restore_flags(detector, record.get("flags_before", {}))
             detector.on_load_checkpoint(record)
             self.heads.restore(record.get("heads", []))
             logger.info("%s: going on after optimizer step %d", self._title(window, record["epochs"]), record["steps"])
@@ -215,6 +218,7 @@ class WindowsLoop:
         folder = self._folder(window)
         record = WindowCheckpoints(folder, read_state(folder)).load_final()
         load_record(self.setup.detector, record, folder)
+        restore_flags(self.setup.detector, record.get("flags", {}))
         self.setup.detector.on_load_checkpoint(record)
         self.heads.load_final(window)
 
