@@ -250,7 +250,6 @@ class WindowKeeper(pl.Callback):
     def epoch_trained(self, trainer: pl.Trainer, evaluated_next: bool) -> None:
         """Tell of the epoch; before its evaluation, write a checkpoint from which that can be done again."""
         epoch = trainer.current_epoch
-        self.epochs_trained = epoch + 1
         seconds = time.monotonic() - self._since
         self._seconds, self._trains = self._seconds + seconds, False
         logger.info("%s: %d optimizer steps in %.1f s", self.title(epoch), self.done - self._done_before, seconds)
@@ -259,6 +258,10 @@ class WindowKeeper(pl.Callback):
             self._write(trainer, Position(epoch, self.done))
             if self.stop.agreed:
                 raise StoppedError(self.stop.agreed)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count epochs."""
+        self.epochs_trained = trainer.current_epoch + 1
 
     # the end
 

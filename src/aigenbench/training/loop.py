@@ -30,7 +30,7 @@ from aigenbench.training.heads import Heads, HeadsEvaluation
 from aigenbench.training.inputs import Setup
 from aigenbench.training.keeper import CheckpointRule, WindowKeeper, WindowPlan
 from aigenbench.training.loggers import LongCSVLogger, cut_logged, drop_logged, logger_defaults
-from aigenbench.training.loops import Position, begin_at
+from aigenbench.training.loops import Position, begin_at, log_at
 from aigenbench.training.module_state import flags_of, restore_flags
 from aigenbench.training.processes import is_first_process
 from aigenbench.training.runtime import add_seconds, embedding_recorded, record_run
@@ -300,6 +300,7 @@ class WindowsLoop:
         trainer, arguments = self._trainer(window, lambda _: title, 1)
         step = self._plan(window, Position(), trainer, arguments).logged(action.epochs)
         drop_logged(trainer.loggers, folder, step, keep_evaluation=False)
+        log_at(trainer, step)
         beside = HeadsEvaluation(self.heads.runs, window)
         trainer.callbacks.append(beside)  # type: ignore[attr-defined]
         predictions = evaluate_detector(self.setup, trainer, window, "validate", self.stop)

@@ -13,7 +13,6 @@ from dataclasses import fields
 from typing import Any, NamedTuple, Protocol
 
 import lightning.pytorch as pl
-import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
@@ -21,9 +20,17 @@ from lightning.pytorch.trainer.connectors.logger_connector.result import _Metada
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from torchmetrics import Metric
 
-from aigenbench.training.module_state import metric_state, metric_states, moved_to, restore_metric, restore_metrics
+from aigenbench.training.module_state import (
+    metric_state,
+    metric_states,
+    moved_to,
+    on_cpu,
+    restore_metric,
+    restore_metrics,
+)
 from aigenbench.training.plain import packed, unpacked
 
+_SEEN = ("callback_metrics", "logged_metrics", "progress_bar_metrics")
 _HIDDEN = "aigenbench_hidden"
 _HIDDEN_NAMES = ("_last_global_step_saved", "_last_checkpoint_saved", "_defer_save_until_validation")
 """What a ModelCheckpoint acts by and leaves out of its state: ``save_last``, and saves that wait for a metric."""
@@ -72,6 +79,23 @@ def begin_at(trainer: pl.Trainer, start: Position, steps: int, logged_before: in
     loop = _WindowLoop(trainer, start, witness, old.min_epochs, old.max_epochs)
     loop.epoch_loop = _EpochLoop(trainer, start, steps, logged_before, witness)
     trainer.fit_loop = loop
+    log_at(trainer, None)
+
+
+def log_at(trainer: pl.Trainer, step: int | None) -> None:
+    """Let what is logged by hooks stand at ``step`` (None: where training stands), without Lightning's ``epoch``.
+
+    That would be of the window alone, and once more for every hook that logs; ours counts over windows.
+    """
+    connector: Any = trainer._logger_connector
+    log_metrics = connector.log_metrics
+
+    def log(metrics: Mapping[str, Any], at: int | None = None) -> None:
+        if at is None and "step" not in metrics:
+            at = trainer.fit_loop.epoch_loop._batches_that_stepped if step is None else step
+        log_metrics(metrics, step=at)
+
+    connector.log_metrics = lambda metrics, step=None: log(metrics, step)
 
 
 class _WindowLoop(_FitLoop):
@@ -193,6 +217,7 @@ def counters(trainer: pl.Trainer) -> dict[str, Any]:
         "automatic": loop.automatic_optimization.optim_progress.optimizer_steps,
         "manual": loop.manual_optimization.optim_step_progress.total.completed,
         "should_stop": bool(trainer.should_stop),
+        "evaluated_batches": dict(loop.val_loop._seen_batches_per_dataloader),
     }
 
 
@@ -201,6 +226,7 @@ def restore_counters(trainer: pl.Trainer, counted: Mapping[str, Any]) -> None:
     # EarlyStopping asks once, and min_epochs may let it wait
     trainer.should_stop = counted.get("should_stop", False)
     loop = trainer.fit_loop.epoch_loop
+    loop.val_loop._seen_batches_per_dataloader.update(counted.get("evaluated_batches", {}))
     for total, name in (
         (loop.automatic_optimization.optim_progress.optimizer.step.total, "automatic"),
         (loop.manual_optimization.optim_step_progress.total, "manual"),
@@ -252,30 +278,29 @@ def _moved(callback: ModelCheckpoint, state: dict[str, Any]) -> dict[str, Any]:
 
 
 def logged_values(trainer: pl.Trainer) -> dict[str, Any]:
-    """What was logged in the epoch under way and counts at its end: tensors and primitives.
+    """What was logged, as far as it counts later: tensors and primitives.
 
-    ``callback_metrics`` (what ``monitor`` reads), and the sums behind values logged with ``on_epoch``.
+    What ``monitor`` and callbacks read; and, in the order of their first log, values under way: sums behind those of
+    ``on_epoch``, and the last of ``on_step``, which Lightning logs at every step until there is another.
     """
     sums = {}
     for key, item in trainer.fit_loop.epoch_loop._results.items():
-        if item.has_reset or not item.meta.on_epoch:
-            continue
+        how = {"reduce_fx": item.meta.reduce_fx.__name__, "sync": item.meta.sync.should, "reset": item.has_reset}
+        # of a metric, the state is among the detector's
+        state = metric_state(item) if item.is_tensor else {"updates": item.value._update_count, "tensors": {}}
         meta = {name: getattr(item.meta, name) for name in _META}
-        how = {"reduce_fx": item.meta.reduce_fx.__name__, "sync": item.meta.sync.should}
-        sums[key] = {"meta": meta, **how, **metric_state(item if item.is_tensor else item.value)}
-    metrics = {
-        name: value.detach().cpu().clone() if isinstance(value, torch.Tensor) else value
-        for name, value in trainer.callback_metrics.items()
-    }
-    return {"callback_metrics": metrics, "sums": sums, "metrics": metric_states(trainer.lightning_module)}
+        sums[key] = {"meta": meta, **how, **state, "last": on_cpu(item._forward_cache)}
+    seen = {name: {k: on_cpu(v) for k, v in getattr(trainer, name).items()} for name in _SEEN}
+    return {**seen, "sums": sums, "metrics": metric_states(trainer.lightning_module)}
 
 
 def restore_logged_values(trainer: pl.Trainer, logged: Mapping[str, Any]) -> None:
     """Go on from what ``logged_values`` gave; before the first batch."""
     device, module = trainer.strategy.root_device, trainer.lightning_module
     restore_metrics(module, logged.get("metrics", {}), device)
-    metrics = {name: moved_to(value, device) for name, value in logged["callback_metrics"].items()}
-    trainer._logger_connector._callback_metrics.update(metrics)
+    for name in _SEEN:
+        values = {key: moved_to(value, device) for key, value in logged.get(name, {}).items()}
+        getattr(trainer._logger_connector, f"_{name}").update(values)
     for key, saved in logged["sums"].items():
         meta = _Metadata(**saved["meta"], reduce_fx=saved["reduce_fx"])
         meta.sync = _Sync(_should=saved["sync"], fn=trainer.strategy.reduce)
@@ -285,4 +310,5 @@ def restore_logged_values(trainer: pl.Trainer, logged: Mapping[str, Any]) -> Non
         if attribute is not None:
             item.value = state = module.get_submodule(attribute)
         restore_metric(state, saved, device)
+        item.has_reset, item._forward_cache = saved.get("reset", False), moved_to(saved.get("last"), device)
         trainer.fit_loop.epoch_loop._results[key] = item

@@ -51,7 +51,7 @@ def metric_state(metric: Metric) -> dict[str, Any]:
     """What one metric has gathered."""
     return {
         "updates": metric._update_count,
-        "tensors": {name: _cpu(getattr(metric, name)) for name in metric._defaults},
+        "tensors": {name: on_cpu(getattr(metric, name)) for name in metric._defaults},
     }
 
 
@@ -62,10 +62,11 @@ def restore_metric(metric: Metric, state: Mapping[str, Any], device: torch.devic
     metric._update_count = state["updates"]
 
 
-def _cpu(value: Any) -> Any:
+def on_cpu(value: Any) -> Any:
+    """Copies of tensors, alone or in lists, without gradients."""
     if isinstance(value, torch.Tensor):
         return value.detach().cpu().clone()
-    return [_cpu(one) for one in value] if isinstance(value, list) else value
+    return [on_cpu(one) for one in value] if isinstance(value, list) else value
 
 
 def moved_to(value: Any, device: torch.device) -> Any:

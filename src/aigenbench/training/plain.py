@@ -17,7 +17,7 @@ _PLAIN = (torch.Tensor, str, bytes, bool, int, float, type(None), torch.dtype, t
 
 
 def plain_values(value: Any, where: str) -> Any:
-    """A copy of nested containers as dicts, counters, lists and tuples; NumPy's numbers and arrays as Python's and tensors.
+    """A copy of nested containers as dicts, lists and tuples; NumPy's numbers and arrays as Python's and tensors.
 
     Args:
         value: what is to be kept.
@@ -35,7 +35,8 @@ def plain_values(value: Any, where: str) -> Any:
     if isinstance(value, Mapping):
         kept = {plain_values(key, where): plain_values(item, f"{where}, {key!r}") for key, item in value.items()}
         # such as MultiStepLR's milestones, which it asks what a dict does not know
-        return type(value)(kept) if type(value) in (Counter, OrderedDict) else kept
+        of: Any = type(value) if type(value) in _CONTAINERS else dict
+        return of(kept)
     if isinstance(value, (list, tuple)):
         items = [plain_values(item, f"{where}, item {i}") for i, item in enumerate(value)]
         return items if isinstance(value, list) else tuple(items)
@@ -54,7 +55,8 @@ def packed(value: Any, where: str) -> Any:
         raise _refused(value, where)
     if isinstance(value, Mapping):
         kept = {plain_values(key, where): packed(item, f"{where}, {key!r}") for key, item in value.items()}
-        return kept if type(value) is dict else type(value)(kept)
+        of: Any = type(value)
+        return of(kept)
     if isinstance(value, (list, tuple)):
         return type(value)(packed(item, f"{where}, item {i}") for i, item in enumerate(value))
     return plain_values(value, where)
