@@ -12,7 +12,8 @@ from aigenbench.training.collect import OutputCollector
 from aigenbench.training.evaluating import checked_predictions, log_evaluation
 from aigenbench.training.heads import Heads, HeadsEvaluation
 from aigenbench.training.inputs import Setup
-from aigenbench.training.keeper import WindowKeeper, weights_state
+from aigenbench.training.keeper import WindowKeeper
+from aigenbench.training.module_state import weights_digest
 from aigenbench.training.sharding import is_sharded, keep_whole
 from aigenbench.training.signals import StopRequest
 
@@ -72,7 +73,7 @@ class EpochEvaluation(OutputCollector):
             keep_whole(pl_module, False)
         else:
             trainer.strategy.model = self._trained_form
-        self._keeper.evaluated = weights_state(pl_module)
+        self._keeper.evaluated = weights_digest(pl_module)
 
 
 def keep_predictions(folder: Path, predictions: Predictions, step: int) -> None:

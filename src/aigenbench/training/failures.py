@@ -25,15 +25,16 @@ _MONITORED = re.compile(r"conditioned on metric .* which is not available")
 
 
 _SEVERAL = re.compile(r"multiple optimizers is only supported with manual optimization", re.I)
+_SKIPPED = "returning None in distributed training"
 _MONITOR = re.compile(r"conditioned on metric|could not find the monitored key|which is not available", re.I)
 
 
 @contextmanager
 def training_failures_told() -> Iterator[None]:
-    """Turn what callbacks and schedules refuse in mid-training into a line.
+    """Turn what Lightning, callbacks and schedules refuse in mid-training into a line.
 
     Raises:
-        InputError: one monitors what is not logged.
+        InputError: one monitors what is not logged; one of several processes passed over a step.
     """
     try:
         yield
@@ -43,6 +44,11 @@ def training_failures_told() -> Iterator[None]:
                 "configure_optimizers returned several optimizers, which Lightning takes under manual optimization "
                 "alone: return one with a parameter group for each, or set self.automatic_optimization = False and "
                 "step them in training_step"
+            ) from error
+        if _SKIPPED in str(error):
+            raise InputError(
+                "training_step returned None, which several processes cannot pass over together; return a loss of 0 "
+                "that depends on the weights, such as 0 * outputs.sum()"
             ) from error
         if not _MONITOR.search(str(error)):
             raise

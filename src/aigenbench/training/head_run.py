@@ -97,6 +97,12 @@ class HeadRun:
             )
         self._optimizer = conf["optimizer"]
         scheduler = conf.get("lr_scheduler")
+        how = scheduler if isinstance(scheduler, dict) else {}
+        if scheduler is not None and (how.get("interval"), how.get("frequency", 1)) != ("step", 1):
+            raise InputError(
+                "experiment_info.heads: a schedule must have interval step and frequency 1 for heads to be trained "
+                "together; train them one run each"
+            )
         self._scheduler = scheduler["scheduler"] if isinstance(scheduler, dict) else scheduler
         each = scheduler if isinstance(scheduler, dict) else {}
         if scheduler is not None and (each.get("interval"), each.get("frequency", 1)) != ("step", 1):

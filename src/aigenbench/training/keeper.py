@@ -12,11 +12,13 @@ import lightning.pytorch as pl
 import torch
 
 from aigenbench.data.collation import Batch
+from aigenbench.errors import InputError
 from aigenbench.training import loops
 from aigenbench.training.checkpoints import WindowCheckpoints, detector_record
 from aigenbench.training.detector import Stage
 from aigenbench.training.loggers import logged_positions
 from aigenbench.training.loops import Position
+from aigenbench.training.module_state import are_weights, flags_of, restore_flags
 from aigenbench.training.plain import plain_values
 from aigenbench.training.processes import SharedError, everyones, largest
 from aigenbench.training.sharding import gathered, is_sharded, spread_optimizer_state
@@ -117,11 +119,13 @@ class WindowKeeper(pl.Callback):
         self._mark = mark
         self.done = plan.start.step
         """Optimizer steps done in the epoch under way."""
-        self.evaluated: tuple[int, ...] | None = None
-        """State of the weights that were evaluated last (see ``weights_state``)."""
+        self.evaluated: str | None = None
+        """Digest of the weights that were evaluated last."""
+        self.flags_before: dict[str, Any] = {}
+        """What was frozen when the window began: ``configure_optimizers`` may go by it."""
         self.epochs_trained = plan.start.epoch
         self._seconds, self._since, self._done_before = 0.0, time.monotonic(), plan.start.step
-        self._trains = False
+        self._trains, self._is_checked = False, False
         self._ids: list[torch.Tensor] = []
         self._finite: torch.Tensor | None = None
 
@@ -138,19 +142,16 @@ class WindowKeeper(pl.Callback):
             remove_later_files(trainer, self._mark, kept)
         if self.resumed is None:
             return
-        loops.restore_callbacks(trainer, self.resumed.get("callbacks", {}))
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             callback.on_load_checkpoint(trainer, pl_module, dict(self.resumed))
+        loops.restore_callbacks(trainer, self.resumed.get("callbacks", {}))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore optimizers, schedules and counters."""
         self._since, self._trains = time.monotonic(), self.done < self.plan.steps
         if self.resumed is None:
             return
-        for optimizer, state in zip(trainer.optimizers, self.resumed["optimizers"], strict=True):
-            optimizer.load_state_dict(spread_optimizer_state(optimizer, state))
-        for config, state in zip(trainer.lr_scheduler_configs, self.resumed["schedulers"], strict=True):
-            config.scheduler.load_state_dict(state)
+        self._restore_optimizers(trainer, self.resumed)
         if self.resumed["precision"]:
             trainer.precision_plugin.load_state_dict(self.resumed["precision"])
         if "counters" in self.resumed:
@@ -160,6 +161,30 @@ class WindowKeeper(pl.Callback):
             loops.restore_logged_values(trainer, of_processes[trainer.global_rank])
         elif of_processes and self.plan.start.step:
             logger.warning("going on with another number of processes: values logged by epoch cover its rest alone")
+
+    def training_begins(self, trainer: pl.Trainer) -> None:
+        """Undo what hooks of the training's start did a second time to what had begun already."""
+        if self.resumed is None:
+            return
+        detector: Any = trainer.lightning_module
+        if not is_sharded(detector):
+            detector.load_state_dict(self.resumed["state_dict"], strict=False)
+        self._restore_optimizers(trainer, self.resumed)
+        restore_flags(detector, self.resumed.get("flags", {}))
+        self.resumed = None
+
+    @staticmethod
+    def _restore_optimizers(trainer: pl.Trainer, resumed: Mapping[str, Any]) -> None:
+        try:
+            for optimizer, state in zip(trainer.optimizers, resumed["optimizers"], strict=True):
+                optimizer.load_state_dict(spread_optimizer_state(optimizer, state))
+            for config, state in zip(trainer.lr_scheduler_configs, resumed["schedulers"], strict=True):
+                config.scheduler.load_state_dict(state)
+        except ValueError as error:
+            raise InputError(
+                f"the optimizers or schedules of the checkpoint are not those that configure_optimizers makes "
+                f"({error}); it must make the same at every start of a window (parameters added later are not kept)"
+            ) from error
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -194,6 +219,10 @@ class WindowKeeper(pl.Callback):
                 raise StoppedError(self.stop.agreed)
             if largest(self.rule.due(self.done)):
                 self._write(trainer, Position(trainer.current_epoch, self.done))
+        elif not self._is_checked:
+            # what cannot be kept is told before anything is trained
+            loops.callback_states(trainer)
+        self._is_checked = True
         ids = image_ids_of(batch)
         self._ids = [*self._ids, ids] if part else [ids]
 
@@ -201,6 +230,7 @@ class WindowKeeper(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count optimizer steps; agree with the other processes on a stop."""
+        # none where a step was passed over, or optimized by hand
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if loss is not None:
             finite = torch.isfinite(loss)
@@ -220,25 +250,29 @@ class WindowKeeper(pl.Callback):
     def epoch_trained(self, trainer: pl.Trainer, evaluated_next: bool) -> None:
         """Tell of the epoch; before its evaluation, write a checkpoint from which that can be done again."""
         epoch = trainer.current_epoch
-        self.epochs_trained = epoch + 1
         seconds = time.monotonic() - self._since
         self._seconds, self._trains = self._seconds + seconds, False
         logger.info("%s: %d optimizer steps in %.1f s", self.title(epoch), self.done - self._done_before, seconds)
         _share_buffers(trainer)
-        if evaluated_next:
+        if evaluated_next and self.done:
             self._write(trainer, Position(epoch, self.done))
             if self.stop.agreed:
                 raise StoppedError(self.stop.agreed)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count epochs."""
+        self.epochs_trained = trainer.current_epoch + 1
 
     # the end
 
     def window_trained(self, trainer: pl.Trainer) -> None:
         """Write the window's weights."""
         detector: Any = trainer.lightning_module
-        evaluated = self.evaluated == weights_state(detector)
+        evaluated = self.evaluated is not None and are_weights(detector, self.evaluated)
         if self.evaluated is not None and not evaluated:
             logger.info("%s: the weights changed after the last evaluation", self.title(self.epochs_trained - 1))
         record = detector_record(detector, trainer.is_global_zero)
+        record["flags"] = flags_of(detector)
         detector.on_save_checkpoint(record)
         if trainer.is_global_zero:
             self.heads.save_final(self.plan.window, self.epochs_trained, evaluated)
@@ -246,7 +280,7 @@ class WindowKeeper(pl.Callback):
         trainer.strategy.barrier()
 
     def _write(self, trainer: pl.Trainer, at: Position) -> None:
-        record = {**training_record(trainer), "heads": self.heads.records()}
+        record = {**training_record(trainer), "flags_before": self.flags_before, "heads": self.heads.records()}
         if trainer.is_global_zero:
             self.checkpoints.save_position(at.epoch, at.step, record)
         self.rule.written()
@@ -265,15 +299,6 @@ def image_ids_of(batch: Any) -> torch.Tensor:
     """The images of a training batch: of ours, or of a tuple (images, labels, generator ids, identifiers)."""
     ids: torch.Tensor = batch.image_ids if isinstance(batch, Batch) else batch[3]
     return ids
-
-
-def weights_state(detector: torch.nn.Module) -> tuple[int, ...]:
-    """Tells whether weights or buffers have changed between two calls on one device; no copy is made."""
-    if is_sharded(detector):
-        # gathering and sharding again touches what did not change
-        return ()
-    tensors = [*detector.parameters(), *detector.buffers()]
-    return tuple(number for tensor in tensors for number in (tensor.data_ptr(), tensor._version))
 
 
 def _share_buffers(trainer: pl.Trainer) -> None:
@@ -299,8 +324,11 @@ def training_record(trainer: pl.Trainer) -> dict[str, Any]:
         "optimizers": gathered([optimizer.state_dict() for optimizer in trainer.optimizers], keep),
         "schedulers": [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs],
         "precision": trainer.precision_plugin.state_dict(),
+        "epoch": trainer.current_epoch,
+        "global_step": trainer.global_step,
         "counters": loops.counters(trainer),
-        "callbacks": {key: plain_values(s, f"callback {key}") for key, s in loops.callback_states(trainer).items()},
+        "flags": flags_of(detector),
+        "callbacks": loops.callback_states(trainer),
         "logged_values": everyones([loops.logged_values(trainer)]),
         "logged": logged_positions(trainer.loggers),
         "files": checkpoint_files(trainer),

@@ -30,7 +30,8 @@ from aigenbench.training.heads import Heads, HeadsEvaluation
 from aigenbench.training.inputs import Setup, steps_of_epoch
 from aigenbench.training.keeper import CheckpointRule, WindowKeeper, WindowPlan
 from aigenbench.training.loggers import LongCSVLogger, cut_logged, drop_logged, logger_defaults
-from aigenbench.training.loops import Position, begin_at
+from aigenbench.training.loops import Position, begin_at, log_at
+from aigenbench.training.module_state import flags_of, restore_flags
 from aigenbench.training.processes import is_first_process
 from aigenbench.training.runtime import add_seconds, embedding_recorded, record_run
 from aigenbench.training.seeding import BatchSeeds
@@ -143,6 +144,7 @@ class WindowsLoop:
         self.setup.detector.begin(stage)
         loaders = self._loader(plan, trainer, arguments), evaluation_loader(self.setup, trainer, "validate")
         keeper = self._keeper(trainer, plan, stage, checkpoints, resumed)
+        keeper.flags_before = flags_of(self.setup.detector)
         self._add_callbacks(trainer, keeper, common_batches(loaders[1]), arguments)
         begin_at(trainer, start, plan.steps, plan.logged_before, keeper)
         self._trained_in_memory = None
@@ -198,6 +200,7 @@ class WindowsLoop:
         record = checkpoints.resume()
         if record is not None:
             load_record(detector, record, checkpoints.folder)
+            restore_flags(detector, record.get("flags_before", {}))
             detector.on_load_checkpoint(record)
             self.heads.restore(record.get("heads", []))
             logger.info("%s: going on after optimizer step %d", self._title(window, record["epochs"]), record["steps"])
@@ -215,6 +218,7 @@ class WindowsLoop:
         folder = self._folder(window)
         record = WindowCheckpoints(folder, read_state(folder)).load_final()
         load_record(self.setup.detector, record, folder)
+        restore_flags(self.setup.detector, record.get("flags", {}))
         self.setup.detector.on_load_checkpoint(record)
         self.heads.load_final(window)
 
@@ -290,6 +294,7 @@ class WindowsLoop:
         trainer, arguments = self._trainer(window, lambda _: title, 1)
         step = self._plan(window, Position(), trainer, arguments).logged(action.epochs)
         drop_logged(trainer.loggers, folder, step, keep_evaluation=False)
+        log_at(trainer, step)
         beside = HeadsEvaluation(self.heads.runs, window)
         trainer.callbacks.append(beside)  # type: ignore[attr-defined]
         predictions = evaluate_detector(self.setup, trainer, window, "validate", self.stop)

@@ -13,7 +13,6 @@ from dataclasses import fields
 from typing import Any, NamedTuple, Protocol
 
 import lightning.pytorch as pl
-import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
@@ -21,6 +20,20 @@ from lightning.pytorch.trainer.connectors.logger_connector.result import _Metada
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from torchmetrics import Metric
 
+from aigenbench.training.module_state import (
+    metric_state,
+    metric_states,
+    moved_to,
+    on_cpu,
+    restore_metric,
+    restore_metrics,
+)
+from aigenbench.training.plain import packed, unpacked
+
+_SEEN = ("callback_metrics", "logged_metrics", "progress_bar_metrics")
+_HIDDEN = "aigenbench_hidden"
+_HIDDEN_NAMES = ("_last_global_step_saved", "_last_checkpoint_saved", "_defer_save_until_validation")
+"""What a ModelCheckpoint acts by and leaves out of its state: ``save_last``, and saves that wait for a metric."""
 _META = tuple(f.name for f in fields(_Metadata) if f.name not in ("reduce_fx", "_sync"))
 
 
@@ -38,6 +51,10 @@ class Position(NamedTuple):
 
 class Witness(Protocol):
     """What is told of a window's training where no hook of Lightning's is called in time."""
+
+    def training_begins(self, trainer: pl.Trainer) -> None:
+        """``on_train_start`` of everybody was called."""
+        ...
 
     def epoch_trained(self, trainer: pl.Trainer, evaluated_next: bool) -> None:
         """The last step of an epoch is done; its evaluation, if any, and its end are to come."""
@@ -62,6 +79,23 @@ def begin_at(trainer: pl.Trainer, start: Position, steps: int, logged_before: in
     loop = _WindowLoop(trainer, start, witness, old.min_epochs, old.max_epochs)
     loop.epoch_loop = _EpochLoop(trainer, start, steps, logged_before, witness)
     trainer.fit_loop = loop
+    log_at(trainer, None)
+
+
+def log_at(trainer: pl.Trainer, step: int | None) -> None:
+    """Let what is logged by hooks stand at ``step`` (None: where training stands), without Lightning's ``epoch``.
+
+    That would be of the window alone, and once more for every hook that logs; ours counts over windows.
+    """
+    connector: Any = trainer._logger_connector
+    log_metrics = connector.log_metrics
+
+    def log(metrics: Mapping[str, Any], at: int | None = None) -> None:
+        if at is None and "step" not in metrics:
+            at = trainer.fit_loop.epoch_loop._batches_that_stepped if step is None else step
+        log_metrics(metrics, step=at)
+
+    connector.log_metrics = lambda metrics, step=None: log(metrics, step)
 
 
 class _WindowLoop(_FitLoop):
@@ -73,6 +107,16 @@ class _WindowLoop(_FitLoop):
         for progress in (self.epoch_progress.total, self.epoch_progress.current):
             progress.ready = progress.started = start.epoch + self._in_epoch  # type: ignore[attr-defined]
             progress.processed = progress.completed = start.epoch  # type: ignore[attr-defined]
+
+    @property
+    def done(self) -> bool:
+        """Whether no epoch is left; one that was under way comes to its end, whatever a callback asked for in it."""
+        return not self._in_epoch and super().done
+
+    def on_run_start(self) -> None:
+        """Start the training, then tell."""
+        super().on_run_start()
+        self._witness.training_begins(self.trainer)
 
     def on_advance_start(self) -> None:
         """Begin an epoch; one that is under way already was begun, for callbacks too, before the stop."""
@@ -93,24 +137,36 @@ class _WindowLoop(_FitLoop):
 class _EpochLoop(_TrainingEpochLoop):
     def __init__(self, trainer: pl.Trainer, start: Position, steps: int, logged_before: int, witness: Witness) -> None:
         super().__init__(trainer)
-        self._witness, self._is_first = witness, True
+        self._witness, self._is_first, self._is_told = witness, True, False
         self._batches_done = start.step * trainer.accumulate_grad_batches
-        self._only_end_is_left = start.step == steps
+        self._is_whole = start.step == steps
         # logs count a step only after the evaluation that follows it
-        self._batches_that_stepped = logged_before + start.epoch * steps + start.step - self._only_end_is_left
+        self._batches_that_stepped = logged_before + start.epoch * steps + start.step - self._is_whole
         batches = start.epoch * steps * trainer.accumulate_grad_batches
         total: Any = self.batch_progress.total
         total.ready = total.started = total.processed = total.completed = batches + self._batches_done
 
     def run(self, data_fetcher: Any) -> None:
         """The rest of an epoch."""
-        if not self._only_end_is_left:
-            super().run(data_fetcher)
+        self._is_told = False
+        if self._is_first and (self._is_whole or (self._batches_done and self._stops())):
+            self._end(data_fetcher)
             return
-        self._only_end_is_left = False
-        self.reset()
-        self.batch_progress.is_last_batch = True
+        super().run(data_fetcher)
+        if not self._is_told:
+            # ended by a hook, without an evaluation
+            self._witness.epoch_trained(self.trainer, False)
+
+    def _stops(self) -> bool:
+        """Whether the epoch ends before its last batch, since a callback asked for it."""
+        return bool(self.trainer.should_stop and self.trainer.fit_loop._can_stop_early)
+
+    def _end(self, data_fetcher: Any) -> None:
+        """The evaluation and end of an epoch whose steps were done before the stop."""
         self._is_first = False
+        self._batches_that_stepped -= not self._is_whole
+        self.reset()
+        self.batch_progress.is_last_batch = self._is_whole
         _end_workers(data_fetcher)
         super().on_advance_end(data_fetcher)
         self.on_iteration_done()
@@ -136,9 +192,10 @@ class _EpochLoop(_TrainingEpochLoop):
 
     def on_advance_end(self, data_fetcher: Any) -> None:
         """After a batch, and the epoch's last: tell, then evaluate where that is due."""
-        if self._num_ready_batches_reached():
+        if self._num_ready_batches_reached() or self._stops():
             # before an evaluation starts its own
             _end_workers(data_fetcher)
+            self._is_told = True
             self._witness.epoch_trained(self.trainer, self._should_check_val_fx(data_fetcher))
         super().on_advance_end(data_fetcher)
 
@@ -153,18 +210,23 @@ def _end_workers(data_fetcher: Any) -> None:
 # what a training goes on with beside weights, optimizers and schedules
 
 
-def counters(trainer: pl.Trainer) -> dict[str, int]:
-    """What ``global_step`` counts, under automatic and under manual optimization."""
+def counters(trainer: pl.Trainer) -> dict[str, Any]:
+    """What ``global_step`` counts, under automatic and under manual optimization; whether a callback asks to stop."""
     loop = trainer.fit_loop.epoch_loop
     return {
         "automatic": loop.automatic_optimization.optim_progress.optimizer_steps,
         "manual": loop.manual_optimization.optim_step_progress.total.completed,
+        "should_stop": bool(trainer.should_stop),
+        "evaluated_batches": dict(loop.val_loop._seen_batches_per_dataloader),
     }
 
 
-def restore_counters(trainer: pl.Trainer, counted: Mapping[str, int]) -> None:
-    """Let ``global_step`` go on from what ``counters`` gave."""
+def restore_counters(trainer: pl.Trainer, counted: Mapping[str, Any]) -> None:
+    """Go on from what ``counters`` gave."""
+    # EarlyStopping asks once, and min_epochs may let it wait
+    trainer.should_stop = counted.get("should_stop", False)
     loop = trainer.fit_loop.epoch_loop
+    loop.val_loop._seen_batches_per_dataloader.update(counted.get("evaluated_batches", {}))
     for total, name in (
         (loop.automatic_optimization.optim_progress.optimizer.step.total, "automatic"),
         (loop.manual_optimization.optim_step_progress.total, "manual"),
@@ -173,17 +235,32 @@ def restore_counters(trainer: pl.Trainer, counted: Mapping[str, int]) -> None:
 
 
 def callback_states(trainer: pl.Trainer) -> dict[str, Any]:
-    """What callbacks' ``state_dict`` gives, by their keys."""
-    states = {callback.state_key: callback.state_dict() for callback in trainer.callbacks}  # type: ignore[attr-defined]
-    return {key: deepcopy(state) for key, state in states.items() if state}
+    """What callbacks' ``state_dict`` gives, by their keys: tensors and plain values.
+
+    Raises:
+        InputError: one holds something else.
+    """
+    states = {}
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        state = callback.state_dict()
+        if isinstance(callback, ModelCheckpoint):
+            state = {**state, _HIDDEN: {name: getattr(callback, name) for name in _HIDDEN_NAMES}}
+        if state:
+            states[callback.state_key] = packed(state, f"callback {callback.state_key}")
+    return states
 
 
 def restore_callbacks(trainer: pl.Trainer, states: Mapping[str, Any]) -> None:
     """Give callbacks their states back, as Lightning does: before ``on_fit_start``."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if state := states.get(callback.state_key):
-            state = deepcopy(state)
-            callback.load_state_dict(_moved(callback, state) if isinstance(callback, ModelCheckpoint) else state)
+        if not (state := states.get(callback.state_key)):
+            continue
+        state = unpacked(deepcopy(state))
+        if isinstance(callback, ModelCheckpoint):
+            state = _moved(callback, state)
+            for name, value in state.pop(_HIDDEN, {}).items():
+                setattr(callback, name, value)
+        callback.load_state_dict(state)
 
 
 def _moved(callback: ModelCheckpoint, state: dict[str, Any]) -> dict[str, Any]:
@@ -194,35 +271,36 @@ def _moved(callback: ModelCheckpoint, state: dict[str, Any]) -> dict[str, Any]:
 
     def here(value: Any) -> Any:
         if isinstance(value, dict):
-            return {here(key): item for key, item in value.items()}
+            return {here(key): here(item) for key, item in value.items()}
         return value.replace(str(before), str(now), 1) if isinstance(value, str) else value
 
     return {key: here(value) for key, value in state.items()}
 
 
 def logged_values(trainer: pl.Trainer) -> dict[str, Any]:
-    """What was logged in the epoch under way and counts at its end: tensors and primitives.
+    """What was logged, as far as it counts later: tensors and primitives.
 
-    ``callback_metrics`` (what ``monitor`` reads), and the sums behind values logged with ``on_epoch``.
+    What ``monitor`` and callbacks read; and, in the order of their first log, values under way: sums behind those of
+    ``on_epoch``, and the last of ``on_step``, which Lightning logs at every step until there is another.
     """
     sums = {}
     for key, item in trainer.fit_loop.epoch_loop._results.items():
-        if item.has_reset or not item.meta.on_epoch:
-            continue
+        how = {"reduce_fx": item.meta.reduce_fx.__name__, "sync": item.meta.sync.should, "reset": item.has_reset}
+        # of a metric, the state is among the detector's
+        state = metric_state(item) if item.is_tensor else {"updates": item.value._update_count, "tensors": {}}
         meta = {name: getattr(item.meta, name) for name in _META}
-        how = {"reduce_fx": item.meta.reduce_fx.__name__, "sync": item.meta.sync.should}
-        state = item if item.is_tensor else item.value
-        tensors = {name: _cpu(getattr(state, name)) for name in state._defaults}
-        sums[key] = {"meta": meta, **how, "updates": state._update_count, "tensors": tensors}
-    metrics = {name: _cpu(value) for name, value in trainer.callback_metrics.items()}
-    return {"callback_metrics": metrics, "sums": sums}
+        sums[key] = {"meta": meta, **how, **state, "last": on_cpu(item._forward_cache)}
+    seen = {name: {k: on_cpu(v) for k, v in getattr(trainer, name).items()} for name in _SEEN}
+    return {**seen, "sums": sums, "metrics": metric_states(trainer.lightning_module)}
 
 
 def restore_logged_values(trainer: pl.Trainer, logged: Mapping[str, Any]) -> None:
     """Go on from what ``logged_values`` gave; before the first batch."""
     device, module = trainer.strategy.root_device, trainer.lightning_module
-    metrics = {name: _moved_to(value, device) for name, value in logged["callback_metrics"].items()}
-    trainer._logger_connector._callback_metrics.update(metrics)
+    restore_metrics(module, logged.get("metrics", {}), device)
+    for name in _SEEN:
+        values = {key: moved_to(value, device) for key, value in logged.get(name, {}).items()}
+        getattr(trainer._logger_connector, f"_{name}").update(values)
     for key, saved in logged["sums"].items():
         meta = _Metadata(**saved["meta"], reduce_fx=saved["reduce_fx"])
         meta.sync = _Sync(_should=saved["sync"], fn=trainer.strategy.reduce)
@@ -231,19 +309,6 @@ def restore_logged_values(trainer: pl.Trainer, logged: Mapping[str, Any]) -> Non
         state: Metric = item
         if attribute is not None:
             item.value = state = module.get_submodule(attribute)
-        for name, value in saved["tensors"].items():
-            setattr(state, name, _moved_to(value, device))
-        state._update_count = saved["updates"]
+        restore_metric(state, saved, device)
+        item.has_reset, item._forward_cache = saved.get("reset", False), moved_to(saved.get("last"), device)
         trainer.fit_loop.epoch_loop._results[key] = item
-
-
-def _cpu(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.detach().cpu().clone()
-    return [_cpu(one) for one in value] if isinstance(value, list) else value
-
-
-def _moved_to(value: Any, device: torch.device) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.to(device)
-    return [_moved_to(one, device) for one in value] if isinstance(value, list) else value

@@ -234,6 +234,8 @@ def make_trainer(
     )
     # Lightning's own handlers end a run in ways that lose work, and its one of SIGTERM waits for other processes
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    # it would go on from what a callback wrote last (OnExceptionCheckpoint), of whatever window, or from SLURM's
+    trainer._checkpoint_connector._select_ckpt_path = lambda *_, **__: None  # type: ignore[method-assign]
     return trainer
 
 

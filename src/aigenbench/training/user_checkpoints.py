@@ -6,17 +6,13 @@ another name beside the first. So files of the same window that came after the c
 
 from __future__ import annotations
 
-import logging
-import pickle
+import struct
+import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-
-logger = logging.getLogger(__name__)
 
 FOLDER = "checkpoints"
 MARK = "aigenbench_window"
@@ -39,7 +35,7 @@ def remove_later_files(trainer: pl.Trainer, mark: str, kept: Mapping[str, Collec
     """Remove the files of a window that are not among ``kept``; those of other windows and runs stay."""
     for callback in writers_of(trainer):
         for path in _files(callback):
-            if path.name not in kept.get(callback.state_key, ()) and _mark_of(path) == mark:
+            if path.name not in kept.get(callback.state_key, ()) and _has_mark(path, mark):
                 path.unlink(missing_ok=True)
 
 
@@ -52,10 +48,12 @@ def _files(callback: ModelCheckpoint) -> list[Path]:
     return [] if callback.dirpath is None else sorted(Path(callback.dirpath).glob(f"*{callback.FILE_EXTENSION}"))
 
 
-def _mark_of(path: Path) -> Any:
+def _has_mark(path: Path, mark: str) -> bool:
+    # the files may hold what loads only by running code: the text is looked for in the pickle, after its length
+    text = mark.encode()
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
-        # no file of the callback's, or one that holds more than plain values: not ours to remove
-        return None
-    return content.get(MARK) if isinstance(content, dict) else None
+        with zipfile.ZipFile(path) as archive:
+            pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
+            return any(b"X" + struct.pack("<I", len(text)) + text in archive.read(name) for name in pickles)
+    except (zipfile.BadZipFile, OSError):
+        return False
