@@ -164,7 +164,7 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         size = (model_input_size,) * 2 if isinstance(model_input_size, int) else tuple(model_input_size)
         if len(size) != 2 or min(size) < 1:
             raise InputError(
-                f"model.model_input_size: expected pixels a side, 1 or more, or [height, width], found {model_input_size}"
+                f"model.model_input_size: expected pixels a side, 1 or more, or [height, width], found {size}"
             )
         self.model_name, self.input_size = model_name, (int(size[0]), int(size[1]))
         self.optimizer_factory, self.scheduler = optimizer, scheduler
