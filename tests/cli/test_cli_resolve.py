@@ -148,6 +148,7 @@ def test_an_optimizer_takes_nothing_from_a_default_that_it_replaces():
         ("--trainer.strategy.class_path DDPStrateg", "no class 'DDPStrateg'"),
         ("--trainer.logger.0.sav_dir x", "unknown key trainer.logger.0.init_args.sav_dir"),
         ("--trainer.callbacks+=LearningRateMonito", "did you mean 'LearningRateMonitor'"),
+        ("--trainer.callbacks=[{class:_EarlyStopping}]", "expected class_path and init_args or null, found"),
         ("--trainer.callbacks+=torch.nn.Linear", "trainer.callbacks.0: expected a callback such as"),
         ("--trainer.logger=torch.nn.Linear", "trainer.logger: expected a logger such as TensorBoardLogger"),
         ("--model.optimizer=torch.optim.lr_scheduler.StepLR", "model.init_args.optimizer: expected an optimizer such"),

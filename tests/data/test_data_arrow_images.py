@@ -76,3 +76,11 @@ def test_reading_maps_no_file(tmp_path: Path) -> None:
     images = ArrowImages([write(tmp_path / "mapped.arrow", stored(FILES))])
     assert bytes(images.read(2)) == FILES[2]
     assert "mapped.arrow" not in Path("/proc/self/maps").read_text()
+
+
+def test_a_file_of_arrows_other_form_is_told(tmp_path: Path) -> None:
+    table = pa.table({"image": pa.array(stored(FILES))})
+    with pa.ipc.new_file(str(tmp_path / "a.arrow"), table.schema) as file:
+        file.write_table(table)
+    with pytest.raises(InputError, match=r"a\.arrow is an Arrow file with an index"):
+        ArrowImages([tmp_path / "a.arrow"])

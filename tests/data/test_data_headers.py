@@ -159,6 +159,16 @@ def test_too_many_pixels_are_left_to_pillow():
         assert plain_orientation(memoryview(data), 1199) is None
 
 
+@pytest.mark.parametrize("width", [2**15 + 1, 2**17])
+def test_too_many_pixels_are_no_damage(width):
+    # the header alone: both beyond our limit, the second beyond Pillow's too
+    data = bytearray(saved(picture(), "PNG"))
+    data[16:24] = struct.pack(">II", width, 2**14)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    with pytest.raises(UnreadableImageError, match=f"^PNG of more than {MAXIMUM_PIXELS} pixels$"):
+        decode(bytes(data))
+
+
 @given(
     kind=st.sampled_from(KINDS[:7]), flips=st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255)), max_size=3),
     end=st.floats(0, 1),

@@ -79,6 +79,9 @@ def test_missing_things_are_told(made, tmp_path: Path) -> None:
         open_source(None)
     with pytest.raises(InputError, match="no folder"):
         open_source(tmp_path / "nothing")
+    (tmp_path / "index.csv").touch()
+    with pytest.raises(InputError, match=r"index\.csv is a file; give its folder"):
+        open_source(tmp_path / "index.csv")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"neither dataset_dict\.json"):
         open_source(tmp_path / "empty")
@@ -90,6 +93,15 @@ def test_missing_things_are_told(made, tmp_path: Path) -> None:
     source = open_source(made.write(tmp_path / "c", {"train": files}))
     with pytest.raises(InputError, match="no split 'validation'; found train"):
         make_plan(source)
+
+
+def test_a_missing_test_split_is_told(made, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = open_source(made.default(tmp_path / "d"))
+    for stage, told in (("validate", 0), ("test", 1)):
+        caplog.clear()
+        with caplog.at_level("INFO", "aigenbench"):
+            make_plan(source, stage=stage)
+        assert caplog.text.count("has no test split: its validation images are taken") == told
 
 
 def test_damaged_files_are_told(made, tmp_path: Path) -> None:

@@ -150,6 +150,8 @@ def test_wrong_folders_and_stages(tmp_path: Path) -> None:
         score_experiment(folder, stage="validat")
     with pytest.raises(InputError, match=r"no window_<k>/predictions_test_all.npz"):
         score_experiment(folder, stage="test")
+    with pytest.raises(InputError, match=r"give the experiment's folder, .*experiment_quick$"):
+        score_experiment(folder / "window_0")
 
 
 def test_files_without_logits_rank_by_scores() -> None:

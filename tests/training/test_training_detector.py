@@ -52,6 +52,8 @@ def batch(n: int = 6) -> Batch:
         ({"evaluation_type": "multiclass"}, "cannot be evaluated as multiclass"),
         ({"scheduler": "OneCycle"}, "did you mean 'OneCycleLR'"),
         ({"classification_threshold": 2.0}, "must lie in 0..1"),
+        ({"model_input_size": 0}, r"model\.model_input_size: expected pixels a side"),
+        ({"model_input_size": (16,)}, r"model\.model_input_size: expected pixels a side"),
         ({"model_name": "resnet5_tune"}, "did you mean"),
         ({"preprocessing": {"mena": [0, 0, 0]}}, "did you mean 'mean'"),
     ],

@@ -177,3 +177,17 @@ def test_the_record_of_a_later_window_holds_the_changes(monkeypatch: pytest.Monk
     runtime.record_run(experiment.window_folder(1), setup, Made(steps=1), trainer)  # type: ignore[arg-type]
     record = json.loads((experiment.window_folder(1) / "run.json").read_text())
     assert [change["changes"] for change in record["config_changes"]] == [["model.lr: 1.0 -> 2.0"]]
+
+
+def test_a_further_heads_folder_stays_where_the_run_has_begun() -> None:
+    run, head = opened(1.0), open_experiment(ExperimentInfo(experiment_id="run_head"), config(1.0))
+    with pytest.raises(InputError), withdrawn_on_failure(run), withdrawn_on_failure(head, run):
+        raise InputError("an image cannot be read")
+    assert not run.folder.exists()
+    assert not head.folder.exists()
+
+    run, head = opened(1.0), open_experiment(ExperimentInfo(experiment_id="run_head"), config(1.0))
+    begin(run, 0, FINISHED)
+    with pytest.raises(InputError), withdrawn_on_failure(run), withdrawn_on_failure(head, run):
+        raise InputError("an image cannot be read")
+    assert head.folder.is_dir()

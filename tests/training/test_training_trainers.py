@@ -326,10 +326,10 @@ def test_one_bar_the_users_own_first(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     others = [LearningRateMonitor()]
-    chosen = with_one_bar([*others, *(cls() for cls in given)], enabled, "window 1/9")
+    chosen = with_one_bar([*others, *(cls() for cls in given)], enabled, "window 0 of 0..8")
     assert [type(one) for one in chosen] == [LearningRateMonitor, *shown]
     arguments = {**CPU, "callbacks": [cls() for cls in given], "enable_progress_bar": enabled}
-    trainer = make_trainer(arguments, tmp_path, 1, [], "window 1/9", [])
+    trainer = make_trainer(arguments, tmp_path, 1, [], "window 0 of 0..8", [])
     assert [type(trainer.progress_bar_callback)] == (shown or [type(None)])
 
 

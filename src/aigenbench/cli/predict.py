@@ -93,7 +93,9 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "weights", metavar="EXPERIMENT_OR_CHECKPOINT", help="an experiment's folder, or a .ckpt file that fit left"
+        "weights",
+        metavar="EXPERIMENT_OR_CHECKPOINT",
+        help="an experiment's or a window's folder, or a .ckpt file that fit left",
     )
     parser.add_argument("paths", metavar="PATH", nargs="+", help="pictures, folders of pictures, data sets")
     parser.add_argument("--window", metavar="K", help="of an experiment, the window whose weights (default: the last)")

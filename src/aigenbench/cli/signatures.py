@@ -214,6 +214,9 @@ def _problem(cls: type, key: str, value: Any) -> str:
     choices = [choice.strip(" '") for _, listed in expected for choice in listed.split(",") if choice]
     words = [f"one of {', '.join(dict.fromkeys(choices))}"] if choices else []
     words += [_word(name) for name, _ in expected if name]
+    if words == ["null"] and isinstance(value, list | dict):
+        # of classes the parser names none
+        words = ["class_path and init_args", "null"]
     return f"expected {' or '.join(words)}, found {reprlib.repr(value)}{nearest(str(value), choices)}"
 
 

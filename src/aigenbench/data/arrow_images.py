@@ -22,6 +22,8 @@ NOT_STORED = -1
 """A length that says: no bytes are stored for the row."""
 COMPRESSED = -1
 """A position that says: Arrow must read the row."""
+_INDEXED = b"ARROW1"
+"""How files of Arrow's other form begin."""
 
 
 class ArrowImages:
@@ -157,6 +159,13 @@ def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
+def _start_of(file: Path) -> bytes:
+    if not file.is_file():
+        return b""
+    with file.open("rb") as data:
+        return data.read(len(_INDEXED))
+
+
 def _open(file: Path) -> tuple[pa.Table, int, int]:
     """The table of a stream file, and the address and size of its memory map."""
     try:
@@ -167,6 +176,11 @@ def _open(file: Path) -> tuple[pa.Table, int, int]:
     except FileNotFoundError as error:
         raise InputError(f"{file} is missing; the data set is incomplete, copy it again") from error
     except (pa.ArrowException, OSError) as error:
+        if _start_of(file) == _INDEXED:
+            raise InputError(
+                f"{file} is an Arrow file with an index (Feather), not the stream that `datasets` writes and opens; "
+                "save the data set with save_to_disk"
+            ) from error
         raise InputError(f"{file} is damaged ({' '.join(str(error).split())}); copy it again") from error
 
 

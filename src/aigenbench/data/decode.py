@@ -111,6 +111,8 @@ def _decode_with_pillow(view: memoryview) -> Pixels:
         raise
     except FormatMissingError as error:
         raise UnreadableImageError(str(error)) from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError(f"{picture.name} of more than {MAXIMUM_PIXELS} pixels") from error
     except UnidentifiedImageError as error:
         raise UnreadableImageError(f"starts as {picture.name}, but is damaged beyond its header") from error
     # damaged files end in errors of any kind in Pillow's readers
@@ -124,7 +126,7 @@ def _decode_with_pillow(view: memoryview) -> Pixels:
 def _pixels(view: memoryview, picture: PictureFormat) -> Pixels:
     with Image.open(io.BytesIO(view), formats=[load_plugin(picture)]) as image:
         if image.width * image.height > MAXIMUM_PIXELS:
-            raise UnreadableImageError(f"{image.width} x {image.height} pixels are beyond {MAXIMUM_PIXELS}")
+            raise UnreadableImageError(f"{picture.name} of more than {MAXIMUM_PIXELS} pixels")
         if picture.plugin == "TIFF":
             _refuse_raw(image)
         image.load()

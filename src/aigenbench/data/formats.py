@@ -120,7 +120,8 @@ FORMATS = (
 
 SUFFIXES = frozenset(suffix for one in FORMATS for suffix in one.suffixes)
 
-NAMES = ", ".join(one.name for one in FORMATS)
+NAMES = ", ".join(one.name for one in FORMATS) + f" (with the extra {EXTRA!r})"
+"""As messages list them; HEIC stands last."""
 
 
 class _Other(NamedTuple):

@@ -90,6 +90,8 @@ def make_plan(
     """
     check_benchmark_type(benchmark_type)
     evaluated = source.table("test" if stage == "test" and "validation" not in source.splits else "validation")
+    if stage == "test" and "test" not in source.splits:
+        logger.info("%s has no test split: its validation images are taken", source.path)
     train = source.table("train") if stage == "fit" else None
     present = source.generator_names
     dropped = _dropped(source, timeline)

@@ -48,6 +48,8 @@ def open_source(path: str | Path | None) -> Source:
     path = user_path(path)
     if path.is_file() and path.suffix == ".json":
         return Source(path, _open_columns(path))
+    if path.is_file():
+        raise InputError(f"dataset_path: {path} is a file; give its folder, {path.parent}")
     if not path.is_dir():
         raise InputError(f"dataset_path: no folder {path}")
     if is_saved(path):

@@ -83,7 +83,10 @@ def load_experiment(folder: Path | str, stage: str = "validate") -> Experiment:
     files = _files(folder, stage)
     windows = {k: load_predictions(path) for k, path in files.items()}
     if not windows:
-        raise InputError(f"{folder}: no window_<k>/predictions_{stage}_all.npz; has the run evaluated a window?")
+        within = f"; give the experiment's folder, {folder.parent}" if any(folder.glob("predictions_*_all.npz")) else ""
+        raise InputError(
+            f"{folder}: no window_<k>/predictions_{stage}_all.npz{within or '; has the run evaluated a window?'}"
+        )
     experiment = assemble(folder.name.removeprefix("experiment_"), stage, windows, str(folder))
     return replace(experiment, origin=_origin(files))
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,10 +18,12 @@ from aigenbench.models.probe import weights_hash
 from aigenbench.models.reading import Use, check_finite, first_names, read_pickle, read_safetensors
 from aigenbench.models.weight_files import Kind, kind_of
 from aigenbench.protocol.trained import Trained
-from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.processes import is_first_process
 from aigenbench.training.sharding import gathered, spread_like
 from aigenbench.training.state import SavedCheckpoint, WindowState, write_state
+
+if TYPE_CHECKING:
+    from aigenbench.training.detector import BaseDeepfakeDetectionModel
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,11 @@ def detector_record(detector: BaseDeepfakeDetectionModel, keep: bool = True) -> 
 
     All processes must call it where the detector is sharded; ``keep`` is of those that want the weights.
     """
+    return {**said_of(detector), "state_dict": gathered(detector.state_dict(), keep)}
+
+
+def said_of(detector: BaseDeepfakeDetectionModel) -> dict[str, Any]:
+    """What is needed to use a detector's weights, themselves aside; primitives."""
     return {
         "schema": CHECKPOINT_SCHEMA,
         "model_name": detector.model_name,
@@ -44,7 +51,6 @@ def detector_record(detector: BaseDeepfakeDetectionModel, keep: bool = True) -> 
         "input_size": list(detector.input_size),
         "backbone": backbone_reference(detector),
         **_origin(detector),
-        "state_dict": gathered(detector.state_dict(), keep),
     }
 
 

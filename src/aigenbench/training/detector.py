@@ -25,6 +25,7 @@ from aigenbench.models.probe import Classifier
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.trained import Trained, trained_up_to
 from aigenbench.training.base_weights import LoadsBaseWeights
+from aigenbench.training.checkpoints import said_of
 from aigenbench.training.seeding import BatchSeeds
 from aigenbench.training.tasks import BinaryTask, MulticlassTask, Task, check_task
 
@@ -161,6 +162,10 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         if not 0 <= classification_threshold <= 1:
             raise InputError(f"model.classification_threshold must lie in 0..1, found {classification_threshold}")
         size = (model_input_size,) * 2 if isinstance(model_input_size, int) else tuple(model_input_size)
+        if len(size) != 2 or min(size) < 1:
+            raise InputError(
+                f"model.model_input_size: expected pixels a side, 1 or more, or [height, width], found {size}"
+            )
         self.model_name, self.input_size = model_name, (int(size[0]), int(size[1]))
         self.optimizer_factory, self.scheduler = optimizer, scheduler
         self.classification_threshold, self.base_weights = classification_threshold, base_weights
@@ -207,6 +212,10 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
             # a user's own module is used as it is
             check_input_size(model, self.input_size)
         return model
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let Lightning's own checkpoints say what ours do: the model, and what its weights were trained on."""
+        checkpoint.update(said_of(self))
 
     @property
     def model_input_size(self) -> tuple[int, int]:

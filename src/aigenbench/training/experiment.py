@@ -92,12 +92,18 @@ def open_experiment(info: ExperimentInfo, config: ResolvedConfig, allow_change: 
 
 
 @contextmanager
-def withdrawn_on_failure(experiment: Experiment) -> Iterator[None]:
-    """Remove the folder that this start has made, where bad input ends it before anything was done."""
+def withdrawn_on_failure(experiment: Experiment, run: Experiment | None = None) -> Iterator[None]:
+    """Remove the folder that this start has made, where bad input ends it before anything was done.
+
+    Args:
+        experiment: whose folder.
+        run: the one whose checkpoints hold its state, where that is another.
+    """
     try:
         yield
     except InputError:
-        if experiment.is_new and is_first_process() and not experiment.has_begun():
+        begun = experiment.has_begun() or (run is not None and run.folder.is_dir() and run.has_begun())
+        if experiment.is_new and is_first_process() and not begun:
             _withdraw(experiment)
         raise
 

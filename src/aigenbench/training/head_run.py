@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError
 from aigenbench.training.checkpoints import WindowCheckpoints, detector_record
 from aigenbench.training.detector import BaseDeepfakeDetectionModel, Stage
-from aigenbench.training.experiment import Experiment, open_experiment
+from aigenbench.training.experiment import Experiment, open_experiment, withdrawn_on_failure
 from aigenbench.training.inputs import Setup, make_detector, prepare_detector
 from aigenbench.training.keeper import WindowPlan
 from aigenbench.training.loggers import LongCSVLogger, drop_logged, logger_defaults
@@ -32,13 +33,15 @@ class HeadRun:
         head: what is different about it.
         setup: the run's objects.
         experiment: the run's.
+        stack: a head's folder is withdrawn where bad input ends it before anything was done.
     """
 
-    def __init__(self, head: Head, setup: Setup, experiment: Experiment) -> None:
+    def __init__(self, head: Head, setup: Setup, experiment: Experiment, stack: ExitStack) -> None:
         self.name = head.name
         config = config_of(head, setup, experiment)
         inputs = setup.inputs.with_config(config)
         self.experiment = open_experiment(config.experiment_info, config, inputs.allow_config_change)
+        stack.enter_context(withdrawn_on_failure(self.experiment, experiment))
         seed = setup.seed if head.seed is None else head.seed
         self.detector = make_detector(inputs, seed)
         prepare_detector(inputs, setup.pipeline, setup.plan, self.detector, seed)

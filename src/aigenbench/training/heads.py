@@ -39,7 +39,7 @@ class Heads:
     @classmethod
     def open(cls, setup: Setup, experiment: Experiment, stack: ExitStack, job: str | None) -> Heads:
         """The heads that the configuration names, their folders locked until ``stack`` is left."""
-        runs = [HeadRun(head, setup, experiment) for head in setup.info.heads]
+        runs = [HeadRun(head, setup, experiment, stack) for head in setup.info.heads]
         for run in runs if is_first_process() else ():
             stack.enter_context(locked(run.experiment.folder, job))
         return cls(runs)

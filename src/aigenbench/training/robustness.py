@@ -117,7 +117,7 @@ def _is_done(setup: Setup, task: _Task) -> bool:
 
 def _run(setup: Setup, task: _Task, stop: StopRequest, trained: Trained) -> None:
     arguments = setup.inputs.trainer_arguments({})
-    title = f"window {task.window + 1}/{len(setup.plan.windows)}, {task.perturbation.name}"
+    title = f"window {task.window} of 0..{len(setup.plan.windows) - 1}, {task.perturbation.name}"
     trainer = make_trainer(arguments, task.path.parent, 1, [], title, [])
     try:
         predictions = evaluate_detector(setup, trainer, task.window, "validate", stop, task.perturbation, trained)
