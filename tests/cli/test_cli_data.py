@@ -35,9 +35,7 @@ def test_selections_of_a_columns_file_are_the_published_codes(
 @pytest.mark.parametrize("size", ["120", "0.4"])
 def test_subsets(golden_files: Path, capsys: pytest.CaptureFixture[str], size: str) -> None:
     golden = json.loads((golden_files / "selection.json").read_text())["A_more_real"]
-    printed = shown(
-        capsys, str(golden_files / "columns_A_more_real.json"), "--ids", "--validation-subset-size", size
-    )
+    printed = shown(capsys, str(golden_files / "columns_A_more_real.json"), "--ids", "--validation-subset-size", size)
     assert printed["evaluation"]["ids"] == golden[f"val_subset_{size}"]["ordered_ids"]
 
 

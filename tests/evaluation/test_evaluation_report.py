@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from evaluation_made_up import made_up
 
+from aigenbench.config.folder import RUN_FILE
 from aigenbench.errors import InputError
 from aigenbench.evaluation.chart import Cell, Chart, Series, Table, nice_ticks
 from aigenbench.evaluation.experiment import assemble
@@ -23,7 +24,7 @@ from aigenbench.evaluation.records import times_table, versions_table
 from aigenbench.evaluation.report import render
 from aigenbench.evaluation.report_charts import crowded, period_curves, window_label
 from aigenbench.evaluation.report_tables import heat_map, results_table
-from aigenbench.evaluation.run import RUN_FILE, Run, load_run, make_run
+from aigenbench.evaluation.run import Run, load_run, make_run
 from aigenbench.evaluation.svg import svg
 from aigenbench.evaluation.together import put_together
 from aigenbench.evaluation.uncertainty import Effort
