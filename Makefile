@@ -38,7 +38,7 @@ lowest:
 	.venv-lowest/bin/python -m pip install --quiet uv
 	VIRTUAL_ENV=$(CURDIR)/.venv-lowest .venv-lowest/bin/uv pip install --quiet --resolution lowest-direct --editable .
 	VIRTUAL_ENV=$(CURDIR)/.venv-lowest .venv-lowest/bin/uv pip install --quiet hypothesis pytest pytest-xdist submitit
-	.venv-lowest/bin/python -m pytest -n 2 --dist worksteal -m "not slow and not campaign"
+	.venv-lowest/bin/python -m pytest -n 2 --dist worksteal -W default -m "not slow and not campaign"
 
 # versions that the lock has are kept; --upgrade-package NAME takes a newer one
 lock:
