@@ -46,3 +46,18 @@ def test_docstrings_cite_sections_that_the_page_has() -> None:
     assert sections == set("123456789")
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
     assert set(re.findall(r"protocol sections? (\d)", sources)) <= sections
+
+
+@pytest.mark.parametrize(
+    ("written", "owner"),
+    [
+        (r"\b4321\b", "protocol/published.py"),
+        (r"\b13(37|38|39|40|41)\b", "protocol/published.py"),
+        (r'_all\.npz"', "config/folder.py"),
+        (r'"(config\.yaml|run\.json|metrics\.csv|final\.ckpt)"', "config/folder.py"),
+    ],
+)
+def test_a_number_or_name_has_one_owner(written: str, owner: str) -> None:
+    package = ROOT / "src" / "aigenbench"
+    found = [path for path in package.rglob("*.py") if re.search(written, path.read_text(encoding="utf-8"))]
+    assert [path.relative_to(package).as_posix() for path in found] == [owner]
