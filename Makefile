@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-slow check bench campaign clean
+.PHONY: quickstart test test-slow check bench campaign lowest lock clean
 
 # on a processor, the samples' workers need the cores more than torch's threads do
 QUICKSTART := experiments_data/experiment_quickstart
@@ -32,6 +32,20 @@ bench: .venv
 campaign: .venv
 	$(BIN)/python -m pytest -m campaign
 
+# the quick tests with the lowest versions that pyproject.toml allows
+lowest:
+	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet uv
+	VIRTUAL_ENV=$(CURDIR)/.venv-lowest .venv-lowest/bin/uv pip install --quiet --resolution lowest-direct --editable .
+	VIRTUAL_ENV=$(CURDIR)/.venv-lowest .venv-lowest/bin/uv pip install --quiet hypothesis pytest pytest-xdist submitit
+	.venv-lowest/bin/python -m pytest -n 2 --dist worksteal -W default -m "not slow and not campaign"
+
+# versions that the lock has are kept; --upgrade-package NAME takes a newer one
+lock:
+	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet uv; }
+	$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --generate-hashes --no-header --no-annotate \
+	    --output-file requirements.lock
+
 .venv: .venv/.installed
 
 .venv/.installed: requirements.lock pyproject.toml
@@ -42,4 +56,4 @@ campaign: .venv
 	touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
+	rm -rf .venv .venv-lowest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build

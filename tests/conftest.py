@@ -29,8 +29,14 @@ SHARED = Path(os.environ.get("AIGENBENCH_SHARED", Path(__file__).parents[2] / "s
 
 
 @pytest.fixture(scope="session")
+def golden_files() -> Path:
+    """Made-up inputs with what the benchmark's own published code computes from them."""
+    return Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with golden files, fixtures and real images beside the checkout; tests skip without it."""
+    """The folder with fixtures, weights and real images beside the checkout; tests skip without it."""
     if not SHARED.is_dir():
         pytest.skip(f"no folder {SHARED}")
     return SHARED

@@ -17,10 +17,10 @@ def shown(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", ["A_more_real", "D_val_equal"])
 def test_selections_of_a_columns_file_are_the_published_codes(
-    shared: Path, capsys: pytest.CaptureFixture[str], case: str
+    golden_files: Path, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
-    golden = json.loads((shared / "golden" / "selection.json").read_text())[case]
-    printed = shown(capsys, str(shared / "golden" / f"columns_{case}.json"), "--json", "--ids")
+    golden = json.loads((golden_files / "selection.json").read_text())[case]
+    printed = shown(capsys, str(golden_files / f"columns_{case}.json"), "--json", "--ids")
     assert [w["generators"] for w in printed["windows"]] == golden["windows_timeline"]
     assert [w["train_ids"] for w in printed["windows"]] == golden["windows_continual_learning"]
     assert [w["train_ids_cumulative"] for w in printed["windows"]] == golden["windows_cumulative"]
@@ -33,11 +33,9 @@ def test_selections_of_a_columns_file_are_the_published_codes(
 
 
 @pytest.mark.parametrize("size", ["120", "0.4"])
-def test_subsets(shared: Path, capsys: pytest.CaptureFixture[str], size: str) -> None:
-    golden = json.loads((shared / "golden" / "selection.json").read_text())["A_more_real"]
-    printed = shown(
-        capsys, str(shared / "golden" / "columns_A_more_real.json"), "--ids", "--validation-subset-size", size
-    )
+def test_subsets(golden_files: Path, capsys: pytest.CaptureFixture[str], size: str) -> None:
+    golden = json.loads((golden_files / "selection.json").read_text())["A_more_real"]
+    printed = shown(capsys, str(golden_files / "columns_A_more_real.json"), "--ids", "--validation-subset-size", size)
     assert printed["evaluation"]["ids"] == golden[f"val_subset_{size}"]["ordered_ids"]
 
 

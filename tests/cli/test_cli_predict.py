@@ -89,7 +89,8 @@ def test_a_checkpoint_and_pictures_are_enough(lone: Path, capsys: pytest.Capture
     # by hand: the stored preprocessing and crop, no step of the benchmark's
     record = torch.load("w.ckpt", weights_only=True)
     weights = {k.removeprefix("model."): v for k, v in record["state_dict"].items()}
-    image = np.array(Image.open("pictures/0.png"))[3:27, 8:32]
+    with Image.open("pictures/0.png") as picture:
+        image = np.array(picture)[3:27, 8:32]
     x = (torch.from_numpy(image).permute(2, 0, 1)[None] / 255 - 0.5) / torch.tensor(
         record["preprocessing"]["std"]
     ).view(1, 3, 1, 1)

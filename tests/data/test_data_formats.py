@@ -95,6 +95,7 @@ def test_other_formats_are_refused_in_a_line_and_start_nothing(kind: str, monkey
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.filterwarnings("ignore:IM image format is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("kind", ["ICO", "TGA", "PCX", "SGI", "DDS", "IM"])
 def test_what_else_pillow_writes_is_not_read(kind: str) -> None:
     with pytest.raises(UnreadableImageError, match="the formats read are"):

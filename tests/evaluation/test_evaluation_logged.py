@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from evaluation_made_up import write_experiment
 
+from aigenbench.config.folder import METRICS_FILE
 from aigenbench.errors import InputError
 from aigenbench.evaluation.changes import CHANGES_FILE, config_changes
 from aigenbench.evaluation.experiment import load_experiment
-from aigenbench.evaluation.logged import LOG_FILE, logged_metrics, with_logged
+from aigenbench.evaluation.logged import logged_metrics, with_logged
 from aigenbench.evaluation.report import render
 from aigenbench.evaluation.run import load_run
 from aigenbench.evaluation.score import score
@@ -29,7 +30,7 @@ LOG = """step,name,value
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     made = write_experiment(tmp_path / "experiment_x")
-    (made / "window_1" / LOG_FILE).write_text(LOG)
+    (made / "window_1" / METRICS_FILE).write_text(LOG)
     return made
 
 

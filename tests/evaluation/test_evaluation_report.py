@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from evaluation_made_up import made_up
 
+from aigenbench.config.folder import RUN_FILE
 from aigenbench.errors import InputError
 from aigenbench.evaluation.chart import Cell, Chart, Series, Table, nice_ticks
 from aigenbench.evaluation.experiment import assemble
@@ -23,7 +24,7 @@ from aigenbench.evaluation.records import times_table, versions_table
 from aigenbench.evaluation.report import render
 from aigenbench.evaluation.report_charts import crowded, period_curves, window_label
 from aigenbench.evaluation.report_tables import heat_map, results_table
-from aigenbench.evaluation.run import RUN_FILE, Run, load_run, make_run
+from aigenbench.evaluation.run import Run, load_run, make_run
 from aigenbench.evaluation.svg import svg
 from aigenbench.evaluation.together import put_together
 from aigenbench.evaluation.uncertainty import Effort
@@ -214,7 +215,7 @@ def test_exports(tmp_path: Path) -> None:
     assert {"headline.csv", "headline.tex", "results.csv", "generators.csv", "curves.pdf", "roc_window_0.pdf"} <= names
     assert {"generators.pdf", "transfer.csv", "over_time.csv", "drops.csv", "calibration.csv"} <= names
     assert all(path.stat().st_size > 50 for path in written)
-    rows = list(csv.DictReader((tmp_path / "results.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "results.csv").read_text(encoding="utf-8").splitlines()))
     assert float(rows[0]["Next (0..1)"]) == view.run.scores["periods"]["immediate_future"]["auroc"][0]
     ends = [float(rows[0][f"Next, {end} end of 95 % (0..1)"]) for end in ("lower", "upper")]
     assert ends == view.run.bounds["periods"]["immediate_future"]["auroc"][0]
@@ -226,7 +227,7 @@ def test_every_exported_share_is_a_fraction_and_says_so(tmp_path: Path) -> None:
     view = make_view(run())
     export(tmp_path, [replace(view, windows=view.windows[:1])], formats=("png",))
     for path in sorted(tmp_path.glob("*.csv")):
-        for row in csv.DictReader(path.open()):
+        for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
             for title, text in row.items():
                 assert "%" not in title.replace("95 %", "")
                 assert "points" not in title

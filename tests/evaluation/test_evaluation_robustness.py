@@ -136,7 +136,7 @@ def test_the_report_shows_a_curve_a_family_and_exports_it(folder: Path, tmp_path
         assert text in page
     written = {path.name for path in export(tmp_path / "out", [replace(view, windows=())], formats=("png",))}
     assert {"robustness_blur.png", "robustness_crop.png", "robustness.csv", "robustness_generators.csv"} <= written
-    rows = list(csv.DictReader((tmp_path / "out" / "robustness.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "out" / "robustness.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["Level"] for row in rows[:3]] == ["clean", "0.5", "1"]
     means = [float(row["Mean Next (0..1)"]) for row in rows[:2]]
     assert float(rows[1]["Change (0..1)"]) == pytest.approx(means[1] - means[0])

@@ -34,9 +34,9 @@ GOLDEN_FIELDS = (
 
 
 @pytest.mark.parametrize("pairing", [True, False])
-def test_golden_scores(shared: Path, pairing: bool) -> None:
-    golden = json.loads((shared / "golden/metrics.json").read_text())
-    scores = score_experiment(shared / "golden/exp_binary", pairing=pairing)
+def test_golden_scores(golden_files: Path, pairing: bool) -> None:
+    golden = json.loads((golden_files / "metrics.json").read_text())
+    scores = score_experiment(golden_files / "exp_binary", pairing=pairing)
     for period in ALL_PERIODS:
         expected = golden[f"binary|task=binary|{period}|pairing={pairing}"]
         for name in (*GOLDEN_NAMES, *GOLDEN_FIELDS):

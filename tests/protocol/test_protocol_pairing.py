@@ -80,8 +80,8 @@ def test_a_split_of_one_class_is_told() -> None:
         evaluation_set(np.zeros(4, dtype=int))
 
 
-def test_primitive_draws(shared: Path) -> None:
-    golden = json.loads((shared / "golden" / "primitives.json").read_text())
+def test_primitive_draws(golden_files: Path) -> None:
+    golden = json.loads((golden_files / "primitives.json").read_text())
     assert random.Random(1337).sample(range(50), 10) == golden["random_sample_1337_from_range50_k10"]
     assert np.random.default_rng(1340).permutation(20).tolist() == golden["hf_shuffle_seed1340_n20"]
 

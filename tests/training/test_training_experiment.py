@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from aigenbench.config.experiment import ExperimentInfo
+from aigenbench.config.folder import CHANGES_FILE, CONFIG_FILE
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError
 from aigenbench.training.experiment import (
-    CHANGES_FILE,
-    CONFIG_FILE,
     Experiment,
     config_changes,
     open_experiment,

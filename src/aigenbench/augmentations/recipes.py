@@ -19,11 +19,13 @@ from aigenbench.augmentations.operations import Operation, apply
 from aigenbench.augmentations.resampling import INTERPOLATIONS
 from aigenbench.augmentations.steps import Step
 from aigenbench.errors import InputError, nearest
+from aigenbench.protocol.published import JPEG_QUALITIES, MAXIMUM_PROCESSING_SIZE
 
-JPEG_MODES: dict[str, Sequence[int]] = {"two_point": (50, 100), "uniform": range(50, 101)}
+JPEG_MODES: dict[str, Sequence[int]] = {
+    "two_point": JPEG_QUALITIES,
+    "uniform": range(JPEG_QUALITIES[0], JPEG_QUALITIES[1] + 1),
+}
 """The qualities that a mandatory JPEG step draws from, by the mode's name."""
-
-DEFAULT_MAXIMUM_PROCESSING_SIZE = 1080
 
 
 class Recipe(ABC):
@@ -80,7 +82,7 @@ class StepsRecipe(Recipe):
 class MandatoryTraining(StepsRecipe):
     """What every training image gets first: a random crop where a side exceeds ``maximum_processing_size`` pixels."""
 
-    def __init__(self, maximum_processing_size: int | None = DEFAULT_MAXIMUM_PROCESSING_SIZE) -> None:
+    def __init__(self, maximum_processing_size: int | None = MAXIMUM_PROCESSING_SIZE) -> None:
         super().__init__([steps.RandomCrop(1.0, _maximum(maximum_processing_size))])
 
 
@@ -95,9 +97,7 @@ class MandatoryEvaluation(StepsRecipe):
         InputError: an argument is none of those.
     """
 
-    def __init__(
-        self, maximum_processing_size: int | None = DEFAULT_MAXIMUM_PROCESSING_SIZE, jpeg: str = "two_point"
-    ) -> None:
+    def __init__(self, maximum_processing_size: int | None = MAXIMUM_PROCESSING_SIZE, jpeg: str = "two_point") -> None:
         self.jpeg = jpeg
         super().__init__([steps.CentreCrop(1.0, _maximum(maximum_processing_size)), *_degradations(jpeg)])
 

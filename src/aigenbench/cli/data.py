@@ -38,6 +38,7 @@ def run_windows(arguments: argparse.Namespace) -> int:
     from aigenbench.augmentations import MandatoryEvaluation
     from aigenbench.data.plan import make_plan
     from aigenbench.data.sources import open_source
+    from aigenbench.protocol.published import AUGMENTATIONS_BASE_SEED
     from aigenbench.protocol.timeline import PUBLISHED, load_timeline
 
     source = open_source(arguments.source)
@@ -50,7 +51,7 @@ def run_windows(arguments: argparse.Namespace) -> int:
         load_timeline(arguments.timeline) if arguments.timeline else PUBLISHED,
     )
     # the fingerprint a run with the default recipe and seed would carry
-    fingerprint = plan.fingerprint(MandatoryEvaluation().describe(), 4321)
+    fingerprint = plan.fingerprint(MandatoryEvaluation().describe(), AUGMENTATIONS_BASE_SEED)
     shown = describe(plan, fingerprint, with_ids=arguments.ids)
     if arguments.json or arguments.ids:
         print(json.dumps(shown, ensure_ascii=False))

@@ -23,6 +23,7 @@ from aigenbench.config.merge import is_node
 from aigenbench.config.names import Path
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.config.yaml_text import Typed
+from aigenbench.protocol.published import SGD
 from aigenbench.training import BaseDeepfakeDetectionModel
 
 LOGS = "experiments_logs"
@@ -72,7 +73,7 @@ def _complete_optimizer(config: dict[str, Any]) -> None:
     cls = find_class(config["model"]["class_path"])
     ours = parameters(BaseDeepfakeDetectionModel).defaults["optimizer"]
     if cls and parameters(cls).defaults.get("optimizer") == ours:
-        arguments = {"lr": 1e-3, "momentum": 0.9, "weight_decay": 1e-4} | (given.get("init_args") or {})
+        arguments = SGD | (given.get("init_args") or {})
         node = {"class_path": "torch.optim.SGD", "init_args": arguments}
         config["model"].setdefault("init_args", {})["optimizer"] = node
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aigenbench.cli.compare import positive
+from aigenbench.config.folder import CONFIG_FILE
 from aigenbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _inputs(args: argparse.Namespace) -> Inputs:
-    config = Path(args.experiment) / "config.yaml"
+    config = Path(args.experiment) / CONFIG_FILE
     if not config.is_file():
         raise InputError(f"no {config}: expected an experiment's folder, as fit makes it")
     line = [f"--config={config}"]

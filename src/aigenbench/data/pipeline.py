@@ -46,6 +46,12 @@ from aigenbench.data.transforms import Augmentation, ForeignCrops
 from aigenbench.errors import InputError, nearest
 from aigenbench.files import user_path
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
+from aigenbench.protocol.published import (
+    AUGMENTATION_FACTOR,
+    AUGMENTATIONS_BASE_SEED,
+    GENERATORS_PER_WINDOW,
+    MAXIMUM_PROCESSING_SIZE,
+)
 from aigenbench.protocol.timeline import PUBLISHED, load_timeline
 
 if TYPE_CHECKING:
@@ -132,9 +138,9 @@ class AIGenBenchPipeline(LightningDataModule):
         train_subset_size: int | float | None = None,
         validation_subset_size: int | float | None = None,
         deterministic_augmentations: bool = True,
-        augmentation_factor: int = 4,
-        augmentations_base_seed: int = 4321,
-        maximum_processing_size: int | None = 1080,
+        augmentation_factor: int = AUGMENTATION_FACTOR,
+        augmentations_base_seed: int = AUGMENTATIONS_BASE_SEED,
+        maximum_processing_size: int | None = MAXIMUM_PROCESSING_SIZE,
         evaluation_jpeg: str = "two_point",
         timeline: str | None = None,
         predict_path: str | None = None,
@@ -193,7 +199,7 @@ class AIGenBenchPipeline(LightningDataModule):
         self,
         window: int = 0,
         seed: int = DEFAULT_SEED,
-        n_generators_per_window: int = 4,
+        n_generators_per_window: int = GENERATORS_PER_WINDOW,
         benchmark_type: str = "cumulative",
     ) -> None:
         """Choose the window that a Trainer of one's own gets by ``fit(detector, datamodule=pipeline)``.
@@ -332,7 +338,12 @@ class AIGenBenchPipeline(LightningDataModule):
         """The data set, opened once."""
         return source_of_loader(self.dataset_loader)
 
-    def plan(self, n_generators_per_window: int = 4, benchmark_type: str = "cumulative", stage: str = "fit") -> Plan:
+    def plan(
+        self,
+        n_generators_per_window: int = GENERATORS_PER_WINDOW,
+        benchmark_type: str = "cumulative",
+        stage: str = "fit",
+    ) -> Plan:
         """Windows, training rows and evaluation set of this data set; see ``make_plan``."""
         return make_plan(
             self.source,

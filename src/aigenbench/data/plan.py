@@ -15,6 +15,7 @@ from aigenbench.data.tables import ImageTable, Source
 from aigenbench.errors import InputError
 from aigenbench.protocol.fingerprints import protocol_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
+from aigenbench.protocol.published import GENERATORS_PER_WINDOW
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
 from aigenbench.protocol.windows import (
     TrainingSelection,
@@ -71,7 +72,7 @@ def plan_of_generators(timeline: Timeline, windows: tuple[tuple[str, ...], ...])
 
 def make_plan(
     source: Source,
-    n_generators_per_window: int = 4,
+    n_generators_per_window: int = GENERATORS_PER_WINDOW,
     benchmark_type: str = "cumulative",
     train_subset_size: int | float | None = None,
     validation_subset_size: int | float | None = None,

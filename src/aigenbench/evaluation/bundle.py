@@ -15,7 +15,7 @@ from aigenbench import files
 from aigenbench.errors import InputError
 
 BUNDLE_SCHEMA = 1
-MANIFEST, CONFIG = "manifest.json", "config.yaml"
+MANIFEST = "manifest.json"
 LARGEST_BUNDLE = 2 * 2**30
 LARGEST_TEXT = 16 * 2**20
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)

@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from aigenbench.config.folder import CHANGES_FILE
 from aigenbench.errors import InputError
-
-CHANGES_FILE = "config_changes.json"
 
 
 def config_changes(folder: Path | str) -> tuple[str, ...]:

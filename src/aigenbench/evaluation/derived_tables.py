@@ -8,6 +8,7 @@ from aigenbench.evaluation.chart import Cell, Table
 from aigenbench.evaluation.report_tables import generator_pairs, metric_title, points, shown
 from aigenbench.evaluation.run import Run
 from aigenbench.evaluation.table import pairs
+from aigenbench.protocol.published import windows_with_next
 
 PERIODS = {"past": "growing", "next": "immediate_future"}
 TRANSFER_TITLES = {
@@ -36,8 +37,8 @@ def drop_table(run: Run) -> Table:
     windows, drops = run.scores["windows"], run.over_time["drop"]
     bounds = run.bounds.get("over_time", {}).get("drop", [None] * len(drops))
     rows = [
-        (Cell(str(k), k), Cell(", ".join(windows[k + 1])), points(drop, bounds[k], _least(run, k)))
-        for k, drop in enumerate(drops[:-1])
+        (Cell(str(k), k), Cell(", ".join(windows[k + 1])), points(drops[k], bounds[k], _least(run, k)))
+        for k in windows_with_next(len(drops))
     ]
     header = ("Window", "New generators", "Past - Next (points)")
     return Table("drops", "The drop at each new family", header, tuple(rows))

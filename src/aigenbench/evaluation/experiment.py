@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from aigenbench.config.folder import CONFIG_FILE, predictions_file
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.predictions import Predictions, load_predictions
@@ -85,7 +86,7 @@ def load_experiment(folder: Path | str, stage: str = "validate") -> Experiment:
     if not windows:
         within = f"; give the experiment's folder, {folder.parent}" if any(folder.glob("predictions_*_all.npz")) else ""
         raise InputError(
-            f"{folder}: no window_<k>/predictions_{stage}_all.npz{within or '; has the run evaluated a window?'}"
+            f"{folder}: no window_<k>/{predictions_file(stage)}{within or '; has the run evaluated a window?'}"
         )
     experiment = assemble(folder.name.removeprefix("experiment_"), stage, windows, str(folder))
     return replace(experiment, origin=_origin(files))
@@ -214,7 +215,7 @@ def window_folder(folder: Path | str, window: int) -> Path:
 
 @lru_cache(maxsize=64)
 def _prefix(folder: Path) -> str:
-    path = folder / "config.yaml"
+    path = folder / CONFIG_FILE
     if not path.is_file():
         return "window_"
     return ResolvedConfig.from_file(path).experiment_info.window_name_prefix
@@ -225,7 +226,7 @@ def _files(folder: Path, stage: str) -> dict[int, Path]:
     pattern = re.compile(rf"{re.escape(_prefix(folder))}(\d+)")
     for window in folder.iterdir():
         match = pattern.fullmatch(window.name)
-        path = window / f"predictions_{stage}_all.npz"
+        path = window / predictions_file(stage)
         if match and path.is_file():
             found[int(match[1])] = path
     return dict(sorted(found.items()))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aigenbench.config.folder import predictions_file
 from aigenbench.csv_files import read_csv
 from aigenbench.errors import InputError
 from aigenbench.evaluation.fuse import log_sigmoid
@@ -18,6 +19,7 @@ from aigenbench.evaluation.predictions import Predictions, save_predictions
 from aigenbench.files import user_path
 from aigenbench.protocol.fingerprints import pairing_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
+from aigenbench.protocol.published import GENERATORS_PER_WINDOW
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
 from aigenbench.protocol.windows import check_benchmark_type, generator_windows
 
@@ -32,7 +34,7 @@ def import_csv(
     generators: Sequence[str],
     folder: Path | str,
     present: Sequence[str] = (),
-    n_generators_per_window: int = 4,
+    n_generators_per_window: int = GENERATORS_PER_WINDOW,
     timeline: Timeline = PUBLISHED,
     benchmark_type: str = "cumulative",
 ) -> list[int]:
@@ -65,7 +67,7 @@ def import_csv(
     chosen = {k: _chosen(rows[k], evaluation, f"{path}: window {k}") for k in sorted(rows)}
     for k, scores in chosen.items():
         save_predictions(
-            user_path(folder) / f"window_{k}" / "predictions_validate_all.npz",
+            user_path(folder) / f"window_{k}" / predictions_file("validate"),
             replace(_predictions(scores, evaluation, used, windows, k), benchmark_type=benchmark_type),
         )
     return list(chosen)

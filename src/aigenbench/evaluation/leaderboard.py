@@ -16,12 +16,12 @@ from aigenbench.evaluation.draws import REPLICATES, SEED
 from aigenbench.evaluation.intervals import Bounds, bounds, holm, interval_of, two_sided_p
 from aigenbench.evaluation.other_generators import headline_interval, resample_generators
 from aigenbench.evaluation.pages import environment, resource
-from aigenbench.evaluation.published import BASELINES
-from aigenbench.evaluation.standing import PER_GENERATOR, Standing, standing_of
+from aigenbench.evaluation.standing import Standing, standing_of
 from aigenbench.evaluation.table import SHOWN_PERIODS, mean, percent
 from aigenbench.evaluation.uncertainty import interval_text
 from aigenbench.evaluation.verify import Verification, verify_submission
 from aigenbench.protocol.periods import PERIOD_TITLES
+from aigenbench.protocol.published import BASELINES, PER_GENERATOR, averaged_windows
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
 
 LARGEST_P = 0.05
@@ -169,7 +169,7 @@ def _mean_cell(entry: Entry, period: str) -> Cell:
 
 
 def _counted(entry: Entry) -> slice:
-    return slice(0, max(len(entry.checked.scores["windows"]) - 1, 1))
+    return averaged_windows(len(entry.checked.scores["windows"]))
 
 
 def _of_mean(entry: Entry, period: str) -> Bounds:

@@ -6,11 +6,10 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from aigenbench.config.folder import METRICS_FILE
 from aigenbench.evaluation.experiment import Experiment, window_folder
 from aigenbench.evaluation.metrics import METRICS
 from aigenbench.evaluation.periods import ALL_PERIODS
-
-LOG_FILE = "metrics.csv"
 
 Logged = dict[str, dict[str, list[float | None]]]
 """Period -> metric -> one value a window, None where the run logged none."""
@@ -28,7 +27,7 @@ def logged_metrics(folder: Path | str, experiment: Experiment) -> Logged:
     """
     found: Logged = {}
     for k in experiment.windows:
-        for period, name, value in _lines(window_folder(folder, k) / LOG_FILE, experiment.stage):
+        for period, name, value in _lines(window_folder(folder, k) / METRICS_FILE, experiment.stage):
             columns = found.setdefault(period, {}).setdefault(name, [None] * experiment.n_windows)
             columns[k] = value
     names = sorted({name for of_period in found.values() for name in of_period})

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aigenbench.evaluation.experiment import Experiment
 from aigenbench.evaluation.periods import WindowGroups
+from aigenbench.protocol.published import windows_with_next
 
 SHOWN = 12
 
@@ -51,7 +52,7 @@ def shrink(pixels: NDArray[np.uint8], side: int = 160) -> bytes:
 
 def gallery_window(experiment: Experiment) -> int:
     """The last window with a Next period, or the last there is."""
-    with_next = [k for k in experiment.windows if k < experiment.n_windows - 1]
+    with_next = [k for k in experiment.windows if k in windows_with_next(experiment.n_windows)]
     return max(with_next or experiment.windows)
 
 

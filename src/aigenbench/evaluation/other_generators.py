@@ -13,6 +13,7 @@ from aigenbench.evaluation.draws import REPLICATES, SEED
 from aigenbench.evaluation.experiment import Experiment
 from aigenbench.evaluation.intervals import UNDEFINED, Interval, centred, holding
 from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups
+from aigenbench.protocol.published import windows_with_next
 
 FEWEST_GENERATORS = 4
 """Of a window whose generators are drawn anew: of three, only six draws are possible, and 95 % of them are all."""
@@ -73,7 +74,7 @@ def headline_interval(replicates: Replicates, values: Sequence[float | None]) ->
         values: Next-period AUROC a window.
     """
     columns = replicates.periods["immediate_future"]
-    counted = [k for k, value in enumerate(values[:-1]) if value is not None]
+    counted = [k for k in windows_with_next(len(values)) if values[k] is not None]
     if not counted or np.isnan(columns[:, counted]).all(axis=0).any():
         return UNDEFINED
     return generators_interval(row_means(columns[:, counted]), fmean(values[k] or 0.0 for k in counted))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions import Predictions
-from aigenbench.protocol.pairing import PAIRING_SEED
+from aigenbench.protocol.published import PAIRING_SEED
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import re
 from pathlib import Path
 
 from aigenbench.augmentations.perturbations import GRID, Perturbation
+from aigenbench.config.folder import predictions_file
 from aigenbench.evaluation.experiment import window_folder
 from aigenbench.evaluation.predictions import Predictions, save_predictions
 from aigenbench.files import write_json
@@ -21,7 +22,7 @@ from aigenbench.files import write_json
 logger = logging.getLogger(__name__)
 
 FOLDER = "robustness"
-PREDICTIONS_FILE = "predictions_validate_all.npz"
+PREDICTIONS_FILE = predictions_file("validate")
 RECORD_FILE = "perturbation.json"
 _WINDOW = re.compile(r"window_(\d+)")
 

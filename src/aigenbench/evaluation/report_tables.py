@@ -10,11 +10,11 @@ from aigenbench.evaluation.chart import Cell, Table
 from aigenbench.evaluation.intervals import outward
 from aigenbench.evaluation.metrics import METRICS
 from aigenbench.evaluation.overtime import generator_matrix
-from aigenbench.evaluation.published import BASELINES, NOTE
 from aigenbench.evaluation.run import Run
 from aigenbench.evaluation.table import SHOWN_PERIODS, mean, pairs, percent
 from aigenbench.evaluation.uncertainty import interval_text
 from aigenbench.protocol.periods import PERIOD_TITLES
+from aigenbench.protocol.published import BASELINES, NOTE, averaged_windows
 
 COUNTS = ("tp", "fp", "tn", "fn", "n_real", "n_fake")
 PLAIN = ("nll", "brier", "best_f1_threshold")
@@ -90,7 +90,7 @@ def results_table(run: Run) -> Table:
             for p in SHOWN_PERIODS
         ]
         rows.append((Cell(str(k), k), *cells, Cell(", ".join(window))))
-    counted = slice(0, max(len(scores["windows"]) - 1, 1))
+    counted = averaged_windows(len(scores["windows"]))
     means = [
         shown(
             mean(scores["periods"][p]["auroc"][counted]), run.bounds["means"][p], fewest(run, p), mean=True, strong=True
@@ -104,7 +104,7 @@ def results_table(run: Run) -> Table:
 
 def headline_table(run: Run) -> Table:
     """A run's mean AUROC; on the benchmark itself beside the published baselines."""
-    counted = slice(0, max(run.experiment.n_windows - 1, 1))
+    counted = averaged_windows(run.experiment.n_windows)
     cells = [
         shown(mean(run.scores["periods"][p]["auroc"][counted]), run.bounds["means"][p], fewest(run, p), mean=True)
         for p in SHOWN_PERIODS
@@ -138,7 +138,8 @@ def bracket(interval: Sequence[float] | None) -> Cell:
 
 def fewest(run: Run, period: str) -> int | None:
     """Pairs in the smallest of the windows that a mean is over."""
-    counted = range(max(run.experiment.n_windows - 1, 1))
+    windows = range(run.experiment.n_windows)
+    counted = windows[averaged_windows(len(windows))]
     known = [n for k in counted if (n := pairs(run.scores, period, k))]
     return min(known, default=None)
 

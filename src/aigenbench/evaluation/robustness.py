@@ -28,6 +28,7 @@ from aigenbench.evaluation.periods import WindowGroups
 from aigenbench.evaluation.perturbed import FOLDER, current_windows, predictions_path
 from aigenbench.evaluation.predictions import Predictions, load_predictions
 from aigenbench.evaluation.table import SHOWN_PERIODS
+from aigenbench.protocol.published import windows_with_next
 
 LEVEL = 0.95
 
@@ -124,7 +125,7 @@ def load_robustness(folder: Path | str, experiment: Experiment) -> tuple[Family,
 def _family(
     folder: Path, experiment: Experiment, name: str, levels: Sequence[Perturbation], windows: tuple[int, ...]
 ) -> Family:
-    counted = tuple(k for k in windows if k < experiment.n_windows - 1) or windows
+    counted = tuple(k for k in windows if k in windows_with_next(experiment.n_windows)) or windows
     clean = _result("clean", None, {k: experiment.windows[k] for k in windows}, counted)
 
     def result(level: Perturbation) -> Result:

@@ -11,6 +11,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from aigenbench.config.folder import CONFIG_FILE, RUN_FILE
 from aigenbench.errors import InputError
 from aigenbench.evaluation.calibration import Calibrated, calibrate
 from aigenbench.evaluation.carried import carried_forward
@@ -24,9 +25,6 @@ from aigenbench.evaluation.standing import Standing, standing_of
 from aigenbench.evaluation.uncertainty import Effort, uncertainty
 
 logger = logging.getLogger(__name__)
-
-RUN_FILE = "run.json"
-CONFIG_FILE = "config.yaml"
 
 
 @dataclass(frozen=True)

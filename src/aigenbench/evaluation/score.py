@@ -14,6 +14,7 @@ from aigenbench.evaluation.multiclass import multiclass
 from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups, evaluate, evaluate_generators
 from aigenbench.evaluation.table import SHOWN_PERIODS
 from aigenbench.protocol.periods import PERIOD_TITLES
+from aigenbench.protocol.published import windows_with_next
 
 HEADLINE_PERIOD = "immediate_future"
 HEADLINE_METRIC = "auroc"
@@ -99,7 +100,7 @@ def headline(values: list[float | None]) -> dict[str, Any]:
     Windows without a value (not evaluated yet, or one class only) are left out; ``windows`` tells how many
     entered. The last window never does: it has no Next period.
     """
-    known = [value for value in values[:-1] if value is not None]
+    known = [value for k in windows_with_next(len(values)) if (value := values[k]) is not None]
     return {
         "metric": HEADLINE_METRIC,
         "period": HEADLINE_PERIOD,

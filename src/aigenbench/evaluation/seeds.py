@@ -23,6 +23,7 @@ from aigenbench.evaluation.report_tables import shown
 from aigenbench.evaluation.run import Run
 from aigenbench.evaluation.table import SHOWN_PERIODS, mean, percent
 from aigenbench.protocol.periods import PERIOD_TITLES
+from aigenbench.protocol.published import averaged_windows
 
 SEED = "seed_everything"
 NOT_OF_THE_RECIPE = (
@@ -59,8 +60,8 @@ class SeedGroup:
     def means(self, period: str) -> list[float | None]:
         """Every run's mean AUROC over the windows with a Next period that all of them have."""
         columns = [run.scores["periods"][period]["auroc"] for run in self.runs]
-        n = max(len(columns[0]) - 1, 1)
-        shared = [k for k in range(n) if all(values[k] is not None for values in columns)]
+        n = len(columns[0])
+        shared = [k for k in range(n)[averaged_windows(n)] if all(values[k] is not None for values in columns)]
         return [mean([values[k] for k in shared]) for values in columns]
 
     @property

@@ -12,14 +12,10 @@ from aigenbench.augmentations import MandatoryEvaluation
 from aigenbench.evaluation.experiment import Experiment
 from aigenbench.evaluation.predictions import Predictions
 from aigenbench.protocol.fingerprints import protocol_fingerprint
+from aigenbench.protocol.published import AUGMENTATIONS_BASE_SEED, GENERATORS_PER_WINDOW, PER_GENERATOR
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
 from aigenbench.protocol.windows import generator_windows
 
-PER_GENERATOR = 1000
-"""Fakes of each generator in the benchmark's evaluation set."""
-
-GENERATORS_PER_WINDOW = 4
-AUGMENTATIONS_SEED = 4321
 SYNTHETIC = "synthetic"
 """What a run records as its ``data`` where the data set says of itself that it is made up."""
 
@@ -104,7 +100,7 @@ def mandatory_fingerprints(p: Predictions, timeline: Timeline = PUBLISHED) -> di
             p.identifier,
             p.pairing,
             MandatoryEvaluation(jpeg=jpeg).describe(),
-            AUGMENTATIONS_SEED,
+            AUGMENTATIONS_BASE_SEED,
         )
         for jpeg in ("two_point", "uniform")
     }

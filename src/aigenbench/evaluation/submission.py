@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench import __version__
+from aigenbench.config.folder import CONFIG_FILE, RUN_FILE, predictions_file
 from aigenbench.errors import InputError, nearest
-from aigenbench.evaluation.bundle import CONFIG, predictions_name, write_bundle
+from aigenbench.evaluation.bundle import predictions_name, write_bundle
 from aigenbench.evaluation.changes import config_changes
 from aigenbench.evaluation.experiment import Experiment, load_experiment, window_folder
-from aigenbench.evaluation.run import CONFIG_FILE, RUN_FILE, read_record, read_text
+from aigenbench.evaluation.run import read_record, read_text
 from aigenbench.evaluation.score import score
 from aigenbench.evaluation.standing import SYNTHETIC, standing_of
 
@@ -64,12 +65,12 @@ def make_submission(
     if "trained_parameters" in first:
         card.setdefault("parameters", first["trained_parameters"])
     contents = {
-        predictions_name(k): (window_folder(folder, k) / f"predictions_{stage}_all.npz").read_bytes()
+        predictions_name(k): (window_folder(folder, k) / predictions_file(stage)).read_bytes()
         for k in experiment.windows
     }
     config = read_text(window_folder(folder, min(records)) / CONFIG_FILE)
     if config:
-        contents[CONFIG] = config.encode()
+        contents[CONFIG_FILE] = config.encode()
     manifest = _manifest(experiment, card, first, revision)
     if changes := config_changes(folder):
         manifest["config_changes"] = list(changes)

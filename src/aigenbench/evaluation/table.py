@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aigenbench.protocol.periods import PERIOD_TITLES
+from aigenbench.protocol.published import averaged_windows
 
 SHOWN_PERIODS = ("growing", "immediate_future", "growing_whole")
 """The three periods that the benchmark publishes, in its order."""
@@ -42,7 +43,7 @@ def score_table(scores: dict[str, Any], metric: str = "auroc") -> str:
     for k, window in enumerate(scores["windows"]):
         rows.append([str(k), *(percent(columns[p][k]) for p in SHOWN_PERIODS), ", ".join(window)])
     # the published means leave out the last window, which has no Next period
-    counted = slice(0, max(len(scores["windows"]) - 1, 1))
+    counted = averaged_windows(len(scores["windows"]))
     rows.append(["mean", *(percent(mean(columns[p][counted])) for p in SHOWN_PERIODS), ""])
     lines = [f"{scores['experiment']} · {scores['stage']} · {metric} (%)", "", *_aligned(rows), ""]
     lines.append(headline_line(scores["headline"]))

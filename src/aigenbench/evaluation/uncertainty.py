@@ -21,6 +21,7 @@ from aigenbench.evaluation.other_generators import generators_interval, headline
 from aigenbench.evaluation.periods import WindowGroups
 from aigenbench.evaluation.score import score
 from aigenbench.evaluation.table import SHOWN_PERIODS, mean
+from aigenbench.protocol.published import averaged_windows
 
 RATES: dict[str, Callable[[tuple[int, int, int, int]], tuple[int, int]]] = {
     "accuracy": lambda c: (c[0] + c[2], sum(c)),
@@ -84,7 +85,7 @@ def uncertainty(
         for p in SHOWN_PERIODS
     }
     _add_closed_forms(periods, experiment, pairing, threshold)
-    counted = slice(0, max(experiment.n_windows - 1, 1))
+    counted = averaged_windows(experiment.n_windows)
     means = {
         p: _of_mean(row_means(images.periods[p][:, counted]), columns["auroc"][counted], mean(aurocs[p][counted]))
         for p, columns in periods.items()

@@ -12,19 +12,25 @@ from typing import Any
 import numpy as np
 import yaml
 
+from aigenbench.config.folder import CONFIG_FILE, predictions_file
 from aigenbench.errors import InputError, nearest
-from aigenbench.evaluation.bundle import CONFIG, predictions_name, read_bundle
+from aigenbench.evaluation.bundle import predictions_name, read_bundle
 from aigenbench.evaluation.experiment import STAGES, Experiment, load_experiment
 from aigenbench.evaluation.fuse import sigmoid
 from aigenbench.evaluation.score import score
-from aigenbench.evaluation.standing import GENERATORS_PER_WINDOW, PER_GENERATOR, mandatory_fingerprints
+from aigenbench.evaluation.standing import mandatory_fingerprints
 from aigenbench.evaluation.submission import CARD
 from aigenbench.protocol.fingerprints import pairing_fingerprint
-from aigenbench.protocol.pairing import PAIRING_SEED, SHUFFLE_SEED, evaluation_set
+from aigenbench.protocol.pairing import evaluation_set
+from aigenbench.protocol.published import (
+    AUGMENTATION_FACTOR,
+    GENERATORS_PER_WINDOW,
+    PAIRING_SEED,
+    PER_GENERATOR,
+    SHUFFLE_SEED,
+)
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
 from aigenbench.protocol.windows import generator_windows
-
-MOST_COPIES = 4
 
 OK, FAILED, DECLARED = "ok", "failed", "declared"
 
@@ -91,7 +97,7 @@ def verify_submission(
         scores = score(experiment)
     except InputError as error:
         return Verification((Check("readable", FAILED, str(error)),), None, {}, manifest)
-    config = contents.get(CONFIG, b"").decode("utf-8", "replace")
+    config = contents.get(CONFIG_FILE, b"").decode("utf-8", "replace")
     submission = _Submission(experiment, manifest, config, per_generator, columns, timeline)
     checks = [Check("readable", OK, f"{len(experiment.windows)} windows, {len(experiment.first)} images each")]
     for name, rule in _RULES.items():
@@ -112,12 +118,12 @@ def _load(path: Path | str, manifest: dict[str, Any], contents: dict[str, bytes]
     if manifest["stage"] not in STAGES:
         raise InputError(f"{path}: unknown stage {manifest['stage']!r}; known: {', '.join(STAGES)}")
     known = {predictions_name(k): k for k in range(len(contents))}
-    foreign = sorted(contents.keys() - known.keys() - {CONFIG})
+    foreign = sorted(contents.keys() - known.keys() - {CONFIG_FILE})
     if foreign:
         raise InputError(f"{path}: {foreign[0]!r} does not belong in a bundle, or a window before it is missing")
     with tempfile.TemporaryDirectory() as folder:
         for name in contents.keys() & known.keys():
-            place = Path(folder) / f"window_{known[name]}" / f"predictions_{manifest['stage']}_all.npz"
+            place = Path(folder) / f"window_{known[name]}" / predictions_file(manifest["stage"])
             place.parent.mkdir()
             place.write_bytes(contents[name])
         try:
@@ -224,10 +230,10 @@ def _copies(s: _Submission) -> Found:
     try:
         config = yaml.safe_load(s.config) if s.config else None
     except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{CONFIG} is not YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"{CONFIG_FILE} is not YAML: {' '.join(str(error).split())}") from error
     found = sorted(_values(config, "augmentation_factor"))
-    if any(copies > MOST_COPIES for copies in found):
-        raise InputError(f"augmentation_factor {found[-1]:g}; at most {MOST_COPIES} is allowed")
+    if any(copies > AUGMENTATION_FACTOR for copies in found):
+        raise InputError(f"augmentation_factor {found[-1]:g}; at most {AUGMENTATION_FACTOR} is allowed")
     return DECLARED, f"augmentation_factor {found[-1]:g}" if found else "augmentation_factor is not in the config"
 
 

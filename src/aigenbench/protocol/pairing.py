@@ -10,12 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aigenbench.errors import InputError
+from aigenbench.protocol.published import BALANCING_SEED, PAIRING_SEED, SHUFFLE_SEED, SUBSET_SEED
 from aigenbench.protocol.subsets import stratification_problem, stratified_subset
-
-BALANCING_SEED = 1338
-SUBSET_SEED = 1339
-SHUFFLE_SEED = 1340
-PAIRING_SEED = 1341
 
 logger = logging.getLogger(__name__)
 

@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from aigenbench.errors import InputError, nearest
+from aigenbench.protocol.published import SUBSET_SEED, TRAINING_SEED
 from aigenbench.protocol.subsets import stratified_subset
 from aigenbench.protocol.timeline import Timeline
 
 BENCHMARK_TYPES = ("cumulative", "continual_learning", "none")
-TRAINING_SEED = 1337
-SUBSET_SEED = 1339
 
 Rows = npt.NDArray[np.int64]
 

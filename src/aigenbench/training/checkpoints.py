@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from aigenbench.config.folder import FINAL_FILE
 from aigenbench.errors import InputError
 from aigenbench.files import remove_temporaries, whole_file
 from aigenbench.models.catalogue import network_of
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_SCHEMA = 1
-FINAL_FILE = "final.ckpt"
 KEPT = 2
 """Resumable checkpoints kept while a window is being trained: the newest, and one to fall back on."""
 

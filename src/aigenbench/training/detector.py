@@ -22,6 +22,7 @@ from aigenbench.evaluation.metrics import check_own_name
 from aigenbench.models import Preprocessing, build_model, check_input_size, preprocessing_of
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, normalised
 from aigenbench.models.probe import Classifier
+from aigenbench.protocol.published import SGD
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.trained import Trained, trained_up_to
 from aigenbench.training.base_weights import LoadsBaseWeights
@@ -107,7 +108,7 @@ class Stage:
 
 def _sgd(parameters: Iterable[Any]) -> Optimizer:
     """The benchmark's default (protocol section 6)."""
-    return torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, weight_decay=1e-4)
+    return torch.optim.SGD(parameters, lr=SGD["lr"], momentum=SGD["momentum"], weight_decay=SGD["weight_decay"])
 
 
 class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):

@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from aigenbench.config.folder import predictions_file
 from aigenbench.evaluation.predictions import Predictions, save_predictions
 from aigenbench.training.collect import OutputCollector
 from aigenbench.training.evaluating import checked_predictions, log_evaluation
@@ -79,4 +80,4 @@ class EpochEvaluation(OutputCollector):
 def keep_predictions(folder: Path, predictions: Predictions, step: int) -> None:
     """Write an evaluation's predictions under its step's name and under that of the window's last."""
     save_predictions(folder / f"predictions_validate_step_{step:08d}.npz", predictions)
-    save_predictions(folder / "predictions_validate_all.npz", predictions)
+    save_predictions(folder / predictions_file("validate"), predictions)

@@ -19,15 +19,16 @@ import numpy as np
 
 from aigenbench import __version__
 from aigenbench.config.experiment import ExperimentInfo
+from aigenbench.config.folder import CONFIG_FILE, RUN_FILE, predictions_file
 from aigenbench.config.resolved import FREE_TO_CHANGE, ResolvedConfig
 from aigenbench.errors import InputError
 from aigenbench.evaluation.experiment import read_record, record_path
 from aigenbench.evaluation.predictions import Predictions, load_predictions, save_predictions
 from aigenbench.files import write_json, write_text
 from aigenbench.protocol.fingerprints import fingerprint
-from aigenbench.training.experiment import CONFIG_FILE, Experiment
+from aigenbench.training.experiment import Experiment
 from aigenbench.training.inputs import RunInputs, Setup
-from aigenbench.training.runtime import RUN_FILE, recorded
+from aigenbench.training.runtime import recorded
 from aigenbench.training.weights import Weights, finished_windows
 
 logger = logging.getLogger(__name__)
@@ -272,7 +273,7 @@ def _full_name(subject: Subject) -> str:
 
 
 def _path(setup: Setup, folder: Path, window: int, stage: str) -> Path:
-    return folder / f"{setup.info.window_name_prefix}{window}" / f"predictions_{stage}_all.npz"
+    return folder / f"{setup.info.window_name_prefix}{window}" / predictions_file(stage)
 
 
 def _compared(path: Path, predictions: Predictions) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench.config.experiment import ExperimentInfo
+from aigenbench.config.folder import CHANGES_FILE, CONFIG_FILE, METRICS_FILE, RUN_FILE
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError
 from aigenbench.files import write_json, write_text
@@ -23,11 +24,9 @@ from aigenbench.training.state import STATE_FILE, read_state
 
 logger = logging.getLogger(__name__)
 
-CONFIG_FILE = "config.yaml"
-CHANGES_FILE = "config_changes.json"
 ID_VARIABLE = "AIGENBENCH_EXPERIMENT_ID"
 """Hands the chosen id to the processes a launcher starts by running the command line again."""
-_OF_A_WINDOW = ("run.json", "metrics.csv", "logged.json")
+_OF_A_WINDOW = (RUN_FILE, METRICS_FILE, "logged.json")
 """What a start writes into a window's folder before its first checkpoint, beside the config."""
 _OF_THE_EXPERIMENT = (CONFIG_FILE, LOCK_FILE, "tracking.json", "embedding.json")
 """And into the experiment's."""
@@ -112,7 +111,7 @@ def _withdraw(experiment: Experiment) -> None:
     """Remove the folder if it holds nothing but what a start writes; numbers that were logged are kept."""
     known = [experiment.folder / name for name in _OF_THE_EXPERIMENT]
     for folder in experiment.window_folders().values():
-        known += [folder / CONFIG_FILE, folder / "run.json"]
+        known += [folder / CONFIG_FILE, folder / RUN_FILE]
     files = [path for path in experiment.folder.rglob("*") if not path.is_dir()]
     if all(path in known for path in files):
         shutil.rmtree(experiment.folder, ignore_errors=True)

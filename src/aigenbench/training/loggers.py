@@ -13,11 +13,11 @@ from typing import Any
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from aigenbench.config.folder import METRICS_FILE
 from aigenbench.files import whole_file
 from aigenbench.training.experiment import Experiment
 from aigenbench.training.tracking import kind_of, skip_logged, wandb_defaults
 
-METRICS_FILE = "metrics.csv"
 _COLUMNS = ("step", "name", "value")
 
 

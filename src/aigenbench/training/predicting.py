@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from aigenbench.config.folder import CONFIG_FILE
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.plan import plan_of_generators
@@ -28,7 +29,7 @@ from aigenbench.training.collect import fused_rows
 from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.evaluating import check_finite, named_image, stage_of_weights
 from aigenbench.training.evaluations import asked_windows, experiment_named, named_weights
-from aigenbench.training.experiment import CONFIG_FILE, Experiment, find_experiment
+from aigenbench.training.experiment import Experiment, find_experiment
 from aigenbench.training.failures import failures_told
 from aigenbench.training.inputs import (
     RunInputs,

@@ -17,6 +17,7 @@ import lightning.pytorch as pl
 import torch
 
 from aigenbench import __version__
+from aigenbench.config.folder import CONFIG_FILE, RUN_FILE
 from aigenbench.data.mark import is_synthetic
 from aigenbench.errors import InputError
 from aigenbench.files import write_json, write_text
@@ -25,7 +26,6 @@ from aigenbench.training.inputs import Setup
 from aigenbench.training.keeper import WindowPlan
 from aigenbench.training.processes import is_first_process
 
-RUN_FILE = "run.json"
 EMBEDDING_FILE = "embedding.json"
 """In an experiment's folder: time of embedding that no window has recorded yet."""
 _PACKAGES = (
@@ -68,7 +68,7 @@ def record_run(folder: Path, setup: Setup, plan: WindowPlan, trainer: pl.Trainer
         record["embedding_seconds"] = _embedding_seconds(folder.parent)
     write_json(folder / RUN_FILE, record)
     (folder.parent / EMBEDDING_FILE).unlink(missing_ok=True)
-    write_text(folder / "config.yaml", setup.inputs.config.to_yaml())
+    write_text(folder / CONFIG_FILE, setup.inputs.config.to_yaml())
 
 
 @cache

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from aigenbench.config.folder import STATE_FILE
 from aigenbench.errors import InputError
 from aigenbench.files import write_json
 
-STATE_FILE = "state.json"
 STATE_SCHEMA = 1
 
 

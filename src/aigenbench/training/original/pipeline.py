@@ -9,6 +9,7 @@ from aigenbench.augmentations import Recipe
 from aigenbench.data import pipeline as ours
 from aigenbench.data.calls import RecipeCall
 from aigenbench.data.transforms import Augmentation
+from aigenbench.protocol.published import AUGMENTATIONS_BASE_SEED
 from aigenbench.training.original.loader import DatasetLoader
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class DeepfakeDetectionDatamodule(ours.AIGenBenchPipeline):
         validation_subset_size: int | float | None = None,
         deterministic_augmentations: bool = True,
         augmentation_factor: int = 1,
-        augmentations_base_seed: int = 4321,
+        augmentations_base_seed: int = AUGMENTATIONS_BASE_SEED,
         maximum_processing_size: int | None = None,
         move_data_to_local_storage: Any = None,
         evaluation_jpeg: str = "two_point",

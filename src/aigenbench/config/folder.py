@@ -1,0 +1,23 @@
+"""The names of the files in an experiment's folder; docs/formats.md says what is in them."""
+
+from __future__ import annotations
+
+CONFIG_FILE = "config.yaml"
+"""The resolved config, of an experiment and of each of its windows."""
+CHANGES_FILE = "config_changes.json"
+"""What of the config was changed between two starts of an experiment."""
+
+# of a window
+RUN_FILE = "run.json"
+"""Versions, hardware and times."""
+METRICS_FILE = "metrics.csv"
+"""Every number that was logged."""
+STATE_FILE = "state.json"
+"""How far training and evaluation have come."""
+FINAL_FILE = "final.ckpt"
+"""The weights that the window ended with."""
+
+
+def predictions_file(stage: str) -> str:
+    """The predictions of a window in a stage, ``validate`` or ``test``."""
+    return f"predictions_{stage}_all.npz"
