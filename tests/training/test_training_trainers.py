@@ -21,7 +21,6 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
-from aigenbench.cli.fit import Inputs
 from aigenbench.cli.parser import resolve
 from aigenbench.errors import InputError
 from aigenbench.training.failures import failures_told
@@ -195,8 +194,7 @@ def test_samples_are_stored_without_the_devices_that_train(
         "--model.model_args.pretrained=false",
         f"--dataset_path={small_dataset}",
     ]
-    resolved = resolve([*argv, "--trainer.accelerator=cpu", "--trainer.devices=0", "--data.num_workers=0"], "fit")
-    inputs = Inputs(resolved.subcommand, resolved.config)
+    inputs = resolve([*argv, "--trainer.accelerator=cpu", "--trainer.devices=0", "--data.num_workers=0"], "fit")
     assert set_up(inputs, "store").plan.windows
     for purpose in ("train", "evaluate"):
         with pytest.raises(InputError, match=r"trainer\.devices = 0 is refused"):
@@ -213,7 +211,7 @@ def test_all_of_it_is_told_before_the_data_is_read(tmp_path: Path) -> None:
     ):
         resolved = resolve([*argv, "--trainer.accelerator=cpu", wrong], "fit")
         with pytest.raises(InputError, match=told):
-            set_up(Inputs(resolved.subcommand, resolved.config), "train")
+            set_up(resolved, "train")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aigenbench.cli.columns import check_belongs, evaluation_table, thumbnails
 from aigenbench.cli.compare import positive
 from aigenbench.cli.outputs import output_file, output_folder
 from aigenbench.cli.score import add_imports, run_metric_imports
+from aigenbench.engine.columns import check_belongs, evaluation_table, thumbnails
 from aigenbench.errors import InputError
 
 

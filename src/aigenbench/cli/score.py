@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     scores = score(experiment, pairing, threshold)
     scores["notes"] += config_changes(args.experiment)
     if args.dataset:
-        from aigenbench.cli.columns import check_belongs, evaluation_table
+        from aigenbench.engine.columns import check_belongs, evaluation_table
         from aigenbench.evaluation.breakdown import class_groups, class_scores
 
         table = evaluation_table(args.dataset, args.stage)

@@ -152,10 +152,10 @@ def _check_lead(lead: int, time: str | None) -> None:
 
 def _check_runs(argv: Sequence[str], variants: Sequence[str], nodes: int, tasks_per_node: int) -> str | None:
     """Resolve every task's configuration now and not after hours in the queue; returns the experiment id given."""
-    from aigenbench.cli.parser import resolve
+    from aigenbench.cli.parser import asked_for
 
     for variant in variants or [""]:
-        config = resolve([*argv, *([variant] if variant else [])], "fit").config
+        config = asked_for([*argv, *([variant] if variant else [])], "fit").resolved()
         experiment_id: str | None = (config["experiment_info"] or {}).get("experiment_id")
         if variants and experiment_id:
             raise InputError(

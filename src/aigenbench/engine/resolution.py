@@ -6,8 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from aigenbench.cli.objects import PLAIN, REFUSALS, parse
-from aigenbench.cli.signatures import (
+from aigenbench.config.experiment import experiment_info
+from aigenbench.config.layer import OPTIMIZER, SECTIONS, Layer, get
+from aigenbench.config.layers import merge_layers, source_of
+from aigenbench.config.merge import is_node
+from aigenbench.config.names import Path
+from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.config.yaml_text import Typed
+from aigenbench.engine.objects import PLAIN, REFUSALS, parse
+from aigenbench.engine.signatures import (
     check_empty,
     check_keys,
     check_kind,
@@ -16,13 +23,6 @@ from aigenbench.cli.signatures import (
     parameters_of,
     wrong_value,
 )
-from aigenbench.config.experiment import experiment_info
-from aigenbench.config.layer import OPTIMIZER, SECTIONS, Layer, get
-from aigenbench.config.layers import merge_layers, source_of
-from aigenbench.config.merge import is_node
-from aigenbench.config.names import Path
-from aigenbench.config.resolved import ResolvedConfig
-from aigenbench.config.yaml_text import Typed
 from aigenbench.training import BaseDeepfakeDetectionModel
 
 LOGS = "experiments_logs"

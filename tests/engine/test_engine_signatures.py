@@ -6,9 +6,9 @@ import types
 
 import pytest
 
-from aigenbench.cli import signatures
-from aigenbench.cli.signatures import check_keys, find_class, parameters, parameters_of
 from aigenbench.config.names import OURS
+from aigenbench.engine import signatures
+from aigenbench.engine.signatures import check_keys, find_class, parameters, parameters_of
 from aigenbench.errors import InputError
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from aigenbench.cli.objects import INNER, NAMED, PLAIN, REFUSALS
 from aigenbench.config.imports import reason
 from aigenbench.config.layer import OPTIMIZER, get
 from aigenbench.config.merge import NODE_KEYS, is_node
 from aigenbench.config.names import Path, class_nodes, dotted
+from aigenbench.engine.objects import INNER, NAMED, PLAIN, REFUSALS
 from aigenbench.errors import InputError, nearest
 
 SourceOf = Callable[[Path], str]
