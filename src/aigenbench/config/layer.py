@@ -15,7 +15,7 @@ from aigenbench.config.packaged import find_config
 from aigenbench.config.yaml_text import Typed, read_yaml
 from aigenbench.errors import InputError, nearest
 
-MAPPINGS = ("trainer", "model", "data", "experiment_info", "checkpoint_callback")
+MAPPINGS = ("trainer", "model", "data", "experiment_info", "checkpoint_callback", "metrics")
 TEXTS = ("dataset_path", "ckpt_path", "weights_dir")
 SECTIONS = (*MAPPINGS, *TEXTS, "seed_everything", "imports")
 COMMAND_LINE = "the command line"

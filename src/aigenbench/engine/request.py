@@ -188,10 +188,10 @@ def _have_weights(config: ResolvedConfig, command: Command) -> None:
     """Tell at once where weights are missing and cannot be fetched, or a file that is named is none of weights."""
     from aigenbench.models.weight_files import kind_of
 
-    arguments = config["model"]["init_args"]
-    ensure_weights(
-        arguments["model_name"], **{"weights_dir": config["weights_dir"], **(arguments.get("model_args") or {})}
-    )
+    arguments = config["model"].get("init_args") or {}
+    if isinstance(name := arguments.get("model_name"), str):
+        # a detector of the user's own may have no such argument
+        ensure_weights(name, **{"weights_dir": config["weights_dir"], **(arguments.get("model_args") or {})})
     named = {"model.base_weights": arguments.get("base_weights"), "ckpt_path": config["ckpt_path"]}
     for key, path in named.items():
         # fit refuses a ckpt_path, be it there or not

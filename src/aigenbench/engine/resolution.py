@@ -14,6 +14,7 @@ from aigenbench.config.names import Path
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.config.yaml_text import Typed
 from aigenbench.engine.objects import PLAIN, REFUSALS, parse
+from aigenbench.engine.run import metrics_of
 from aigenbench.engine.signatures import (
     check_empty,
     check_keys,
@@ -60,6 +61,7 @@ def resolve_layers(layers: Sequence[Layer], allow_order: bool = False) -> Resolv
             parsed = parse(texts)
         except REFUSALS as error:
             raise wrong_value(texts, source, error) from error
+    metrics_of(plain)
     values = {section: plain.get(section) for section in SECTIONS} | parsed
     return ResolvedConfig(values | {"experiment_info": asdict(info), "imports": plain.get("imports") or []})
 

@@ -47,7 +47,10 @@ class Run:
         """
         use_weights_folder(self.config.get("weights_dir"))
         with imports_told(self.unnamed_imports):
-            return self._made("model")
+            detector: BaseDeepfakeDetectionModel = self._made("model")
+        for name, metric in metrics_of(self.config).items():
+            detector.add_metric(name, metric)
+        return detector
 
     def instantiate_data(self) -> AIGenBenchPipeline:
         """A new pipeline with its loader; nothing is read yet."""
@@ -86,6 +89,26 @@ class Run:
 
         values = self.config.to_dict()[section]
         return make(section, without_missing_loggers(values)[0] if section == "trainer" else values)
+
+
+def metrics_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The metrics that the section ``metrics`` names, by name: functions, and new objects of classes.
+
+    Raises:
+        InputError: one cannot be imported, or its class not made without arguments.
+    """
+    found: dict[str, Any] = {}
+    for name, path in (config.get("metrics") or {}).items():
+        from aigenbench.engine.signatures import find_object
+
+        if not isinstance(path, str) or "." not in path:
+            raise InputError(f"metrics.{name}: expected a function or class, such as my_metrics.brier, found {path!r}")
+        given = find_object(path)
+        try:
+            found[name] = given() if isinstance(given, type) or hasattr(given, "makes") else given
+        except Exception as error:
+            raise InputError(f"metrics.{name}: {path} cannot be made: {reason(error)}") from error
+    return found
 
 
 def complete(node: dict[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -> None:

@@ -150,10 +150,17 @@ def _callbacks(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str,
 def _check_callback(place: str, node: Mapping[str, Any]) -> None:
     module, _, name = node["class_path"].rpartition(".")
     found = getattr(importlib.import_module(module or "lightning.pytorch.callbacks"), name, None)
+    # of an object that was given from Python, its class
+    given = getattr(found, "makes", None)
+    found = found if given is None else type(given)
     for base in found.__mro__ if isinstance(found, type) else ():
         if base.__name__ in _REFUSED_CALLBACKS and base.__module__.startswith(_LIGHTNING):
             raise InputError(f"{place}: {name} cannot work here; {_REFUSED_CALLBACKS[base.__name__]}")
-    if isinstance(found, type) and issubclass(found, Timer) and (node.get("init_args") or {}).get("duration"):
+    if (
+        isinstance(found, type)
+        and issubclass(found, Timer)
+        and ((node.get("init_args") or {}).get("duration") or getattr(given, "_duration", None))
+    ):
         raise InputError(f"{place}: {name} with a duration is not supported; {_REFUSED['max_time'][1]}")
 
 
