@@ -131,7 +131,7 @@ def _section(key: Any, value: Any, source: str) -> Any:
         hint = nearest(name, SECTIONS) or f"; the sections are {', '.join(SECTIONS)}"
         raise InputError(f"{source}: unknown key {key!r}{hint}")
     if name in MAPPINGS:
-        if value is None and name != "checkpoint_callback":
+        if value is None and name not in ("checkpoint_callback", "metrics"):
             return {}
         if not isinstance(value, dict | None) and not (name in ("model", "data") and isinstance(value, str)):
             raise InputError(f"{source}: {key}: expected a mapping, found {value!r}")

@@ -152,7 +152,7 @@ def _check_callback(place: str, node: Mapping[str, Any]) -> None:
     found = getattr(importlib.import_module(module or "lightning.pytorch.callbacks"), name, None)
     # of an object that was given from Python, its class
     given = getattr(found, "makes", None)
-    found = found if given is None else type(given)
+    found, name = (found, name) if given is None else (type(given), type(given).__name__)
     for base in found.__mro__ if isinstance(found, type) else ():
         if base.__name__ in _REFUSED_CALLBACKS and base.__module__.startswith(_LIGHTNING):
             raise InputError(f"{place}: {name} cannot work here; {_REFUSED_CALLBACKS[base.__name__]}")
