@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import aigenbench as ab
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -24,6 +26,7 @@ def ran(program: list[str], folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_first_run_is_short_and_runs(tmp_path: Path) -> None:
     assert len(FIRST.read_text(encoding="utf-8").splitlines()) <= 30
     said = ran([str(FIRST)], tmp_path)
@@ -32,6 +35,7 @@ def test_the_first_run_is_short_and_runs(tmp_path: Path) -> None:
     assert len(re.findall(r"0\.\d+", said.partition("being fake:")[2])) == 5
 
 
+@pytest.mark.slow
 def test_the_pages_own_model_metric_loss_augmentation_and_scheduler_run(made, tmp_path: Path) -> None:
     (example,) = re.findall(r"```python\n(import torch.*?)```", PAGE, re.S)
     made.default(tmp_path / "demo_data", generators=5, fakes_each=8)

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from aigenbench.data.plan import Plan
     from aigenbench.data.tables import ImageTable, Source
 
-BASE_SEED = 4321
-"""``data.augmentations_base_seed`` of the benchmark."""
-
 
 @dataclass(frozen=True)
 class BenchmarkWindow:
@@ -43,7 +40,8 @@ class BenchmarkWindow:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, dates as ISO text."""
-        return {**asdict(self), "dates": [day.isoformat() for day in self.dates]}
+        dates = [day.isoformat() for day in self.dates]
+        return {**asdict(self), "generators": list(self.generators), "dates": dates}
 
 
 class Benchmark:
@@ -155,8 +153,9 @@ class Benchmark:
     def fingerprint(self) -> str:
         """The protocol fingerprint that a run with the benchmark's own evaluation carries: 16 hex digits."""
         from aigenbench.augmentations import MandatoryEvaluation
+        from aigenbench.evaluation.standing import AUGMENTATIONS_SEED
 
-        return self.plan.fingerprint(MandatoryEvaluation().describe(), BASE_SEED)
+        return self.plan.fingerprint(MandatoryEvaluation().describe(), AUGMENTATIONS_SEED)
 
     @cached_property
     def pairing_fingerprint(self) -> str:

@@ -49,7 +49,9 @@ class Run:
         with imports_told(self.unnamed_imports):
             detector: BaseDeepfakeDetectionModel = self._made("model")
         for name, metric in metrics_of(self.config).items():
-            detector.add_metric(name, metric)
+            if name in detector.extra_metrics:
+                raise InputError(f"metrics.{name}: {type(detector).__name__} adds a metric of that name itself")
+            detector.configured_metrics[name] = metric
         return detector
 
     def instantiate_data(self) -> AIGenBenchPipeline:
@@ -99,10 +101,13 @@ def metrics_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for name, path in (config.get("metrics") or {}).items():
+        # scikit-learn and the classes' signatures take long to import
         from aigenbench.engine.signatures import find_object
+        from aigenbench.evaluation.metrics import check_own_name
 
         if not isinstance(path, str) or "." not in path:
             raise InputError(f"metrics.{name}: expected a function or class, such as my_metrics.brier, found {path!r}")
+        check_own_name(name)
         given = find_object(path)
         try:
             found[name] = given() if isinstance(given, type) or hasattr(given, "makes") else given

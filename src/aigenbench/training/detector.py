@@ -174,6 +174,8 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         self.description: dict[str, Any] = {}
         """What it takes to make this detector again, in plain values; checkpoints keep it."""
         self.extra_metrics: dict[str, MetricFunction] = {}
+        self.configured_metrics: dict[str, MetricFunction] = {}
+        """Those of the section ``metrics``, which no hook has to add."""
         self.registered_metrics: list[Any] = []
         """Those of the original framework's contract."""
         self.default_metrics = False

@@ -179,7 +179,7 @@ def _check_strategy(arguments: Mapping[str, Any]) -> None:
 
 
 def with_one_bar(callbacks: Sequence[Any], enabled: bool | None, description: str | Callable[[int], str]) -> list[Any]:
-    """`callbacks` with the progress bar that is shown: the user's own, else ours where there is a terminal, or none.
+    """`callbacks` with the progress bar that is shown: the user's own, else ours in a terminal or notebook, or none.
 
     Args:
         callbacks: all others, the user's bar perhaps among them.
@@ -188,9 +188,15 @@ def with_one_bar(callbacks: Sequence[Any], enabled: bool | None, description: st
     """
     if enabled is False:
         return [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
-    if sys.stderr.isatty() and not any(isinstance(callback, ProgressBar) for callback in callbacks):
+    if (sys.stderr.isatty() or _is_notebook()) and not any(isinstance(c, ProgressBar) for c in callbacks):
         return [*callbacks, WindowProgressBar(description)]
     return list(callbacks)
+
+
+def _is_notebook() -> bool:
+    """Whether this is the process of a notebook, which shows bars though it has no terminal."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
 
 
 def make_trainer(
