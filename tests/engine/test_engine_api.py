@@ -217,6 +217,35 @@ def test_a_picture_that_cannot_be_read_is_named(fitted: ab.Experiment, tmp_path:
         fitted.detector().predict([np.zeros((9, 9), np.uint8), tmp_path / "torn.png"])
 
 
+def test_what_can_be_imported_goes_on_from_the_shell(
+    small_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nameable.py").write_text(
+        "import aigenbench as ab\nfrom lightning.pytorch import Callback\n"
+        "class Own(ab.BaseDeepfakeDetectionModel):\n    pass\n"
+        "class Quiet(Callback):\n    pass\n"
+        "def third(labels, scores):\n    return 1 / 3\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import nameable  # type: ignore[import-not-found]
+
+    window = "experiment_info.sliding_windows_definition.current_window"
+    experiment = ab.fit(
+        PIPELINE,
+        overrides=FEW | {"dataset_path": small_dataset, window: 0},
+        detector=nameable.Own,
+        metrics={"third": nameable.third},
+        callbacks=[nameable.Quiet],
+    )
+    assert experiment.config["model"]["class_path"] == "nameable.Own"
+    assert dict(experiment.config["metrics"]) == {"third": "nameable.third"}
+    assert [node["class_path"] for node in experiment.config["trainer"]["callbacks"]] == ["nameable.Quiet"]
+    assert main(["fit", f"--config={experiment.folder / 'config.yaml'}", f"--{window}=1"]) == 0
+    assert [w.index for w in experiment.windows if w.finished] == [0, 1]
+    assert experiment.scores().logged["growing"]["third"][:2] == pytest.approx([1 / 3] * 2)
+
+
 def test_weights_of_a_class_that_is_not_here_name_it(fitted: ab.Experiment) -> None:
     program = (
         f"import aigenbench as ab\ntry:\n    ab.Detector.load({str(fitted.folder)!r})\n"

@@ -87,3 +87,15 @@ def test_an_experiment_without_a_configuration_is_none(here: Path) -> None:
 def test_a_device_that_is_none_is_told(name: str) -> None:
     with pytest.raises(InputError, match=f"--device: expected auto, cpu, cuda or cuda:N, found '{name}'"):
         device_arguments(name)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("__main__.Detector", "it was defined in a notebook or script: go on from there, or move it into a file"),
+        ("aigenbench.engine.given.Own__of_mine_make", "Own of mine_make was given from Python, where no path led"),
+    ],
+)
+def test_what_only_another_process_had_is_told(path: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        resolve([*CONFIGS, f"--model.class_path={path}"], "fit")

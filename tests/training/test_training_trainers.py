@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -329,6 +330,16 @@ def test_one_bar_the_users_own_first(
     arguments = {**CPU, "callbacks": [cls() for cls in given], "enable_progress_bar": enabled}
     trainer = make_trainer(arguments, tmp_path, 1, [], "window 1/9", [])
     assert [type(trainer.progress_bar_callback)] == (shown or [type(None)])
+
+
+def test_a_notebook_shows_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    kernel = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=None))
+    monkeypatch.setitem(sys.modules, "IPython", kernel)  # type: ignore[arg-type]
+    assert [type(one) for one in with_one_bar([], None, "window 1/9")] == [WindowProgressBar]
+    # IPython in a terminal that was redirected
+    kernel.get_ipython = lambda: SimpleNamespace()
+    assert with_one_bar([], None, "window 1/9") == []
 
 
 def test_every_kind_of_checkpoint_callback_has_its_place(tmp_path: Path) -> None:

@@ -275,6 +275,7 @@ def _as_a_call() -> Iterator[None]:
     from aigenbench.training.signals import StoppedError
 
     states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+    of_gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     experiment_id = os.environ.get(ID_VARIABLE)
     try:
         yield
@@ -286,6 +287,8 @@ def _as_a_call() -> Iterator[None]:
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.random.set_rng_state(states[2])
+        if of_gpus is not None:
+            torch.cuda.set_rng_state_all(of_gpus)
         os.environ.pop(ID_VARIABLE, None)
         if experiment_id is not None:
             os.environ[ID_VARIABLE] = experiment_id
