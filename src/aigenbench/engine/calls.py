@@ -67,8 +67,10 @@ def fit(
         run = asked.run_with_weights("fit")
         from aigenbench.engine.loggers import warn_of_missing_loggers
         from aigenbench.training import commands
+        from aigenbench.training.processes import is_first_process
 
-        warn_of_missing_loggers(run.config)
+        if is_first_process():
+            warn_of_missing_loggers(run.config)
         return Experiment(commands.fit(run))
 
 
