@@ -28,14 +28,13 @@ def own_metrics(
         stage: ``validate`` or ``test``.
     """
     registered = [one for one in detector.registered_metrics if stage in one.stages]
-    extra = {**detector.extra_metrics, **detector.configured_metrics}
-    if not extra and not registered:
+    if not detector.extra_metrics and not registered:
         return {}
     groups = WindowGroups(predictions, threshold=detector.classification_threshold)
     by_class = detector.evaluation_type == "multiclass"
     values = {}
     for period, mask in _periods(groups, window):
-        for name, metric in extra.items():
+        for name, metric in detector.extra_metrics.items():
             values[f"{stage}/{period}/{name}"] = _value(metric, *_columns(predictions, groups, mask, False))
         for one in registered:
             if not one.each and one.generator_ids is None:

@@ -267,10 +267,11 @@ def predicted_logits(
     # what a detector's own code may ask
     trainer.datamodule = pipeline  # type: ignore[attr-defined]
     trainer.predict(detector, dataloaders=loader, return_predictions=False)
-    # a group of processes that trained together may still be there when one of them predicts alone
-    share: Callable[[list[Any]], list[Any]] = everyones if trainer.world_size > 1 else list
-    positions, logits = collector.gathered(share)
-    return positions, logits, dict(share([tuple(failure) for failure in loader.failures]))
+    failures = [tuple(failure) for failure in loader.failures]
+    if trainer.world_size == 1:
+        # processes that trained together may still be a group when one of them predicts alone
+        return *collector.alone(), dict(failures)
+    return *collector.gathered(), dict(everyones(failures))
 
 
 def _names(chosen: PredictSet, positions: npt.NDArray[np.int64]) -> Callable[[int], str]:
@@ -292,12 +293,16 @@ class _FusedLogits(pl.Callback):
         fused = fused_logits(pl_module, logits.float().cpu().numpy(), crop_to_image.cpu().numpy())
         self._batches.append((positions.cpu().numpy(), fused))
 
-    def gathered(self, share: Callable[[list[Any]], list[Any]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
-        """Positions and fused logits of all images, in order, of the processes that ``share`` asks."""
-        pairs = share(self._batches)
+    def gathered(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+        """Positions and fused logits of all images, in order, of all processes."""
+        pairs = everyones(self._batches)
         positions = np.concatenate([p for p, _ in pairs])
         order = np.argsort(positions)
         return positions[order], np.concatenate([f for _, f in pairs])[order]
+
+    def alone(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+        """The same of this process, which was given all images; a loader keeps their order."""
+        return np.concatenate([p for p, _ in self._batches]), np.concatenate([f for _, f in self._batches])
 
 
 def _kept(rows: Sequence[Mapping[str, str]], path: Path) -> Path:
