@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from aigenbench.data.plan import Plan
     from aigenbench.data.tables import ImageTable, Source
 
+BASE_SEED = 4321
+"""``data.augmentations_base_seed`` of the benchmark."""
+
 
 @dataclass(frozen=True)
 class BenchmarkWindow:
@@ -153,9 +156,8 @@ class Benchmark:
     def fingerprint(self) -> str:
         """The protocol fingerprint that a run with the benchmark's own evaluation carries: 16 hex digits."""
         from aigenbench.augmentations import MandatoryEvaluation
-        from aigenbench.evaluation.standing import AUGMENTATIONS_SEED
 
-        return self.plan.fingerprint(MandatoryEvaluation().describe(), AUGMENTATIONS_SEED)
+        return self.plan.fingerprint(MandatoryEvaluation().describe(), BASE_SEED)
 
     @cached_property
     def pairing_fingerprint(self) -> str:

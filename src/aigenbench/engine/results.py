@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -341,7 +342,7 @@ def frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Any:
         InputError: pandas is not installed.
     """
     try:
-        import pandas
+        pandas: Any = importlib.import_module("pandas")
     except ImportError:
         raise InputError("a table needs pandas: pip install pandas, or use to_dict()") from None
     return pandas.DataFrame(list(rows), columns=list(columns))

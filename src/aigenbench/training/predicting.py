@@ -267,7 +267,7 @@ def predicted_logits(
     # what a detector's own code may ask
     trainer.datamodule = pipeline  # type: ignore[attr-defined]
     trainer.predict(detector, dataloaders=loader, return_predictions=False)
-    failures = [tuple(failure) for failure in loader.failures]
+    failures: list[Any] = [tuple(failure) for failure in loader.failures]
     if trainer.world_size == 1:
         # processes that trained together may still be a group when one of them predicts alone
         return *collector.alone(), dict(failures)
