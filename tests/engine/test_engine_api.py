@@ -350,6 +350,27 @@ def test_a_function_makes_the_detector_and_gets_what_it_names(caplog: pytest.Log
     assert "does not take optimizer, model_input_size, classification_threshold: dropped" in caplog.text
 
 
+def test_two_classes_of_one_path_are_two() -> None:
+    from aigenbench.engine.calls import _asked
+
+    def made(note: str) -> type[Callback]:
+        class Noting(Callback):
+            said = note
+
+        return Noting
+
+    for _ in range(2):
+        run = _asked([PIPELINE], FEW, callbacks=[made("a"), made("b"), made("a")(), made("b")()]).run("fit")
+        assert [one.said for one in run.trainer_arguments()["callbacks"]] == ["a", "b", "a", "b"]
+        names = [node["class_path"].rpartition("__")[2] for node in run.config["trainer"]["callbacks"]]
+        assert names == [
+            "of_test_engine_api_test_two_classes_of_one_path_are_two_made",
+            "as_2",
+            "as_callbacks_2",
+            "as_callbacks_3",
+        ]
+
+
 def test_a_function_may_be_the_optimizer() -> None:
     from aigenbench.engine.calls import _asked
 

@@ -63,7 +63,7 @@ def fit(
     from aigenbench.engine.experiment import Experiment
 
     asked = _asked(configs, overrides, detector, metrics, callbacks, allow_config_change, allow_config_order)
-    with _as_a_call():
+    with as_a_call():
         run = asked.run_with_weights("fit")
         from aigenbench.engine.loggers import warn_of_missing_loggers
         from aigenbench.training import commands
@@ -125,7 +125,7 @@ def predict(*configs: Config, overrides: Overrides = None, detector: Callable[..
         InputError: bad input, or no weights to use.
     """
     asked = _asked(configs, overrides, detector)
-    with _as_a_call():
+    with as_a_call():
         run = asked.run_with_weights("predict")
         from aigenbench.training.predicting import predict
 
@@ -160,7 +160,7 @@ def robustness(
 
     folder = folder_of(experiment)
     chosen = perturbations(families)
-    with _as_a_call():
+    with as_a_call():
         run = recorded(folder, _layers(overrides)).run("validate")
         from aigenbench.training.robustness import evaluate_robustness
 
@@ -183,8 +183,9 @@ def _asked(
     allow_config_order: bool = False,
 ) -> Request:
     """The request of a call; its Python objects enter the configuration by name."""
-    from aigenbench.engine.given import plain
+    from aigenbench.engine.given import begin_call, plain
 
+    begin_call()
     named = [
         plain(config, f"config {i}") if isinstance(config, Mapping) else config for i, config in enumerate(configs)
     ]
@@ -196,37 +197,46 @@ def _asked(
 
 
 def _given_layers(detector: Any, metrics: Mapping[str, Any], callbacks: Sequence[Any]) -> list[Layer]:
-    from aigenbench.engine.given import check_sequence, copies_of, maker_of, name_of, plain
+    from aigenbench.engine.given import check_sequence, maker_of
 
     layers = []
     if detector is not None:
         from aigenbench.training import BaseDeepfakeDetectionModel
 
         with _told("detector"):
-            layers.append(layer("detector", {"model": {"class_path": maker_of(detector, BaseDeepfakeDetectionModel)}}))
+            path = maker_of(detector, BaseDeepfakeDetectionModel)
+        layers.append(layer("detector", {"model": {"class_path": path}}))
     if metrics:
-        named = {}
-        for name, metric in metrics.items():
-            if not callable(metric):
-                raise InputError(f"metrics: {name}: expected a function or a torchmetrics metric, found {metric!r}")
-            is_object = not isinstance(metric, type) and not hasattr(metric, "__qualname__")
-            named[name] = (
-                copies_of(metric, object, f"metrics.{name}") if is_object else name_of(metric, f"metrics.{name}")
-            )
+        named = {name: _metric(name, metric) for name, metric in metrics.items()}
         layers.append(layer("metrics", {"metrics": named}))
-    nodes = []
-    for i, callback in enumerate(check_sequence(callbacks, "callbacks")):
-        from lightning.pytorch import Callback
-
-        if isinstance(callback, str | Mapping):
-            nodes.append(plain(callback, f"callbacks {i}"))
-            continue
-        with _told(f"callbacks {i}"):
-            make = copies_of if isinstance(callback, Callback) else maker_of
-            nodes.append(make(callback, Callback, f"callbacks.{i}"))
+    nodes = [_callback(i, callback) for i, callback in enumerate(check_sequence(callbacks, "callbacks"))]
     if nodes:
         layers.append(layer("callbacks", {"trainer": {"callbacks+": nodes}}))
     return layers
+
+
+def _metric(name: str, metric: Any) -> str:
+    """The path of a function or class, or of what makes copies of a torchmetrics object."""
+    from aigenbench.engine.given import copies_of, name_of
+
+    if not callable(metric):
+        raise InputError(f"metrics: {name}: expected a function or a torchmetrics metric, found {metric!r}")
+    is_object = not isinstance(metric, type) and not hasattr(metric, "__qualname__")
+    role = f"metrics.{name}"
+    return copies_of(metric, object, role) if is_object else name_of(metric, role)
+
+
+def _callback(i: int, callback: Any) -> Any:
+    """What the configuration's list of callbacks holds for one."""
+    from lightning.pytorch import Callback
+
+    from aigenbench.engine.given import copies_of, maker_of, plain
+
+    if isinstance(callback, str | Mapping):
+        return plain(callback, f"callbacks {i}")
+    with _told(f"callbacks {i}"):
+        make = copies_of if isinstance(callback, Callback) else maker_of
+        return make(callback, Callback, f"callbacks.{i}")
 
 
 def _layers(overrides: Overrides) -> list[Layer]:
@@ -248,7 +258,7 @@ def _layers(overrides: Overrides) -> list[Layer]:
 
 
 def _evaluate(stage: Command, asked: Request) -> list[Path]:
-    with _as_a_call():
+    with as_a_call():
         run = asked.run_with_weights(stage)
         from aigenbench.training import commands
 
@@ -264,7 +274,7 @@ def _told(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _as_a_call() -> Iterator[None]:
+def as_a_call() -> Iterator[None]:
     """Leave the caller's process as it was: random states, and the experiment's id that children of a run inherit.
 
     Raises:

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from aigenbench.data.predict import PredictSet
 from aigenbench.data.tables import Columns, ImageTable
-from aigenbench.engine.calls import _as_a_call, folder_of
+from aigenbench.engine.calls import as_a_call, folder_of
 from aigenbench.engine.weights import device_arguments, request_of_weights
 from aigenbench.errors import InputError
 from aigenbench.evaluation.fuse import sigmoid
@@ -76,7 +76,7 @@ class Detector:
             InputError: there are no such weights; they do not say which detector they are of; or its class or model is
                 not known here: the message names what its training had imported.
         """
-        with _as_a_call():
+        with as_a_call():
             from aigenbench.config.layer import layer
             from aigenbench.training.predicting import find_weights, ready_to_predict
 
@@ -122,7 +122,7 @@ class Detector:
         store = _Given([_reader(image, i) for i, image in enumerate(given)])
         nothing = np.zeros(len(given), dtype=np.int32)
         table = ImageTable("predict", nothing.astype(np.uint8), nothing, ("",), store, Columns({}))
-        with _as_a_call():
+        with as_a_call():
             return self._scored(PredictSet(table, np.arange(len(given))), store)
 
     def _scored(self, chosen: PredictSet, store: _Given) -> npt.NDArray[np.float64]:

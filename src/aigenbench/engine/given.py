@@ -13,14 +13,13 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import PurePath
 from typing import Any, get_type_hints
 
 from aigenbench.errors import InputError
 
 HERE = __name__
-
-
 OPTIMIZERS = ("model.optimizer", "model.init_args.optimizer")
 """Where a function must say that it returns an optimizer."""
 
@@ -70,11 +69,11 @@ def name_of(given: Any, role: str = "") -> str:
         return path
     if inspect.isclass(given):
         # of its own name, so that the path leads back to it
-        name = _name_for(path)
+        name = _name_for(path, given)
         metaclass: Any = type(given)
         made = metaclass(name, (given,), {"__module__": HERE, "__qualname__": name, "__doc__": given.__doc__})
         return _kept(name, made)
-    return _kept(_name_for(path, role), given)
+    return _kept(_name_for(path, given, role), given)
 
 
 def maker_of(given: Any, kind: type, role: str = "") -> str:
@@ -96,7 +95,7 @@ def maker_of(given: Any, kind: type, role: str = "") -> str:
         raise InputError(f"expected a subclass of {kind.__name__} or a function, found {type(given).__name__}")
     if is_importable(given) and _returns(given, kind):
         return path_of(given)
-    name = _name_for(path_of(given), role)
+    name = _name_for(path_of(given), given, role)
     return _kept(name, _annotated(given, kind, name))
 
 
@@ -107,7 +106,7 @@ def copies_of(given: Any, kind: type, role: str = "") -> str:
     def made() -> Any:
         return copy.deepcopy(original)
 
-    name = _name_for(path_of(type(given)), role)
+    name = _name_for(path_of(type(given)), given, role)
     maker = _annotated(made, kind, name)
     maker.makes = original
     return _kept(name, maker)
@@ -167,11 +166,25 @@ def _annotated(function: Callable[..., Any], kind: type, name: str) -> Any:
     return made
 
 
-def _name_for(path: str, role: str = "") -> str:
+def begin_call() -> None:
+    """Forget what the names of this module were taken for: a call's are equal to those of the same call before."""
+    _TAKEN.clear()
+
+
+_TAKEN: dict[str, Any] = {}
+
+
+def _name_for(path: str, given: Any, role: str = "") -> str:
     """A name in this module: equal in every process that is given the same, its first letter that of the object."""
     module, _, name = path.rpartition(".")
     what, where, as_what = (_identifier(part) for part in (name, module.replace("<locals>", ""), role))
-    return f"{what}__of_{where}" + (f"__as_{as_what}" if as_what else "")
+    wanted = f"{what}__of_{where}" + (f"__as_{as_what}" if as_what else "")
+    for number in count(1):
+        name = wanted if number == 1 else f"{wanted}__as_{number}"
+        # a function that is called twice defines two classes of one path
+        if _TAKEN.setdefault(name, given) is given:
+            return name
+    raise AssertionError("there is always a next number")
 
 
 def _identifier(text: str) -> str:
