@@ -107,7 +107,8 @@ def interrupt_in_the_ninth_window(experiment: Path, step: int) -> None:
 def measure(arguments: list[str]) -> None:
     """Resume, print the seconds to the first batch and those of loading the checkpoint, and end."""
     import aigenbench.cli
-    from aigenbench.cli import fit, resolution  # noqa: F401
+    from aigenbench.cli import fit  # noqa: F401
+    from aigenbench.engine import resolution  # noqa: F401
     from aigenbench.training import commands, keeper  # noqa: F401
     from aigenbench.training.checkpoints import WindowCheckpoints
 

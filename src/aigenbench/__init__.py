@@ -1,3 +1,74 @@
-"""Train and evaluate detectors of AI-generated images, generator by generator as history released them."""
+"""Train and evaluate detectors of AI-generated images on the AI-GenBench temporal benchmark.
+
+``import aigenbench as ab`` gives what the command line does, as calls and objects; see docs/api.md. Each name is
+imported when it is first used: torch takes seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aigenbench.data.demo import make_demo_data
+    from aigenbench.engine.benchmark import Benchmark
+    from aigenbench.engine.calls import fit, predict, robustness, test, validate
+    from aigenbench.engine.detector import Detector
+    from aigenbench.engine.experiment import Experiment
+    from aigenbench.engine.pages import compare, report
+    from aigenbench.engine.results import Interval, Intervals, Scores
+    from aigenbench.errors import InputError
+    from aigenbench.models import ModelFactoryRegistry
+    from aigenbench.training import BaseDeepfakeDetectionModel
 
 __version__ = "0.1.0"
+__all__ = [
+    "BaseDeepfakeDetectionModel",
+    "Benchmark",
+    "Detector",
+    "Experiment",
+    "InputError",
+    "Interval",
+    "Intervals",
+    "ModelFactoryRegistry",
+    "Scores",
+    "compare",
+    "fit",
+    "make_demo_data",
+    "predict",
+    "report",
+    "robustness",
+    "test",
+    "validate",
+]
+
+_PLACES = {
+    "BaseDeepfakeDetectionModel": "training",
+    "Benchmark": "engine.benchmark",
+    "Detector": "engine.detector",
+    "Experiment": "engine.experiment",
+    "InputError": "errors",
+    "Interval": "engine.results",
+    "Intervals": "engine.results",
+    "ModelFactoryRegistry": "models",
+    "Scores": "engine.results",
+    "compare": "engine.pages",
+    "fit": "engine.calls",
+    "make_demo_data": "data.demo",
+    "predict": "engine.calls",
+    "report": "engine.pages",
+    "robustness": "engine.calls",
+    "test": "engine.calls",
+    "validate": "engine.calls",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        import importlib
+
+        return getattr(importlib.import_module(f"aigenbench.{_PLACES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PLACES])

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from aigenbench.cli.objects import NAMED
 from aigenbench.cli.parser import resolve
-from aigenbench.cli.signatures import parameters
 from aigenbench.config.experiment import experiment_info
 from aigenbench.config.layer import SECTIONS
+from aigenbench.engine.objects import NAMED
+from aigenbench.engine.signatures import parameters
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 BLOCKS = [

@@ -4,10 +4,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from aigenbench.cli.parser import DETECTOR_KEYS, model_asked_for, resolve
+from aigenbench.cli.command_line import take_apart
+from aigenbench.cli.parser import request_of, resolve
+from aigenbench.engine.request import DETECTOR_KEYS
 from aigenbench.errors import InputError
 from aigenbench.models import ensure_weights
 from aigenbench.models.weights import use_weights_folder, weights_folder
@@ -18,6 +21,10 @@ CONFIGS = [
 ]
 
 
+def model_asked_for(argv: list[str]) -> tuple[str, dict[str, Any]] | None:
+    return request_of(take_apart(argv)).model
+
+
 def test_the_model_is_known_without_resolving(tmp_path: Path) -> None:
     assert model_asked_for(CONFIGS) == ("RN50_tune", {})
     typed = [*CONFIGS, "--model.model_args.pretrained=false", "--model.model_name", "timm/test_vit_probe"]
@@ -25,7 +32,6 @@ def test_the_model_is_known_without_resolving(tmp_path: Path) -> None:
     factory = tmp_path / "mine.py"
     factory.write_text("")
     assert model_asked_for([*CONFIGS, f"--import={factory}"]) is None
-    assert model_asked_for([*CONFIGS, "--print_config"]) is None
 
 
 def test_missing_weights_are_told_before_torch_is_imported(tmp_path: Path) -> None:
@@ -64,8 +70,8 @@ def test_a_mistyped_key_is_not_hidden_by_missing_weights(tmp_path: Path, monkeyp
 
 
 def test_the_detectors_keys_are_those_of_the_detector() -> None:
-    from aigenbench.cli.objects import NAMED
-    from aigenbench.cli.signatures import parameters
+    from aigenbench.engine.objects import NAMED
+    from aigenbench.engine.signatures import parameters
 
     assert set(DETECTOR_KEYS) == set(parameters(NAMED["model"]).defaults)
 
@@ -131,7 +137,8 @@ def test_right_keys_need_no_import(tmp_path: Path, typed: str) -> None:
 
 
 def test_keys_are_compared_with_the_classes_sources() -> None:
-    from aigenbench.cli.parser import is_spelt_right
+    def is_spelt_right(argv: list[str]) -> bool:
+        return request_of(take_apart(argv)).is_spelt_right
 
     assert is_spelt_right([*CONFIGS, "--trainer.accelerator=cpu", "--data.cache=all", "--model.scheduler=null"])
     assert not is_spelt_right([*CONFIGS, "--data.cach=all"])

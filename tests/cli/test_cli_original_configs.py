@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aigenbench.cli.loggers import without_missing_loggers
 from aigenbench.cli.parser import resolve
+from aigenbench.engine.loggers import without_missing_loggers
 from aigenbench.training.trainers import check_trainer_arguments
 from original_configs import MODELS, PIPELINES, model, pipeline
 

@@ -122,6 +122,7 @@ def test_the_wheel_brings_the_configs_and_no_foreign_names(tmp_path):
         archive.extractall(tmp_path / "installed")
         names = archive.namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"aigenbench"}
+    assert "aigenbench/py.typed" in names
     program = (
         "import aigenbench.config.packaged as p\n"
         "print(p.packaged_folder())\nprint(len(p.packaged_configs()))\n"

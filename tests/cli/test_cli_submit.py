@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aigenbench.cli import main
-from aigenbench.cli.submit import gpus_of, limit_seconds
+from aigenbench.engine.slurm import gpus_of, limit_seconds
 
 FIT = [
     "fit",

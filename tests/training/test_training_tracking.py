@@ -143,9 +143,9 @@ def test_a_run_goes_on_without_a_package_that_is_not_installed_and_tells_its_ext
 
 
 def test_a_config_that_forbids_uploads_is_obeyed() -> None:
-    from aigenbench.cli.fit import _complete
+    from aigenbench.engine.run import complete
 
     for configured, known, expected in ((True, False, True), (False, True, True), (False, False, False)):
         node = {"class_path": "lightning.pytorch.loggers.WandbLogger", "init_args": {"offline": configured}}
-        _complete(node, {"WandbLogger": {"offline": known, "name": "x"}})
+        complete(node, {"WandbLogger": {"offline": known, "name": "x"}})
         assert node["init_args"] == {"offline": expected, "name": "x"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +22,6 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
-from aigenbench.cli.fit import Inputs
 from aigenbench.cli.parser import resolve
 from aigenbench.errors import InputError
 from aigenbench.training.failures import failures_told
@@ -195,8 +195,7 @@ def test_samples_are_stored_without_the_devices_that_train(
         "--model.model_args.pretrained=false",
         f"--dataset_path={small_dataset}",
     ]
-    resolved = resolve([*argv, "--trainer.accelerator=cpu", "--trainer.devices=0", "--data.num_workers=0"], "fit")
-    inputs = Inputs(resolved.subcommand, resolved.config)
+    inputs = resolve([*argv, "--trainer.accelerator=cpu", "--trainer.devices=0", "--data.num_workers=0"], "fit")
     assert set_up(inputs, "store").plan.windows
     for purpose in ("train", "evaluate"):
         with pytest.raises(InputError, match=r"trainer\.devices = 0 is refused"):
@@ -213,7 +212,7 @@ def test_all_of_it_is_told_before_the_data_is_read(tmp_path: Path) -> None:
     ):
         resolved = resolve([*argv, "--trainer.accelerator=cpu", wrong], "fit")
         with pytest.raises(InputError, match=told):
-            set_up(Inputs(resolved.subcommand, resolved.config), "train")
+            set_up(resolved, "train")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -331,6 +330,16 @@ def test_one_bar_the_users_own_first(
     arguments = {**CPU, "callbacks": [cls() for cls in given], "enable_progress_bar": enabled}
     trainer = make_trainer(arguments, tmp_path, 1, [], "window 0 of 0..8", [])
     assert [type(trainer.progress_bar_callback)] == (shown or [type(None)])
+
+
+def test_a_notebook_shows_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    kernel = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=None))
+    monkeypatch.setitem(sys.modules, "IPython", kernel)  # type: ignore[arg-type]
+    assert [type(one) for one in with_one_bar([], None, "window 1/9")] == [WindowProgressBar]
+    # IPython in a terminal that was redirected
+    kernel.get_ipython = lambda: SimpleNamespace()
+    assert with_one_bar([], None, "window 1/9") == []
 
 
 def test_every_kind_of_checkpoint_callback_has_its_place(tmp_path: Path) -> None:

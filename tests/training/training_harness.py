@@ -272,11 +272,23 @@ def _child(
         os.environ.pop("AIGENBENCH_EXPERIMENT_ID", None)
         torch.set_num_threads(1)
         events.install()
-        code = aigenbench.cli.main([command, *argv])
+        code = fit_from_python(argv) if command == "ab.fit" else aigenbench.cli.main([command, *argv])
         write.send(events.count)
     except BaseException:  # noqa: BLE001 - nothing may leave the child but its exit code
         traceback.print_exc()
     os._exit(code)
+
+
+def fit_from_python(argv: list[str]) -> int:
+    """What the arguments of ``fit`` say, as a call."""
+    import aigenbench as ab
+    from aigenbench.config.yaml_text import read_yaml
+
+    given = [argument.removeprefix("--").partition("=")[::2] for argument in argv]
+    overrides = {key: read_yaml(text, key) for key, text in given if key not in ("config", "import")}
+    imports = [text for key, text in given if key == "import"]
+    ab.fit(*(text for key, text in given if key == "config"), overrides=overrides | {"imports": imports})
+    return 0
 
 
 def outcome(folder: Path, experiment: str = "x") -> dict[str, Any]:

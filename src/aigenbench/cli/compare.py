@@ -27,19 +27,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Print the comparison."""
     replicates = positive(args.replicates, "--replicates")
-    from aigenbench.evaluation.changes import config_changes
-    from aigenbench.evaluation.compare import compare, comparison_table
-    from aigenbench.evaluation.experiment import load_experiment
-    from aigenbench.evaluation.run import read_config
-    from aigenbench.evaluation.seeds import models_of, seeds_of
+    from aigenbench.engine.results import compared
+    from aigenbench.evaluation.compare import comparison_table
 
-    experiments = [load_experiment(folder, args.stage) for folder in args.experiments]
-    configs = [read_config(folder, e) for folder, e in zip(args.experiments, experiments, strict=True)]
-    groups = seeds_of(configs, [e.first.pairing_fingerprint for e in experiments])
-    models = models_of([e.name for e in experiments], groups) if groups else ()
-    result = compare(experiments, replicates, models=models)
-    for folder, experiment in zip(args.experiments, experiments, strict=True):
-        result["notes"] += [f"{experiment.name}: {change}" for change in config_changes(folder)]
+    result = compared(args.experiments, args.stage, replicates)
     print(json.dumps(result, ensure_ascii=False, allow_nan=False) if args.json else comparison_table(result))
     return 0
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aigenbench.cli import data_cache
+
+if TYPE_CHECKING:
+    from aigenbench.engine.benchmark import Benchmark
 
 
 def register(subparsers: Any) -> None:
@@ -35,24 +38,17 @@ def _number(text: str) -> int | float:
 
 def run_windows(arguments: argparse.Namespace) -> int:
     """Print the windows, and with ``--ids`` every selection."""
-    from aigenbench.augmentations import MandatoryEvaluation
-    from aigenbench.data.plan import make_plan
-    from aigenbench.data.sources import open_source
-    from aigenbench.protocol.published import AUGMENTATIONS_BASE_SEED
-    from aigenbench.protocol.timeline import PUBLISHED, load_timeline
+    from aigenbench.engine.benchmark import Benchmark
 
-    source = open_source(arguments.source)
-    plan = make_plan(
-        source,
+    benchmark = Benchmark(
+        arguments.source,
         arguments.n_generators_per_window,
         arguments.benchmark_type,
         arguments.train_subset_size,
         arguments.validation_subset_size,
-        load_timeline(arguments.timeline) if arguments.timeline else PUBLISHED,
+        arguments.timeline,
     )
-    # the fingerprint a run with the default recipe and seed would carry
-    fingerprint = plan.fingerprint(MandatoryEvaluation().describe(), AUGMENTATIONS_BASE_SEED)
-    shown = describe(plan, fingerprint, with_ids=arguments.ids)
+    shown = describe(benchmark, with_ids=arguments.ids)
     if arguments.json or arguments.ids:
         print(json.dumps(shown, ensure_ascii=False))
     else:
@@ -60,28 +56,25 @@ def run_windows(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def describe(plan: Any, fingerprint: str, with_ids: bool) -> dict[str, Any]:
-    """The plan as the JSON object ``data windows`` prints."""
-    training, evaluation = plan.training, plan.evaluation
+def describe(benchmark: Benchmark, with_ids: bool) -> dict[str, Any]:
+    """The JSON object that ``data windows`` prints."""
+    training, evaluation = benchmark.plan.training, benchmark.plan.evaluation
     windows = []
-    for k, names in enumerate(plan.windows):
-        n = len(training.own[k])
-        window: dict[str, Any] = {
-            "generators": list(names),
-            "dates": [plan.timeline.dates[name].isoformat() for name in names],
-            "train_images": n,
-            "train_images_cumulative": sum(len(own) for own in training.own[: k + 1]),
-            "evaluation_fakes": int(sum((evaluation.generator_ids == plan.timeline.ids[name]).sum() for name in names)),
-        }
+    for k, of_window in enumerate(benchmark.windows):
+        window = {key: value for key, value in of_window.to_dict().items() if key != "index"}
         if with_ids:
             window["train_ids"] = training.own[k].tolist()
             cumulative = type(training)(training.own, "cumulative")
             window["train_ids_cumulative"] = cumulative.rows(k).tolist()
         windows.append(window)
-    shown: dict[str, Any] = {"windows": windows, "fingerprint": fingerprint, "dropped": plan.dropped}
-    shown["evaluation"] = {"images": len(evaluation.ids)}
+    shown: dict[str, Any] = {
+        "windows": windows,
+        "fingerprint": benchmark.fingerprint,
+        "dropped": benchmark.plan.dropped,
+        "evaluation": {"images": len(evaluation.ids)},
+    }
     if with_ids:
-        names = plan.timeline.id_to_name
+        names = benchmark.plan.timeline.id_to_name
         pairs = zip(evaluation.ids.tolist(), evaluation.pairing.tolist(), strict=True)
         shown["evaluation"]["ids"] = evaluation.ids.tolist()
         shown["evaluation"]["pairing"] = {str(i): names[g] for i, g in pairs if g >= 0}

@@ -48,15 +48,14 @@ def register(commands: Any) -> None:
 def run_build(arguments: argparse.Namespace) -> int:
     """Store what fit with the forwarded arguments reads."""
     share = None if arguments.shard is None else _share(arguments.shard)
-    from aigenbench.cli.fit import Inputs
-    from aigenbench.cli.parser import resolve
+    from aigenbench.cli.parser import asked_for
+    from aigenbench.config.layer import argument_layer
 
     # pixels do not depend on the model's weights
-    resolved = resolve([*arguments.forwarded, "--model.model_args.pretrained=false"], "fit")
-    inputs = Inputs(resolved.subcommand, resolved.config)
+    run = asked_for(arguments.forwarded, "fit").over(argument_layer("model.model_args.pretrained", "false")).run("fit")
     from aigenbench.training.commands import store_views
 
-    print(f"{store_views(inputs, share)} views stored")
+    print(f"{store_views(run, share)} views stored")
     return 0
 
 

@@ -7,22 +7,18 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aigenbench.cli.arguments import Parser
 from aigenbench.cli.command_line import OPTIONS
-from aigenbench.config.layer import SECTIONS
+from aigenbench.config.layer import SECTIONS, argument_layer
 from aigenbench.errors import InputError
 from aigenbench.training.processes import SharedError, is_first_process
 
 if TYPE_CHECKING:
-    from aigenbench.cli.fit import Inputs
-    from aigenbench.training import BaseDeepfakeDetectionModel
     from aigenbench.training.predicting import Predicted
-    from aigenbench.training.weights import Weights
 
 logger = logging.getLogger(__name__)
 
@@ -76,13 +72,13 @@ def _names_a_key(argv: Sequence[str]) -> bool:
 
 
 def _with_configuration(argv: list[str]) -> Predicted:
-    from aigenbench.cli.fit import inputs_of
+    from aigenbench.cli.parser import asked_for
 
-    inputs = inputs_of(argv, "predict")
+    run = asked_for(argv, "predict").run_with_weights("predict")
     # torch and Lightning take seconds to import: only once the arguments are right
     from aigenbench.training.predicting import predict
 
-    return predict(inputs)
+    return predict(run)
 
 
 def _parser() -> Parser:
@@ -116,14 +112,15 @@ def _parser() -> Parser:
 
 def _with_weights(args: argparse.Namespace) -> Predicted:
     from aigenbench.cli.compare import positive
+    from aigenbench.engine.weights import device_arguments, request_of_weights
 
     window = None if args.window is None else positive(args.window, "--window", 0)
     output = None if args.output is None else Path(args.output).expanduser()
     if output is not None and output.exists():
         raise InputError(f"--output: {output} is there already and is not written over; give another name")
-    trainer = _device(args.device)
+    trainer = device_arguments(args.device)
     layers = [
-        (key, positive(value, option, least))
+        argument_layer(key, str(positive(value, option, least)))
         for key, option, value, least in (
             ("data.eval_batch_size", "--batch-size", args.batch_size, 1),
             ("data.num_workers", "--num-workers", args.num_workers, 0),
@@ -133,67 +130,8 @@ def _with_weights(args: argparse.Namespace) -> Predicted:
     for path in args.paths:
         if not Path(path).expanduser().exists():
             raise InputError(f"nothing at {path}: expected a picture, a folder of pictures or a data set")
-    from aigenbench.training.predicting import description_of_weights, find_weights, predict_pictures
+    from aigenbench.training.predicting import find_weights, predict_pictures
 
     weights = find_weights(Path(args.weights), window)
-    described = description_of_weights(weights)
-    inputs = _inputs(weights, described, args.imports, trainer, dict(layers))
-    return predict_pictures(inputs, weights, [Path(path) for path in args.paths], output)
-
-
-def _device(name: str) -> dict[str, Any]:
-    kind, _, number = name.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "gpu", "mps") or (number and (kind == "cpu" or not number.isdecimal())):
-        raise InputError(f"--device: expected auto, cpu, cuda or cuda:N, found {name!r}")
-    from aigenbench.training.predicting import has_cuda
-
-    if kind in ("cuda", "gpu") and not has_cuda():
-        raise InputError(f"--device {name}: there is no CUDA device here; use --device cpu")
-    return {"accelerator": kind, "devices": [int(number)] if number else 1}
-
-
-def _inputs(
-    weights: Weights,
-    described: Mapping[str, Any],
-    imports: Sequence[str],
-    trainer: Mapping[str, Any],
-    data: Mapping[str, int],
-) -> Inputs:
-    """A configuration made of what the weights say of themselves.
-
-    Raises:
-        InputError: the detector's class is not known; the message says which file was imported for it.
-    """
-    from aigenbench.cli.fit import Inputs
-    from aigenbench.cli.resolution import resolve_layers
-    from aigenbench.config.imports import run_imports
-    from aigenbench.config.layer import argument_layer, layer
-    from aigenbench.training.predicting import sections_for
-
-    run_imports(imports)
-    values = sections_for(weights, described, trainer)
-    layers = [layer(str(weights.path), values), *(argument_layer(key, str(value)) for key, value in data.items())]
-    known = {Path(item).name for item in imports}
-    missing = tuple(str(item) for item in described.get("imports") or () if Path(str(item)).name not in known)
-
-    class Rebuilt(Inputs):
-        def instantiate_model(self) -> BaseDeepfakeDetectionModel:
-            with _hint(missing):
-                return super().instantiate_model()
-
-    with _hint(missing):
-        return Rebuilt("predict", resolve_layers(layers))
-
-
-@contextmanager
-def _hint(missing: Sequence[str]) -> Iterator[None]:
-    """Somebody's code runs only where it is named: say what the training had imported and this command has not."""
-    try:
-        yield
-    except InputError as error:
-        if not missing:
-            raise
-        options = " ".join(f"--import {item}" for item in missing)
-        raise InputError(
-            f"{error}; the detector's training imported Python that you may have to name: {options}"
-        ) from (error)
+    run = request_of_weights(weights, trainer, args.imports).over(*layers).run("predict")
+    return predict_pictures(run, weights, [Path(path) for path in args.paths], output)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from aigenbench.cli.columns import check_belongs, evaluation_table, thumbnails
 from aigenbench.cli.compare import positive
 from aigenbench.cli.outputs import output_file, output_folder
 from aigenbench.cli.score import add_imports, run_metric_imports
-from aigenbench.errors import InputError
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,33 +43,11 @@ def run(args: argparse.Namespace) -> int:
     replicates = positive(args.replicates, "--replicates")
     output = output_file(args.output, "--output", "report.html")
     exported = output_folder(args.export, "--export") if args.export else None
-    if args.seeds and len(args.experiments) < 2:
-        raise InputError("--seeds needs two experiments or more: one training says nothing of another seed")
-    if len({Path(e).resolve() for e in args.experiments}) < len(args.experiments):
-        raise InputError("an experiment is named twice; name each once")
     run_metric_imports(args.imports)
-    from aigenbench.evaluation.draws import OTHER_REPLICATES
-    from aigenbench.evaluation.experiment import load_experiment
-    from aigenbench.evaluation.report import write_report
-    from aigenbench.evaluation.run import load_run
-    from aigenbench.evaluation.together import put_together
-    from aigenbench.evaluation.uncertainty import Effort
-    from aigenbench.evaluation.view import make_view
+    from aigenbench.engine.results import reported
 
-    table = evaluation_table(args.dataset, args.stage) if args.dataset else None
-    thumbnail = thumbnails(args.dataset, table) if table else None
-    effort = Effort(replicates, min(OTHER_REPLICATES, replicates))
-    # what is wrong with any of them is told before minutes are spent on the first
-    for experiment in [load_experiment(folder, args.stage) for folder in args.experiments]:
-        if table:
-            check_belongs(args.dataset, table, experiment)
-    runs = [load_run(folder, args.stage, effort) for folder in args.experiments]
-    views = [make_view(loaded, i, thumbnail, table.columns if table else {}) for i, loaded in enumerate(runs)]
-    together = put_together(views, args.seeds)
-    write_report(output, views, together)
+    n = reported(args.experiments, output, args.stage, args.dataset, exported, replicates, args.seeds)
     print(f"report: {output}")
     if exported:
-        from aigenbench.evaluation.export import export
-
-        print(f"exported {len(export(exported, views, together))} files to {exported}")
+        print(f"exported {n} files to {exported}")
     return 0

@@ -5,14 +5,10 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aigenbench.cli.compare import positive
-from aigenbench.config.folder import CONFIG_FILE
-from aigenbench.errors import InputError
-
-if TYPE_CHECKING:
-    from aigenbench.cli.fit import Inputs
+from aigenbench.config.layer import Layer, argument_layer
+from aigenbench.engine.request import recorded
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +36,13 @@ def run(args: argparse.Namespace) -> int:
     from aigenbench.augmentations.perturbations import perturbations
 
     chosen = perturbations(args.families)
-    inputs = _inputs(args)
+    run = recorded(Path(args.experiment), _layers(args)).run("validate")
     from aigenbench.training.processes import is_first_process
     from aigenbench.training.robustness import evaluate_robustness
     from aigenbench.training.signals import StoppedError, exit_code
 
     try:
-        evaluate_robustness(inputs, Path(args.experiment), chosen, windows)
+        evaluate_robustness(run, Path(args.experiment), chosen, windows)
     except StoppedError as stopped:
         logger.warning("%s; everything done so far is kept, the same command goes on", stopped)
         return exit_code(stopped.number)
@@ -55,20 +51,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _inputs(args: argparse.Namespace) -> Inputs:
-    config = Path(args.experiment) / CONFIG_FILE
-    if not config.is_file():
-        raise InputError(f"no {config}: expected an experiment's folder, as fit makes it")
-    line = [f"--config={config}"]
+def _layers(args: argparse.Namespace) -> list[Layer]:
+    layers = []
     if args.num_workers is not None:
-        line.append(f"--data.num_workers={positive(args.num_workers, '--num-workers', 0)}")
+        layers.append(argument_layer("data.num_workers", str(positive(args.num_workers, "--num-workers", 0))))
     if args.dataset_path is not None:
-        line.append(f"--dataset_path={args.dataset_path}")
-    from aigenbench.cli import fit
-    from aigenbench.cli.parser import resolve
-
-    resolved = resolve(line, "validate")
-    return fit.Inputs(resolved.subcommand, resolved.config)
+        layers.append(argument_layer("dataset_path", args.dataset_path))
+    return layers
 
 
 def _show(folder: Path) -> None:

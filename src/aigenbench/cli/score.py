@@ -13,7 +13,7 @@ from aigenbench.cli.outputs import output_file
 from aigenbench.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from aigenbench.evaluation.experiment import Experiment
+    from aigenbench.engine.results import Evaluated
 
 TRUTH = {
     "true": True,
@@ -88,39 +88,27 @@ def run(args: argparse.Namespace) -> int:
     pairing, threshold = truth(args.pairing, "--pairing"), _share(args.threshold)
     replicates = positive(args.replicates, "--replicates", 0)
     run_metric_imports(args.imports)
-    from aigenbench.evaluation.changes import config_changes
-    from aigenbench.evaluation.experiment import load_experiment
-    from aigenbench.evaluation.logged import logged_metrics, with_logged
+    from aigenbench.engine.results import evaluated
     from aigenbench.evaluation.metrics import METRICS
-    from aigenbench.evaluation.score import score
     from aigenbench.evaluation.table import score_table
 
     plot = _plot_file(args.plot) if args.plot else None
-    experiment = load_experiment(args.experiment, args.stage)
-    logged = logged_metrics(args.experiment, experiment)
-    known = [*METRICS, *next(iter(logged.values()), {})]
+    found = evaluated(args.experiment, args.stage, pairing, threshold, args.dataset)
+    known = [*METRICS, *next(iter(found.logged.values()), {})]
     if args.metric not in known:
         hint = nearest(args.metric, known)
         raise InputError(f"unknown metric {args.metric!r}; known: {', '.join(known)}{hint}")
-    scores = score(experiment, pairing, threshold)
-    scores["notes"] += config_changes(args.experiment)
-    if args.dataset:
-        from aigenbench.cli.columns import check_belongs, evaluation_table
-        from aigenbench.evaluation.breakdown import class_groups, class_scores
-
-        table = evaluation_table(args.dataset, args.stage)
-        check_belongs(args.dataset, table, experiment)
-        scores |= class_scores(class_groups(experiment, table.columns, threshold))
-    shown = with_logged(scores, logged)
     if plot:
         from aigenbench.evaluation.plots import plot_scores
 
-        plot_scores(shown, plot, args.metric)
+        plot_scores(found.shown, plot, args.metric)
     if args.json:
-        scores |= {"logged": logged, "intervals": _intervals(experiment, scores, pairing, threshold, replicates)}
-        print(json.dumps(scores, ensure_ascii=False, allow_nan=False))
+        # first: it may add a note
+        intervals = _intervals(found, replicates)
+        whole = {**found.values, "logged": found.logged, "intervals": intervals}
+        print(json.dumps(whole, ensure_ascii=False, allow_nan=False))
     else:
-        print(score_table(shown, args.metric))
+        print(score_table(found.shown, args.metric))
     return 0
 
 
@@ -132,20 +120,14 @@ def _plot_file(text: str) -> Path:
     return path
 
 
-def _intervals(
-    experiment: Experiment, scores: dict[str, Any], pairing: bool, threshold: float, replicates: int
-) -> dict[str, Any] | None:
+def _intervals(found: Evaluated, replicates: int) -> dict[str, Any] | None:
     """Every interval, or None where none was wanted or images do not come in pairs, which a note tells."""
-    from aigenbench.evaluation.draws import OTHER_REPLICATES
-    from aigenbench.evaluation.uncertainty import Effort, uncertainty
-
     if not replicates:
         return None
-    effort = Effort(replicates, min(OTHER_REPLICATES, replicates))
     try:
-        return uncertainty(experiment, pairing, threshold, effort, scores)
+        return found.intervals(replicates)
     except InputError as error:
-        scores["notes"].append(f"no intervals: {error}")
+        found.values["notes"].append(f"no intervals: {error}")
         return None
 
 

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
-import shlex
 import shutil
-import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
+from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.engine.slurm import LEAD_SECONDS, LOGS, Job, script, submit, submitit_slurm
 from aigenbench.errors import InputError
-
-LOGS = Path("slurm_logs")
-LEAD_SECONDS = 120
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -54,151 +47,39 @@ def run(args: argparse.Namespace) -> int:
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
     if command[:1] != ["fit"]:
         raise InputError(f"what to run comes last: aigenbench submit [options] -- fit ARGUMENTS; found {command[:1]}")
-    tasks = args.tasks_per_node or gpus_of(args.gres) or 1
-    _check_lead(args.signal_lead, args.time)
-    submitit = _submitit()
+    job = Job(
+        partition=args.partition,
+        gres=args.gres,
+        time=args.time,
+        signal_lead=args.signal_lead,
+        cpus=args.cpus,
+        mem=args.mem,
+        nodes=args.nodes,
+        tasks_per_node=args.tasks_per_node,
+        variants=_variants(args),
+    )
+    job.check()
+    submitit_slurm()
     if not args.dry_run and not (shutil.which("sbatch") and shutil.which("srun")):
         raise InputError("there is no sbatch or no srun on the PATH: submit from a login node, or see --dry-run")
-    variants = variants_of(args)
-    given_id = _check_runs(command[1:], variants, args.nodes, tasks)
-    parameters = script_parameters(args, tasks, variants)
-    line = shell_command(command, variants)
+
+    def config_of(variant: str | None) -> ResolvedConfig:
+        from aigenbench.cli.parser import asked_for
+
+        return asked_for([*command[1:], *([variant] if variant else [])], "fit").resolved()
+
+    given_id = job.check_runs(config_of)
     if args.dry_run:
-        print(submitit._make_sbatch_string(command=line, folder=LOGS, **parameters))
+        print(script(job, command))
         return 0
-    LOGS.mkdir(exist_ok=True)
-    job = _submit(submitit, line, parameters)
-    experiment = given_id or (f"{job}_<task>" if variants else job)
-    log = LOGS / (f"{job}_<task>_0_log.out" if variants else f"{job}_0_log.out")
-    print(f"submitted job {job}: experiment id {experiment}, log {log}")
+    number = submit(job, command)
+    experiment = given_id or (f"{number}_<task>" if job.variants else number)
+    log = LOGS / (f"{number}_<task>_0_log.out" if job.variants else f"{number}_0_log.out")
+    print(f"submitted job {number}: experiment id {experiment}, log {log}")
     return 0
 
 
-def gpus_of(gres: str | None) -> int:
-    """How many GPUs of a node ``--gres`` asks for: ``gpu``, ``gpu:4``, ``gpu:a100:4``, and others after commas."""
-    counted = 0
-    for one in (gres or "").split(","):
-        name, *rest = re.sub(r"\(.*", "", one).split(":")
-        if name == "gpu":
-            counted += int(rest[-1]) if rest and rest[-1].isdigit() else 1
-    return counted
-
-
-def variants_of(args: argparse.Namespace) -> list[str]:
-    """The argument that each task of an array adds; empty where the job is no array."""
+def _variants(args: argparse.Namespace) -> tuple[str, ...]:
     if args.array_configs:
-        return [f"--config={path}" for path in args.array_configs]
-    return [f"--seed_everything={seed}" for seed in args.array_seeds or ()]
-
-
-def script_parameters(args: argparse.Namespace, tasks_per_node: int, variants: Sequence[str]) -> dict[str, Any]:
-    """What submitit's script writer is told, under its own names."""
-    parameters: dict[str, Any] = {
-        "job_name": "aigenbench",
-        "partition": args.partition,
-        "gres": args.gres,
-        "time": args.time,
-        "cpus_per_task": args.cpus,
-        "mem": args.mem,
-        "nodes": args.nodes,
-        "ntasks_per_node": tasks_per_node,
-        "stderr_to_stdout": True,
-        # submitit's own accounting key, which sites that check keys would refuse
-        "wckey": None,
-        # SIGUSR1 to the steps, so to Python: sent to the batch shell (`B:`), it would end the shell
-        "additional_parameters": {"requeue": True, "signal": f"USR1@{args.signal_lead}"},
-        # requeued, a job goes on with its log; srun does not take the CPUs of a task from sbatch (SLURM >= 22.05)
-        # a task that fails ends the others, which would wait for it
-        "srun_args": [
-            "--open-mode=append",
-            "--kill-on-bad-exit=1",
-            *([f"--cpus-per-task={args.cpus}"] if args.cpus else []),
-        ],
-    }
-    if variants:
-        parameters["setup"] = [f"variants=({shlex.join(variants)})"]
-        parameters["map_count"] = len(variants)
-    return parameters
-
-
-def shell_command(command: Sequence[str], variants: Sequence[str]) -> str:
-    """The shell's command for srun: this Python, not what is first on a node's PATH or in the current folder."""
-    line = shlex.join([sys.executable, "-u", "-P", "-m", "aigenbench", *command])
-    return line + ' "${variants[$SLURM_ARRAY_TASK_ID]}"' if variants else line
-
-
-def limit_seconds(time: str) -> int | None:
-    """SLURM's ``--time`` in seconds; None where it is no number (``UNLIMITED``), 0 (which means none) or malformed."""
-    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", time)
-    if found is None:
-        return None
-    days, *rest = found.groups()
-    numbers = [int(n) for n in rest if n is not None]
-    # with days the first number is hours; without, one or two numbers begin with minutes
-    units = (3600, 60, 1) if days is not None or len(numbers) == 3 else (60, 1)
-    total = int(days or 0) * 86400 + sum(n * unit for n, unit in zip(numbers, units, strict=False))
-    return total or None
-
-
-def _check_lead(lead: int, time: str | None) -> None:
-    limit = limit_seconds(time) if time else None
-    # SLURM may signal a minute early; a job signalled at its start would requeue itself for ever
-    if lead < 1 or (limit is not None and lead + 60 >= limit):
-        raise InputError(
-            f"--signal-lead must be at least 1 second and leave more than a minute of --time, found {lead} s"
-            f"{f' of {limit} s' if limit else ''}"
-        )
-
-
-def _check_runs(argv: Sequence[str], variants: Sequence[str], nodes: int, tasks_per_node: int) -> str | None:
-    """Resolve every task's configuration now and not after hours in the queue; returns the experiment id given."""
-    from aigenbench.cli.parser import resolve
-
-    for variant in variants or [""]:
-        config = resolve([*argv, *([variant] if variant else [])], "fit").config
-        experiment_id: str | None = (config["experiment_info"] or {}).get("experiment_id")
-        if variants and experiment_id:
-            raise InputError(
-                f"the tasks of an array cannot share experiment_id {experiment_id!r}: leave it out, and each is named "
-                "<job>_<task>"
-            )
-        _check_devices(config["trainer"] or {}, nodes, tasks_per_node)
-    return experiment_id
-
-
-def _check_devices(trainer: Mapping[str, Any], nodes: int, tasks_per_node: int) -> None:
-    """What Lightning would refuse once the job runs."""
-    if int(trainer.get("num_nodes") or 1) != nodes:
-        raise InputError(f"--nodes is {nodes}: expected --trainer.num_nodes={nodes}, found {trainer.get('num_nodes')}")
-    devices = trainer.get("devices")
-    count = len(devices) if isinstance(devices, (list, tuple)) else devices
-    if str(count).isdigit() and int(str(count)) != tasks_per_node:
-        raise InputError(f"{tasks_per_node} tasks a node: expected --trainer.devices={tasks_per_node}, found {devices}")
-
-
-def _submitit() -> Any:
-    try:
-        from submitit.slurm import slurm
-    except ImportError:
-        raise InputError("submit needs submitit: pip install aigenbench[slurm]") from None
-    return slurm
-
-
-def _submit(submitit: Any, line: str, parameters: Mapping[str, Any]) -> str:
-    """Hand the script to sbatch; returns the job id.
-
-    Submitit writes the script and submits it, but does not wrap the run as it does Python functions: its wrapper
-    (also around a ``CommandFunction``) takes SIGUSR1 for itself and ends the command before that has its checkpoint.
-    Without the wrapper the signal reaches the run, which requeues the job itself.
-
-    Raises:
-        InputError: sbatch refuses; what it says.
-    """
-    from submitit.core.utils import FailedJobError, FailedSubmissionError
-
-    executor = submitit.SlurmExecutor(LOGS)
-    executor.parameters.update(parameters)
-    try:
-        return str(executor._submit_command(line).job_id)
-    except (FailedJobError, FailedSubmissionError) as error:
-        raise InputError(f"sbatch: {' '.join(str(error).split())}") from error
+        return tuple(f"--config={path}" for path in args.array_configs)
+    return tuple(f"--seed_everything={seed}" for seed in args.array_seeds or ())

@@ -35,6 +35,7 @@ keys:
                          logging_initial_step, checkpoint_every_n_minutes, checkpoint_every_n_steps, heads,
                          sliding_windows_definition.{{n_generators_per_window, current_window, benchmark_type}}
   --checkpoint_callback.KEY  of a ModelCheckpoint of your own, beside the checkpoints that resuming needs
+  --metrics.NAME         a metric of your own by its path: function of (labels, probabilities), or torchmetrics class
   --ckpt_path            the checkpoint to evaluate or predict with
   --weights_dir          where backbones' weights are looked for and kept
   --seed_everything      the run's seed (42); it never touches the pixels of an evaluation

@@ -15,7 +15,7 @@ from aigenbench.config.packaged import find_config
 from aigenbench.config.yaml_text import Typed, read_yaml
 from aigenbench.errors import InputError, nearest
 
-MAPPINGS = ("trainer", "model", "data", "experiment_info", "checkpoint_callback")
+MAPPINGS = ("trainer", "model", "data", "experiment_info", "checkpoint_callback", "metrics")
 TEXTS = ("dataset_path", "ckpt_path", "weights_dir")
 SECTIONS = (*MAPPINGS, *TEXTS, "seed_everything", "imports")
 COMMAND_LINE = "the command line"
@@ -131,7 +131,7 @@ def _section(key: Any, value: Any, source: str) -> Any:
         hint = nearest(name, SECTIONS) or f"; the sections are {', '.join(SECTIONS)}"
         raise InputError(f"{source}: unknown key {key!r}{hint}")
     if name in MAPPINGS:
-        if value is None and name != "checkpoint_callback":
+        if value is None and name not in ("checkpoint_callback", "metrics"):
             return {}
         if not isinstance(value, dict | None) and not (name in ("model", "data") and isinstance(value, str)):
             raise InputError(f"{source}: {key}: expected a mapping, found {value!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -181,7 +182,10 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         """What the weights that were loaded say they were trained on."""
         self.description: dict[str, Any] = {}
         """What it takes to make this detector again, in plain values; checkpoints keep it."""
-        self.extra_metrics: dict[str, MetricFunction] = {}
+        self.configured_metrics: dict[str, MetricFunction] = {}
+        """Those of the section ``metrics``, which no hook has to add."""
+        self.extra_metrics: ChainMap[str, MetricFunction] = ChainMap({}, self.configured_metrics)
+        """And those that hooks have added; only these are cleared."""
         self.registered_metrics: list[Any] = []
         """Those of the original framework's contract."""
         self.default_metrics = False

@@ -111,6 +111,16 @@ def predict_pictures(
         InputError: see ``predict``.
     """
     sets = open_predict_sets(paths)
+    pipeline, detector = ready_to_predict(inputs, weights)
+    return _scored(inputs, pipeline, detector, weights, sets, Path(), output)
+
+
+def ready_to_predict(inputs: RunInputs, weights: Weights) -> tuple[AIGenBenchPipeline, BaseDeepfakeDetectionModel]:
+    """The pipeline and the detector of weights alone.
+
+    Raises:
+        InputError: they are of another model, or of a multiclass detector and do not say which classes it has.
+    """
     pipeline: AIGenBenchPipeline = inputs.instantiate_data()
     detector = make_detector(inputs, seed_of(inputs.config))
     prepare_to_predict(inputs, pipeline, detector, weights)
@@ -123,7 +133,7 @@ def predict_pictures(
             f"{weights.path} does not say which generators its classes are; give its configuration and data set: "
             "aigenbench predict --config FILE --dataset_path FOLDER --ckpt_path FILE --data.predict_path FOLDER"
         )
-    return _scored(inputs, pipeline, detector, weights, sets, Path(), output)
+    return pipeline, detector
 
 
 def prepare_to_predict(
@@ -227,14 +237,7 @@ def _scored(
     }
     for data, chosen in sets:
         trainer = make_trainer(inputs.trainer_arguments({}), folder, 1, [], "predict", [])
-        loader = pipeline.predict_loader(chosen, detector, trainer.global_rank, trainer.world_size)
-        collector = _FusedLogits()
-        trainer.callbacks.append(collector)  # type: ignore[attr-defined]
-        # what a detector's own code may ask
-        trainer.datamodule = pipeline  # type: ignore[attr-defined]
-        trainer.predict(detector, dataloaders=loader, return_predictions=False)
-        positions, logits = collector.gathered()
-        reasons = dict(everyones([tuple(failure) for failure in loader.failures]))
+        positions, logits, reasons = predicted_logits(trainer, pipeline, detector, chosen)
         read = np.array([position not in reasons for position in positions.tolist()], dtype=bool)
         check_finite(logits[read], _names(chosen, positions[read]))
         scores = sigmoid(logits)
@@ -249,6 +252,30 @@ def _scored(
         for row in [row for row in rows if row["error"]][:3]:
             logger.warning("%s cannot be read: %s", row["image"], row["error"])
     return Predicted(path, len(rows), failed)
+
+
+def predicted_logits(
+    trainer: pl.Trainer, pipeline: AIGenBenchPipeline, detector: BaseDeepfakeDetectionModel, chosen: PredictSet
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any], dict[int, str]]:
+    """Positions (n,) in order, fused logits (n,), and why an image at a position could not be read; of all processes.
+
+    Args:
+        trainer: a fresh one.
+        pipeline: gives the samples.
+        detector: as it is.
+        chosen: the images.
+    """
+    loader = pipeline.predict_loader(chosen, detector, trainer.global_rank, trainer.world_size)
+    collector = _FusedLogits()
+    trainer.callbacks.append(collector)  # type: ignore[attr-defined]
+    # what a detector's own code may ask
+    trainer.datamodule = pipeline  # type: ignore[attr-defined]
+    trainer.predict(detector, dataloaders=loader, return_predictions=False)
+    failures: list[Any] = [tuple(failure) for failure in loader.failures]
+    if trainer.world_size == 1:
+        # processes that trained together may still be a group when one of them predicts alone
+        return *collector.alone(), dict(failures)
+    return *collector.gathered(), dict(everyones(failures))
 
 
 def _names(chosen: PredictSet, positions: npt.NDArray[np.int64]) -> Callable[[int], str]:
@@ -282,6 +309,10 @@ class _FusedLogits(pl.Callback):
         positions = np.concatenate([p for p, _ in pairs])
         order = np.argsort(positions)
         return positions[order], np.concatenate([f for _, f in pairs])[order]
+
+    def alone(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+        """The same of this process, which was given all images; a loader keeps their order."""
+        return np.concatenate([p for p, _ in self._batches]), np.concatenate([f for _, f in self._batches])
 
 
 def _kept(rows: Sequence[Mapping[str, str]], path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -65,6 +66,10 @@ class StopRequest:
     @contextmanager
     def installed(self) -> Iterator[StopRequest]:
         """Let the signals set the flag for the time of a run; the former handlers come back afterwards."""
+        if threading.current_thread() is not threading.main_thread():
+            # Python lets no other thread hear signals
+            yield self
+            return
         former = {number: signal.signal(number, self._handle) for number in SIGNALS}
         try:
             yield self

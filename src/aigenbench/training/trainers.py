@@ -150,10 +150,17 @@ def _callbacks(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str,
 def _check_callback(place: str, node: Mapping[str, Any]) -> None:
     module, _, name = node["class_path"].rpartition(".")
     found = getattr(importlib.import_module(module or "lightning.pytorch.callbacks"), name, None)
+    # of an object that was given from Python, its class
+    given = getattr(found, "makes", None)
+    found, name = (found, name) if given is None else (type(given), type(given).__name__)
     for base in found.__mro__ if isinstance(found, type) else ():
         if base.__name__ in _REFUSED_CALLBACKS and base.__module__.startswith(_LIGHTNING):
             raise InputError(f"{place}: {name} cannot work here; {_REFUSED_CALLBACKS[base.__name__]}")
-    if isinstance(found, type) and issubclass(found, Timer) and (node.get("init_args") or {}).get("duration"):
+    if (
+        isinstance(found, type)
+        and issubclass(found, Timer)
+        and ((node.get("init_args") or {}).get("duration") or getattr(given, "_duration", None))
+    ):
         raise InputError(f"{place}: {name} with a duration is not supported; {_REFUSED['max_time'][1]}")
 
 
@@ -172,7 +179,7 @@ def _check_strategy(arguments: Mapping[str, Any]) -> None:
 
 
 def with_one_bar(callbacks: Sequence[Any], enabled: bool | None, description: str | Callable[[int], str]) -> list[Any]:
-    """`callbacks` with the progress bar that is shown: the user's own, else ours where there is a terminal, or none.
+    """`callbacks` with the progress bar that is shown: the user's own, else ours in a terminal or notebook, or none.
 
     Args:
         callbacks: all others, the user's bar perhaps among them.
@@ -181,9 +188,15 @@ def with_one_bar(callbacks: Sequence[Any], enabled: bool | None, description: st
     """
     if enabled is False:
         return [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
-    if sys.stderr.isatty() and not any(isinstance(callback, ProgressBar) for callback in callbacks):
+    if (sys.stderr.isatty() or _is_notebook()) and not any(isinstance(c, ProgressBar) for c in callbacks):
         return [*callbacks, WindowProgressBar(description)]
     return list(callbacks)
+
+
+def _is_notebook() -> bool:
+    """Whether this is the process of a notebook, which shows bars though it has no terminal."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
 
 
 def make_trainer(

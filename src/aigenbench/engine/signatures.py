@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import importlib
+import inspect
 import re
 import reprlib
 from collections.abc import Callable, Iterator
@@ -13,11 +14,12 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from aigenbench.cli.objects import INNER, NAMED, PLAIN, REFUSALS
 from aigenbench.config.imports import reason
 from aigenbench.config.layer import OPTIMIZER, get
 from aigenbench.config.merge import NODE_KEYS, is_node
 from aigenbench.config.names import Path, class_nodes, dotted
+from aigenbench.engine.given import hint_for
+from aigenbench.engine.objects import INNER, NAMED, PLAIN, REFUSALS
 from aigenbench.errors import InputError, nearest
 
 SourceOf = Callable[[Path], str]
@@ -53,17 +55,29 @@ def parameters(cls: type) -> Parameters:
 
 
 def parameters_of(class_path: str) -> frozenset[str] | None:
-    """The names of a class's arguments; None where `class_path` is no class, such as a function.
+    """The names of a class's or function's arguments; None where they cannot be known.
 
     Raises:
         InputError: nothing of that name can be imported.
     """
-    found = find_class(class_path)
-    return frozenset(parameters(found).defaults) if found else None
+    found = find_object(class_path)
+    if isinstance(found, type):
+        return frozenset(parameters(found).defaults)
+    try:
+        given = inspect.signature(found).parameters
+    except (TypeError, ValueError):
+        return None
+    return None if any(one.kind is one.VAR_KEYWORD for one in given.values()) else frozenset(given)
 
 
 def find_class(class_path: str) -> type | None:
-    """The class of that path, a bare name being one of the usual places'; None for what is no class.
+    """The class of that path; None for what is no class; raises as `find_object`."""
+    found = find_object(class_path)
+    return found if isinstance(found, type) else None
+
+
+def find_object(class_path: str) -> Any:
+    """The class or function of that path, a bare name being one of the usual places'.
 
     Raises:
         InputError: nothing of that name can be imported.
@@ -77,7 +91,9 @@ def find_class(class_path: str) -> type | None:
             raise InputError(f"no class {class_path!r}: {reason(error)}{_elsewhere(class_path)}") from error
         found = getattr(module, name, None)
         if found is not None:
-            return found if isinstance(found, type) else None
+            return found
+    if hint := hint_for(class_path):
+        raise InputError(f"no class {class_path!r} here{hint}")
     modules = [importlib.import_module(place) for place in places]
     known = [other for m in modules for other in {*dir(m), *getattr(m, "__all__", ())} if other[:1].isupper()]
     raise InputError(f"no class {class_path!r}: {', '.join(places)} has no {name!r}{nearest(name, known)}")

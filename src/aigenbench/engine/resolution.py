@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from aigenbench.cli.objects import PLAIN, REFUSALS, parse
-from aigenbench.cli.signatures import (
+from aigenbench.config.experiment import experiment_info
+from aigenbench.config.layer import OPTIMIZER, SECTIONS, Layer, get
+from aigenbench.config.layers import merge_layers, source_of
+from aigenbench.config.merge import is_node
+from aigenbench.config.names import Path
+from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.config.yaml_text import Typed
+from aigenbench.engine.objects import PLAIN, REFUSALS, parse
+from aigenbench.engine.run import metrics_of
+from aigenbench.engine.signatures import (
     check_empty,
     check_keys,
     check_kind,
@@ -16,13 +24,6 @@ from aigenbench.cli.signatures import (
     parameters_of,
     wrong_value,
 )
-from aigenbench.config.experiment import experiment_info
-from aigenbench.config.layer import OPTIMIZER, SECTIONS, Layer, get
-from aigenbench.config.layers import merge_layers, source_of
-from aigenbench.config.merge import is_node
-from aigenbench.config.names import Path
-from aigenbench.config.resolved import ResolvedConfig
-from aigenbench.config.yaml_text import Typed
 from aigenbench.protocol.published import SGD
 from aigenbench.training import BaseDeepfakeDetectionModel
 
@@ -61,6 +62,7 @@ def resolve_layers(layers: Sequence[Layer], allow_order: bool = False) -> Resolv
             parsed = parse(texts)
         except REFUSALS as error:
             raise wrong_value(texts, source, error) from error
+    metrics_of(plain)
     values = {section: plain.get(section) for section in SECTIONS} | parsed
     return ResolvedConfig(values | {"experiment_info": asdict(info), "imports": plain.get("imports") or []})
 

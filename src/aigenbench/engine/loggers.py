@@ -6,10 +6,10 @@ import importlib.util
 import logging
 from typing import Any
 
-from aigenbench.cli.objects import EXTRAS
-from aigenbench.cli.signatures import find_class
 from aigenbench.config.merge import is_node
 from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.engine.objects import EXTRAS
+from aigenbench.engine.signatures import find_class
 from aigenbench.errors import InputError
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""The engine: the one place that makes a run out of layers of configuration or Python objects."""

@@ -1,0 +1,195 @@
+"""A trained detector to score images with, loaded from a checkpoint or an experiment alone."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from aigenbench.data.predict import PredictSet
+from aigenbench.data.tables import Columns, ImageTable
+from aigenbench.engine.calls import as_a_call, folder_of
+from aigenbench.engine.weights import device_arguments, request_of_weights
+from aigenbench.errors import InputError
+from aigenbench.evaluation.fuse import sigmoid
+from aigenbench.files import user_path
+
+if TYPE_CHECKING:
+    from aigenbench.data.pipeline import AIGenBenchPipeline
+    from aigenbench.engine.run import Run
+    from aigenbench.protocol.trained import Trained
+    from aigenbench.training import BaseDeepfakeDetectionModel
+    from aigenbench.training.weights import Weights
+
+Picture = str | os.PathLike[str] | npt.NDArray[np.uint8] | Image.Image
+_PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+
+
+class Detector:
+    """A trained detector: scores images as its evaluation did, with the preprocessing it was trained with.
+
+    Made by ``load``.
+
+    Attributes:
+        path: the checkpoint.
+        window: index of the window it was trained up to; None where the checkpoint does not say.
+        module: the Lightning module, on the CPU between predictions.
+    """
+
+    def __init__(
+        self, run: Run, weights: Weights, pipeline: AIGenBenchPipeline, module: BaseDeepfakeDetectionModel
+    ) -> None:
+        self.path, self.window, self.module = weights.path, weights.window, module
+        self._run, self._weights, self._pipeline = run, weights, pipeline
+
+    def __repr__(self) -> str:
+        return f"<Detector {self.path}>"
+
+    @classmethod
+    def load(
+        cls,
+        place: str | Path | Any,
+        window: int | None = None,
+        device: str = "auto",
+        imports: Sequence[str | Path] = (),
+        batch_size: int | None = None,
+        num_workers: int = 0,
+    ) -> Detector:
+        """Load a detector; no configuration and no data set are needed.
+
+        Args:
+            place: a checkpoint that ``fit`` left, an experiment's folder, or an ``Experiment``.
+            window: of an experiment, the window whose last weights; None takes the last that is finished.
+            device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+            imports: Python files or modules to import first: the models and classes it was made of, where they were
+                not imported already.
+            batch_size: images at a time; None takes what evaluations had.
+            num_workers: processes that read images.
+
+        Raises:
+            InputError: there are no such weights; they do not say which detector they are of; or its class or model is
+                not known here: the message names what its training had imported.
+        """
+        with as_a_call():
+            from aigenbench.config.layer import layer
+            from aigenbench.training.predicting import find_weights, ready_to_predict
+
+            weights = find_weights(folder_of(place), window)
+            asked = request_of_weights(weights, device_arguments(device, "device"), [str(one) for one in imports])
+            data = {"num_workers": num_workers} | ({} if batch_size is None else {"eval_batch_size": batch_size})
+            run = asked.over(layer("Detector.load", {"data": data})).run("predict")
+            pipeline, module = ready_to_predict(run, weights)
+            module.eval()
+        return cls(run, weights, pipeline, module)
+
+    @property
+    def trained(self) -> Trained | None:
+        """The generators it was trained on, and by which timeline; None where the checkpoint does not say."""
+        return self._weights.trained
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) of what the model is given, in pixels."""
+        return self.module.input_size
+
+    def predict(self, images: Picture | Iterable[Picture]) -> npt.NDArray[np.float64]:
+        """Probabilities of being fake.
+
+        Args:
+            images: one or several: paths of pictures, arrays (uint8 (h, w, 3) in RGB, or (h, w) in grey), or PIL
+                images. Several arrays of one size may also be one array (n, h, w, 3).
+
+        Returns:
+            float64 (n,), in the images' order, each 0 (real) to 1 (fake).
+
+        Raises:
+            InputError: an image cannot be read or is none of these, or its score is no finite number; the message says
+                which.
+        """
+        return sigmoid(self.logits(images))
+
+    def logits(self, images: Picture | Iterable[Picture]) -> npt.NDArray[np.float64]:
+        """Logits of being fake, float64 (n,); arguments and errors as of ``predict``."""
+        given = _several(images)
+        if not given:
+            return np.empty(0)
+        store = _Given([_reader(image, i) for i, image in enumerate(given)])
+        nothing = np.zeros(len(given), dtype=np.int32)
+        table = ImageTable("predict", nothing.astype(np.uint8), nothing, ("",), store, Columns({}))
+        with as_a_call():
+            return self._scored(PredictSet(table, np.arange(len(given))), store)
+
+    def _scored(self, chosen: PredictSet, store: _Given) -> npt.NDArray[np.float64]:
+        from aigenbench.training.evaluating import check_finite
+        from aigenbench.training.predicting import predicted_logits
+        from aigenbench.training.trainers import make_trainer
+
+        arguments = {**self._run.trainer_arguments(), "enable_progress_bar": False}
+        trainer = make_trainer(arguments, Path(), 1, [], "predict", [])
+        _, logits, reasons = predicted_logits(trainer, self._pipeline, self.module, chosen)
+        self.module.to("cpu")
+        for position, why in sorted(reasons.items()):
+            raise InputError(f"{store.name(position)} cannot be read: {why}")
+        check_finite(logits, store.name)
+        return logits.astype(np.float64)
+
+
+class _Given:
+    """Images that were given to a call, as the files they could lie in."""
+
+    def __init__(self, readers: Sequence[tuple[str, Callable[[], bytes]]]) -> None:
+        self._readers = readers
+
+    def read(self, row: int) -> bytes:
+        """An encoded image."""
+        return self._readers[row][1]()
+
+    def name(self, row: int) -> str:
+        """Its path, or its place among those given."""
+        return self._readers[row][0]
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """There are no files."""
+        return np.empty(0, dtype=np.int64)
+
+
+def _several(images: Any) -> list[Any]:
+    if isinstance(images, str | os.PathLike | Image.Image):
+        return [images]
+    if isinstance(images, np.ndarray):
+        return list(images) if images.ndim == 4 else [images]
+    try:
+        return list(images)
+    except TypeError:
+        return [images]
+
+
+def _reader(image: Any, i: int) -> tuple[str, Callable[[], bytes]]:
+    if isinstance(image, str | os.PathLike):
+        path = user_path(os.fspath(image))
+        if not path.is_file():
+            what = "is a folder; list its pictures" if path.is_dir() else "is not there"
+            raise InputError(f"image {i}: {path} {what}")
+        return str(path), path.read_bytes
+    if isinstance(image, Image.Image):
+        return f"image {i}", lambda: _encoded(ImageOps.exif_transpose(image))
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and (image.ndim == 2 or image.shape[2:] == (3,)):
+        return f"image {i}", lambda: _encoded(Image.fromarray(image))
+    found = f"an array of {image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+    raise InputError(f"image {i}: expected a path, a PIL image or an array uint8 (h, w, 3) or (h, w), found {found}")
+
+
+def _encoded(image: Image.Image) -> bytes:
+    """The image's pixels as a file without loss, which is then read as any other."""
+    buffer = io.BytesIO()
+    if image.mode in _PNG_MODES:
+        image.save(buffer, "PNG", compress_level=1)
+    else:
+        image.save(buffer, "TIFF")
+    return buffer.getvalue()
