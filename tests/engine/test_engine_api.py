@@ -211,6 +211,26 @@ def test_what_is_no_image_is_told_by_its_place(fitted: ab.Experiment, given: Any
         fitted.detector().predict(given)
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "YCbCr"])
+def test_pictures_of_every_mode_are_scored_as_their_files(fitted: ab.Experiment, mode: str, tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+    picture = (
+        Image.fromarray(array).convert("L").convert("I;16") if mode == "I;16" else Image.fromarray(array).convert(mode)
+    )
+    path = tmp_path / ("picture.png" if mode in ("1", "L", "LA", "P", "RGBA", "I;16") else "picture.tif")
+    picture.save(path)
+    picture.filename = ""  # type: ignore[attr-defined]
+    detector = fitted.detector()
+    assert np.array_equal(detector.predict([picture, array]), detector.predict([path, array]))
+
+
+def test_loader_processes_read_what_was_given(fitted: ab.Experiment) -> None:
+    arrays = [np.full((20, 24, 3), 50 * i, np.uint8) for i in range(3)]
+    given = [*arrays, Image.fromarray(arrays[0])]
+    loaded = ab.Detector.load(fitted, num_workers=1, batch_size=2)
+    assert loaded.predict(given) == pytest.approx(fitted.detector().predict(given))
+
+
 def test_a_picture_that_cannot_be_read_is_named(fitted: ab.Experiment, tmp_path: Path) -> None:
     (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(ab.InputError, match=r"torn\.png cannot be read"):
@@ -391,6 +411,17 @@ def test_a_detector_without_a_models_name_is_a_detector(small_dataset: Path) -> 
 
     run = _asked([PIPELINE], {"dataset_path": str(small_dataset)}, Fixed).run_with_weights("fit")
     assert run.instantiate_model().input_size == (224, 224)
+
+
+@pytest.mark.parametrize("call", [ab.compare, ab.report, ab.robustness, ab.Detector.load])
+def test_what_is_no_experiment_is_told(call: Any) -> None:
+    with pytest.raises(ab.InputError, match="expected an experiment or its folder, found int"):
+        call(3)
+
+
+def test_a_fit_of_nothing_says_what_it_needs() -> None:
+    with pytest.raises(ab.InputError, match=r"needs model\.init_args\.model_name"):
+        ab.fit()
 
 
 def test_an_experiment_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -342,6 +342,15 @@ def test_a_notebook_shows_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert with_one_bar([], None, "window 1/9") == []
 
 
+def test_several_devices_in_a_notebook_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lightning.pytorch.trainer.connectors import accelerator_connector
+
+    monkeypatch.setattr(accelerator_connector, "_IS_INTERACTIVE", True)
+    with pytest.raises(InputError, match=r"2 devices in a notebook .* give trainer\.devices = 1"):
+        check_trainer({"accelerator": "cpu", "devices": 2})
+    check_trainer({"accelerator": "cpu", "devices": 1})
+
+
 def test_every_kind_of_checkpoint_callback_has_its_place(tmp_path: Path) -> None:
     trainer = make_trainer({**CPU, "callbacks": [OnExceptionCheckpoint(tmp_path)]}, tmp_path, 1, [], "", [])
     assert any(isinstance(one, OnExceptionCheckpoint) for one in trainer.callbacks)  # type: ignore[attr-defined]

@@ -169,8 +169,15 @@ def robustness(
 
 
 def folder_of(experiment: Any) -> Path:
-    """The folder of an experiment that was given as such or by its folder."""
-    return Path(experiment.folder) if hasattr(experiment, "folder") else user_path(experiment)
+    """The folder of an experiment that was given as such or by its folder.
+
+    Raises:
+        InputError: it is neither.
+    """
+    place = getattr(experiment, "folder", experiment)
+    if not isinstance(place, str | os.PathLike):
+        raise InputError(f"expected an experiment or its folder, found {type(experiment).__name__}")
+    return user_path(os.fspath(place))
 
 
 def _asked(

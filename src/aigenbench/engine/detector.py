@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +119,7 @@ class Detector:
         given = _several(images)
         if not given:
             return np.empty(0)
-        store = _Given([_reader(image, i) for i, image in enumerate(given)])
+        store = _Given(given)
         nothing = np.zeros(len(given), dtype=np.int32)
         table = ImageTable("predict", nothing.astype(np.uint8), nothing, ("",), store, Columns({}))
         with as_a_call():
@@ -143,16 +143,20 @@ class Detector:
 class _Given:
     """Images that were given to a call, as the files they could lie in."""
 
-    def __init__(self, readers: Sequence[tuple[str, Callable[[], bytes]]]) -> None:
-        self._readers = readers
+    def __init__(self, images: Sequence[Any]) -> None:
+        self._images = [_checked(image, i) for i, image in enumerate(images)]
 
     def read(self, row: int) -> bytes:
         """An encoded image."""
-        return self._readers[row][1]()
+        image = self._images[row]
+        if isinstance(image, Path):
+            return image.read_bytes()
+        return _encoded(Image.fromarray(image) if isinstance(image, np.ndarray) else ImageOps.exif_transpose(image))
 
     def name(self, row: int) -> str:
         """Its path, or its place among those given."""
-        return self._readers[row][0]
+        image = self._images[row]
+        return str(image) if isinstance(image, Path) else f"image {row}"
 
     def sizes(self) -> npt.NDArray[np.int64]:
         """There are no files."""
@@ -170,17 +174,18 @@ def _several(images: Any) -> list[Any]:
         return [images]
 
 
-def _reader(image: Any, i: int) -> tuple[str, Callable[[], bytes]]:
+def _checked(image: Any, i: int) -> Any:
+    """A path, a PIL image or an array, as it is read."""
     if isinstance(image, str | os.PathLike):
         path = user_path(os.fspath(image))
         if not path.is_file():
             what = "is a folder; list its pictures" if path.is_dir() else "is not there"
             raise InputError(f"image {i}: {path} {what}")
-        return str(path), path.read_bytes
+        return path
     if isinstance(image, Image.Image):
-        return f"image {i}", lambda: _encoded(ImageOps.exif_transpose(image))
+        return image
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and (image.ndim == 2 or image.shape[2:] == (3,)):
-        return f"image {i}", lambda: _encoded(Image.fromarray(image))
+        return image
     found = f"an array of {image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
     raise InputError(f"image {i}: expected a path, a PIL image or an array uint8 (h, w, 3) or (h, w), found {found}")
 

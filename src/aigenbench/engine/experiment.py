@@ -15,7 +15,7 @@ from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.draws import REPLICATES
 from aigenbench.evaluation.experiment import STAGES, window_folder
 from aigenbench.evaluation.predictions import Predictions, load_predictions
-from aigenbench.evaluation.run import read_record
+from aigenbench.evaluation.run import RUN_FILE, read_record
 from aigenbench.files import user_path
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Experiment:
                 state = read_state(folder)
                 stages = tuple(stage for stage in STAGES if (folder / predictions_file(stage)).is_file())
                 finished = state is not None and state.final is not None
-                found.append(Window(int(match[1]), folder, finished, stages, read_record(folder / "run.json")))
+                found.append(Window(int(match[1]), folder, finished, stages, read_record(folder / RUN_FILE)))
         return tuple(sorted(found, key=lambda window: window.index))
 
     @property

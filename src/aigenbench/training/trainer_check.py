@@ -61,6 +61,12 @@ def check_trainer(arguments: Mapping[str, Any], trains: bool = True) -> None:
     except Exception as error:
         told = {key: arguments[key] for key in given if key in arguments}
         raise InputError(_refusal("trainer", told, _to_blame(_trainer, given), error)) from error
+    if type(trainer.strategy.launcher).__name__ == "_MultiProcessingLauncher":
+        # what Lightning takes in a notebook where nothing is said
+        raise InputError(
+            f"trainer.devices: {trainer.num_devices} devices in a notebook would share the work as forked processes, "
+            "which give no results back; give trainer.devices = 1, or run the same as a script"
+        )
     on_cpu = trainer.strategy.root_device.type == "cpu"
     if arguments.get("precision") in HALF and on_cpu and not trains:
         logger.warning("trainer.precision %s: on the CPU, %s is used", arguments["precision"], trainer.precision)
