@@ -14,7 +14,8 @@ from aigenbench.data.collation import Batch
 from aigenbench.errors import InputError
 from aigenbench.models import ModelFactoryRegistry
 from aigenbench.training.checkpoints import detector_record, load, load_detector, save
-from aigenbench.training.detector import BaseDeepfakeDetectionModel, SoftTrainAugmentationsModel, Stage
+from aigenbench.training.detector import BaseDeepfakeDetectionModel, SoftTrainAugmentationsModel
+from aigenbench.training.stage import Stage
 
 
 def make_tiny(model_name: str, pretrained: bool = True, **kwargs: Any) -> nn.Module | None:

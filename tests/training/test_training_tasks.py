@@ -11,8 +11,9 @@ from aigenbench.protocol.pairing import EvaluationSet
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.windows import TrainingSelection, generator_windows
 from aigenbench.training.collect import make_predictions
-from aigenbench.training.detector import BaseDeepfakeDetectionModel, EvaluationOutput
+from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.own_metrics import own_metrics
+from aigenbench.training.stage import EvaluationOutput
 from aigenbench.training.tasks import BinaryTask, MulticlassTask
 
 WINDOWS = generator_windows(PUBLISHED, 4)

@@ -84,7 +84,7 @@ def load_experiment(folder: Path | str, stage: str = "validate") -> Experiment:
     files = _files(folder, stage)
     windows = {k: load_predictions(path) for k, path in files.items()}
     if not windows:
-        within = f"; give the experiment's folder, {folder.parent}" if any(folder.glob("predictions_*_all.npz")) else ""
+        within = f"; give the experiment's folder, {folder.parent}" if any(folder.glob(predictions_file("*"))) else ""
         raise InputError(
             f"{folder}: no window_<k>/{predictions_file(stage)}{within or '; has the run evaluated a window?'}"
         )

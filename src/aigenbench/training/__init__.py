@@ -7,7 +7,7 @@ from typing import Any
 _PLACES = {
     "BaseDeepfakeDetectionModel": "detector",
     "SoftTrainAugmentationsModel": "detector",
-    "EvaluationOutput": "detector",
+    "EvaluationOutput": "stage",
     "DeepFakePredictionsDump": "compatibility",
     "MetricsManager": "compatibility",
     "MetricsManagerSlidingWindow": "compatibility",

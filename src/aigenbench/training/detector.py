@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -16,7 +15,6 @@ from aigenbench.augmentations import BaselineTraining, EvaluationCrops, SoftTrai
 from aigenbench.data.collation import Batch
 from aigenbench.data.hooks import is_overridden, refuse_hooks
 from aigenbench.data.pipeline import AIGenBenchPipeline
-from aigenbench.data.plan import Plan
 from aigenbench.data.transforms import Augmentation, from_foreign
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.metrics import check_own_name
@@ -25,10 +23,11 @@ from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, normalised
 from aigenbench.models.probe import Classifier
 from aigenbench.protocol.published import SGD
 from aigenbench.protocol.timeline import PUBLISHED
-from aigenbench.protocol.trained import Trained, trained_up_to
+from aigenbench.protocol.trained import Trained
 from aigenbench.training.base_weights import LoadsBaseWeights
 from aigenbench.training.checkpoints import said_of
 from aigenbench.training.seeding import BatchSeeds
+from aigenbench.training.stage import EvaluationOutput, Stage
 from aigenbench.training.tasks import BinaryTask, MulticlassTask, Task, check_task
 
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
@@ -54,57 +53,6 @@ NO_HOOKS = {
     for split in ("train", "val", "test", "predict")
 }
 """Lightning's hooks that nothing would call."""
-
-
-class EvaluationOutput(NamedTuple):
-    """What ``evaluation_step`` returns, a row for every crop.
-
-    A plain tuple of five, or a mapping with the keys of the predictions file, carries probabilities of being fake.
-
-    Attributes:
-        logits: the model's outputs, not probabilities: float (n, 1), (n,) or (n, n_classes).
-        labels: 0 real, 1 fake; int64 (n,).
-        generator_ids: int64 (n,).
-        image_identifiers: row number in the split; int64 (n,). Crops of one image stand together.
-        losses: float (n,).
-    """
-
-    logits: Tensor
-    labels: Tensor
-    generator_ids: Tensor
-    image_identifiers: Tensor
-    losses: Tensor
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Where a run stands; the windows loop sets it before every training and evaluation.
-
-    Attributes:
-        window: index of the window.
-        epoch: epoch within the window.
-        total_steps: optimizer steps of the whole window.
-        n_classes: real and every generator of the timeline.
-        seen_generator_ids: ids of the generators trained on up to this window.
-        trained: what the weights have been trained on at the end of this window; None where nobody says.
-    """
-
-    window: int = 0
-    epoch: int = 0
-    total_steps: int = 1
-    n_classes: int = 0
-    seen_generator_ids: tuple[int, ...] = ()
-    trained: Trained | None = None
-
-    @classmethod
-    def at(cls, plan: Plan, window: int, epoch: int = 0, total_steps: int = 1, before: Trained | None = None) -> Stage:
-        """The stage at a window of a plan; weights that were given to start from may have seen more (``before``)."""
-        trained = trained_up_to(plan.timeline, plan.windows, window).after(before)
-        return cls(window, epoch, total_steps, len(plan.timeline.id_to_name), trained.ids, trained)
-
-    def at_epoch(self, epoch: int) -> Stage:
-        """The same at another epoch of the window."""
-        return replace(self, epoch=epoch)
 
 
 def _sgd(parameters: Iterable[Any]) -> Optimizer:

@@ -18,12 +18,12 @@ from aigenbench.evaluation.predictions import Predictions
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.protocol.trained import Trained
 from aigenbench.training.collect import Arrays, OutputCollector, make_predictions
-from aigenbench.training.detector import Stage
 from aigenbench.training.inputs import Setup
 from aigenbench.training.outputs import FUSED
 from aigenbench.training.own_metrics import own_metrics
 from aigenbench.training.processes import SharedError
 from aigenbench.training.signals import StopRequest
+from aigenbench.training.stage import Stage
 
 logger = logging.getLogger(__name__)
 

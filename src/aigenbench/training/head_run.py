@@ -17,12 +17,13 @@ from aigenbench.config.experiment import Head
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError
 from aigenbench.training.checkpoints import WindowCheckpoints, detector_record
-from aigenbench.training.detector import BaseDeepfakeDetectionModel, Stage
+from aigenbench.training.detector import BaseDeepfakeDetectionModel
 from aigenbench.training.experiment import Experiment, open_experiment, withdrawn_on_failure
 from aigenbench.training.inputs import Setup, make_detector, prepare_detector
 from aigenbench.training.keeper import WindowPlan
 from aigenbench.training.loggers import LongCSVLogger, drop_logged, logger_defaults
 from aigenbench.training.runtime import record_run
+from aigenbench.training.stage import Stage
 from aigenbench.training.state import read_state
 
 

@@ -18,7 +18,6 @@ from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions import Predictions
 from aigenbench.training.checkpoints import detector_record, load_detector, load_record
 from aigenbench.training.collect import OutputCollector
-from aigenbench.training.detector import Stage
 from aigenbench.training.evaluating import checked_predictions, stage_of
 from aigenbench.training.experiment import Experiment
 from aigenbench.training.head_run import HeadRun
@@ -27,6 +26,7 @@ from aigenbench.training.keeper import WindowPlan
 from aigenbench.training.lock import locked
 from aigenbench.training.processes import SharedError, is_first_process, largest
 from aigenbench.training.seeding import seed_batch
+from aigenbench.training.stage import Stage
 
 
 class Heads:

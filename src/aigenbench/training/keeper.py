@@ -15,7 +15,6 @@ from aigenbench.data.collation import Batch
 from aigenbench.errors import InputError
 from aigenbench.training import loops
 from aigenbench.training.checkpoints import WindowCheckpoints, detector_record
-from aigenbench.training.detector import Stage
 from aigenbench.training.loggers import logged_positions
 from aigenbench.training.loops import Position
 from aigenbench.training.module_state import are_weights, flags_of, restore_flags
@@ -23,6 +22,7 @@ from aigenbench.training.plain import plain_values
 from aigenbench.training.processes import SharedError, everyones, largest
 from aigenbench.training.sharding import gathered, is_sharded, spread_optimizer_state
 from aigenbench.training.signals import StoppedError, StopRequest
+from aigenbench.training.stage import Stage
 from aigenbench.training.user_checkpoints import MARK, checkpoint_files, remove_later_files
 
 if TYPE_CHECKING:

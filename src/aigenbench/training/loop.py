@@ -14,7 +14,6 @@ import lightning.pytorch as pl
 from aigenbench.data.batches import TrainingBatches, WindowBatches
 from aigenbench.files import remove_temporaries
 from aigenbench.training.checkpoints import WindowCheckpoints, load_detector, load_record
-from aigenbench.training.detector import Stage
 from aigenbench.training.epoch_evaluation import EpochEvaluation, keep_predictions
 from aigenbench.training.evaluating import (
     common_batches,
@@ -36,6 +35,7 @@ from aigenbench.training.processes import is_first_process
 from aigenbench.training.runtime import add_seconds, embedding_recorded, record_run
 from aigenbench.training.seeding import BatchSeeds
 from aigenbench.training.signals import StopRequest
+from aigenbench.training.stage import Stage
 from aigenbench.training.state import (
     Done,
     Evaluate,

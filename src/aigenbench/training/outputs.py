@@ -13,7 +13,8 @@ from torch import Tensor
 from aigenbench.data.hooks import is_overridden
 from aigenbench.errors import InputError
 from aigenbench.evaluation.fuse import sigmoid
-from aigenbench.training.detector import BaseDeepfakeDetectionModel, EvaluationOutput
+from aigenbench.training.detector import BaseDeepfakeDetectionModel
+from aigenbench.training.stage import EvaluationOutput
 from aigenbench.training.tasks import MulticlassTask
 
 Arrays = dict[str, npt.NDArray[Any]]

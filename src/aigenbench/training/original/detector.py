@@ -23,7 +23,7 @@ from aigenbench.models import Preprocessing
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD
 from aigenbench.training import detector as ours
 from aigenbench.training.checkpoints import load_detector
-from aigenbench.training.detector import NO_HOOKS, EvaluationOutput, OptimizerFactory
+from aigenbench.training.detector import NO_HOOKS, OptimizerFactory
 from aigenbench.training.original.augmentations import (
     make_baseline_predict_aug,
     make_baseline_test_aug,
@@ -33,11 +33,12 @@ from aigenbench.training.original.augmentations import (
     pil_crops,
 )
 from aigenbench.training.original.batches import evaluation_tuple, predict_tuple, training_tuple
-from aigenbench.training.original.metrics import TRAINING, feed, registered
+from aigenbench.training.original.registering import RegistersMetrics
 from aigenbench.training.outputs import ScoredCrops, rows_of_outputs, rows_of_probabilities
+from aigenbench.training.stage import EvaluationOutput, Stage
 
 
-class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
+class AbstractBaseDeepfakeDetectionModel(RegistersMetrics, ours.BaseDeepfakeDetectionModel):
     """A detector with the original framework's contract; see docs/hooks.md.
 
     The model does not exist before ``setup``, which calls ``make_model`` and ``adapt_model_for_training``.
@@ -178,7 +179,7 @@ class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
         self.trainer = trainer
         if isinstance(pipeline := getattr(trainer, "datamodule", None), AIGenBenchPipeline):
             served = pipeline.serving()
-            self.begin(ours.Stage.at(served.plan, served.window))
+            self.begin(Stage.at(served.plan, served.window))
         self.setup(stage)
         if isinstance(self.model, nn.Identity):
             raise InputError(
@@ -221,7 +222,7 @@ class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
         pipeline = getattr(self.trainer, "datamodule", None)
         if isinstance(pipeline, AIGenBenchPipeline) and not _is_windows_loop(self.trainer):
             served = pipeline.serving()
-            self.begin(ours.Stage.at(served.plan, served.window))
+            self.begin(Stage.at(served.plan, served.window))
 
     def configure_callbacks(self) -> list[Any]:
         """As ours; under a Trainer of one's own, the model is made now."""
@@ -330,82 +331,6 @@ class AbstractBaseDeepfakeDetectionModel(ours.BaseDeepfakeDetectionModel):
             if _noted not in module._forward_hooks.values():
                 object.__setattr__(module, "_notes_outputs_for", self._given)
                 module.register_forward_hook(_noted)
-
-    # metrics
-
-    def _managers_set_metrics(
-        self,
-        stage: str | Sequence[str] | None = None,
-        generator_id: Any = "*",
-        metrics: Any = (),
-        metrics_group: str = "default",
-        epoch_only: bool = False,
-        sliding_window_only: bool = False,
-        non_sliding_window_only: bool = False,
-    ) -> None:
-        """Add torchmetrics metrics.
-
-        Args:
-            stage: ``fit``, ``validate``, ``test``, a list of these, or None for all.
-            generator_id: ``"*"`` for all images, None for one metric a generator, or ids to restrict it to.
-            metrics: a metric, a list of them, or a collection.
-            metrics_group: part of the name where it is not ``default``.
-            epoch_only: of training, log at an epoch's end alone.
-            sliding_window_only: leave them out where there are no windows.
-            non_sliding_window_only: leave them out where there are.
-
-        Raises:
-            InputError: something is none of these.
-        """
-        windows = self._windows_are_used()
-        if (sliding_window_only and not windows) or (non_sliding_window_only and windows):
-            return
-        for one in registered(stage, generator_id, metrics, metrics_group, epoch_only):
-            if any(one.clashes(other) for other in self.registered_metrics):
-                raise InputError(
-                    f"_managers_set_metrics: there are two metrics {one.name!r}; give one a metrics_group of its own, "
-                    "or a name in a mapping or MetricCollection"
-                )
-            self.registered_metrics.append(one)
-            if TRAINING in one.stages:
-                # now: Lightning looks for metrics once
-                for place in one.places(self._generator_names()):
-                    self.training_metrics[one.attribute(place)] = one.of_training()
-
-    def _generator_names(self) -> list[str]:
-        trainer: Any = self.trainer
-        names: list[str] = trainer.datamodule.generator_id_to_name
-        return names
-
-    def _windows_are_used(self) -> bool:
-        pipeline = getattr(self.trainer, "datamodule", None)
-        return getattr(pipeline, "sliding_windows_definition", None) is not None
-
-    def _update_metrics(self, scores: Tensor, y: Tensor, generator_ids: Tensor, identifiers: Tensor) -> None:
-        """Feed the metrics of stage ``fit``, from a ``training_step`` of one's own.
-
-        Args:
-            scores: probabilities of being fake (n,).
-            y: labels (n,).
-            generator_ids: of the images (n,).
-            identifiers: of the images (n,).
-        """
-        if not self.trainer.training:
-            # those of evaluations are fed with all images' scores once they are gathered
-            return
-        for one in self.registered_metrics:
-            if TRAINING not in one.stages:
-                continue
-            for place, chosen in one.chosen(generator_ids, self._generator_names()):
-                metric = self.training_metrics[one.attribute(place)]
-                feed(metric, one.name, scores[chosen], y[chosen], one.epoch_only)
-                self.log(
-                    f"train/{place}{one.name}",
-                    metric,
-                    on_step=not one.epoch_only,
-                    on_epoch=True,
-                    batch_size=int(chosen.sum()),
-                )
 
     # augmentation
 
