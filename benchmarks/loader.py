@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from aigenbench.augmentations import BaselineTraining, EvaluationCrops, StochasticTraining
 from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
-from aigenbench.data.batches import TrainingBatches
+from aigenbench.data.samples.batches import TrainingBatches
 from aigenbench.models.preprocessing import normalised
 from aigenbench.protocol.timeline import PUBLISHED
 from claims import Results, parser

@@ -61,7 +61,7 @@ def make_objects(data: Path, workers: int) -> tuple[Any, Any, Any]:
 
 def measure_workers(data: Path) -> dict[str, list[Sizes]]:
     """Private memory of each worker of the training and the evaluation loader, after `BATCHES` batches."""
-    from aigenbench.data.batches import TrainingBatches
+    from aigenbench.data.samples.batches import TrainingBatches
 
     pipeline, plan, detector = make_objects(data, WORKERS)
     window = len(plan.windows) - 1
@@ -86,8 +86,8 @@ def measure_main(data: Path) -> Sizes:
     """Of the main process, as Python and NumPy allocate, MB: growth over an evaluation, and the size of its result."""
     import lightning.pytorch as pl
 
-    from aigenbench.training.evaluating import evaluate_detector, log_evaluation
-    from aigenbench.training.inputs import Setup
+    from aigenbench.training.window.evaluating import evaluate_detector, log_evaluation
+    from aigenbench.training.window.inputs import Setup
 
     pipeline, plan, detector = make_objects(data, WORKERS)
     nothing: Any = None  # neither is used in an evaluation

@@ -30,12 +30,12 @@ from torchmetrics.classification import (
     BinarySpecificity,
 )
 
-from aigenbench.evaluation.metrics import METRICS, best_f1, best_f1_threshold
-from aigenbench.evaluation.periods import GENERATORS, WindowGroups, evaluate
-from aigenbench.evaluation.predictions import Predictions, load_predictions
+from aigenbench.evaluation.metrics.definitions import METRICS, best_f1, best_f1_threshold
+from aigenbench.evaluation.metrics.periods import GENERATORS, WindowGroups, evaluate
+from aigenbench.evaluation.predictions.record import Predictions, load_predictions
 from aigenbench.protocol.periods import PERIODS, period_generators
-from aigenbench.training.evaluating import log_evaluation
-from aigenbench.training.loggers import LongCSVLogger
+from aigenbench.training.lightning.loggers import LongCSVLogger
+from aigenbench.training.window.evaluating import log_evaluation
 from claims import Results, parser
 from true_size import make_experiment
 

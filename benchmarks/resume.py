@@ -79,8 +79,8 @@ def interrupt_in_the_ninth_window(experiment: Path, step: int) -> None:
     """Turn a run that stopped in its first window into one that stopped after ``step`` steps of its ninth."""
     import torch
 
-    from aigenbench.training.checkpoints import WindowCheckpoints, save
-    from aigenbench.training.state import read_state, write_state
+    from aigenbench.training.resume.checkpoints import WindowCheckpoints, save
+    from aigenbench.training.resume.state import read_state, write_state
 
     first = experiment / "window_0"
     state = read_state(first)
@@ -108,9 +108,9 @@ def measure(arguments: list[str]) -> None:
     """Resume, print the seconds to the first batch and those of loading the checkpoint, and end."""
     import aigenbench.cli
     from aigenbench.cli import fit  # noqa: F401
-    from aigenbench.engine import resolution  # noqa: F401
-    from aigenbench.training import commands, keeper  # noqa: F401
-    from aigenbench.training.checkpoints import WindowCheckpoints
+    from aigenbench.engine.assembly import resolution  # noqa: F401
+    from aigenbench.training.resume.checkpoints import WindowCheckpoints
+    from aigenbench.training.window import keeper
 
     started, loading = time.monotonic(), 0.0
     verified = WindowCheckpoints._verified
@@ -134,7 +134,7 @@ def measure(arguments: list[str]) -> None:
 def begin(arguments: list[str]) -> None:
     """Run until a checkpoint after the first step."""
     import aigenbench.cli
-    from aigenbench.training.keeper import WindowKeeper
+    from aigenbench.training.window.keeper import WindowKeeper
 
     original = WindowKeeper.on_train_batch_end
 

@@ -22,10 +22,10 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from aigenbench.data.batches import TrainingBatches
 from aigenbench.data.pipeline import AIGenBenchDatasetLoader, AIGenBenchPipeline
-from aigenbench.evaluation.periods import evaluate
-from aigenbench.evaluation.predictions import load_predictions
+from aigenbench.data.samples.batches import TrainingBatches
+from aigenbench.evaluation.metrics.periods import evaluate
+from aigenbench.evaluation.predictions.record import load_predictions
 from claims import Results, parser
 from made_up_data import make_data
 from set_up import Hooks

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench.augmentations import BaselineTraining, EvaluationCrops, StochasticTraining
-from aigenbench.data.batches import TrainingBatches
 from aigenbench.data.pipeline import AIGenBenchDatasetLoader, AIGenBenchPipeline
 from aigenbench.data.plan import Plan
+from aigenbench.data.samples.batches import TrainingBatches
 from claims import Results, parser
 from made_up_data import TRUE_SIZE, make_data
 

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aigenbench.augmentations.perturbations import GRID
-from aigenbench.evaluation.bootstrap import bootstrap_auroc
-from aigenbench.evaluation.experiment import load_experiment
-from aigenbench.evaluation.fuse import sigmoid
-from aigenbench.evaluation.perturbed import digest, predictions_path, save_perturbed
-from aigenbench.evaluation.predictions import Predictions, load_predictions, save_predictions
+from aigenbench.evaluation.predictions.experiment import load_experiment
+from aigenbench.evaluation.predictions.fusion import sigmoid
+from aigenbench.evaluation.predictions.record import Predictions, load_predictions, save_predictions
+from aigenbench.evaluation.robustness.perturbed import digest, predictions_path, save_perturbed
+from aigenbench.evaluation.statistics.bootstrap import bootstrap_auroc
 from aigenbench.protocol.fingerprints import pairing_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
 from aigenbench.protocol.periods import PERIODS

@@ -24,10 +24,10 @@ from typing import Any
 
 from aigenbench.augmentations import BaselineTraining, EvaluationCrops, StochasticTraining
 from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
-from aigenbench.data.batches import TrainingBatches
-from aigenbench.data.collation import collate
-from aigenbench.data.loading import make_loader
 from aigenbench.data.plan import Plan
+from aigenbench.data.samples.batches import TrainingBatches
+from aigenbench.data.samples.collation import collate
+from aigenbench.data.samples.loading import make_loader
 from claims import Results, parser
 from sample_pipeline import make_files
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from aigenbench.cli import main
-from aigenbench.data.cache import identity
+from aigenbench.data.store import identity
 
 FACTORY = """
 from torch import nn
@@ -74,8 +74,8 @@ def test_what_is_built_is_what_fit_reads(
     def never(*_: Any) -> None:
         raise AssertionError("an image was read")
 
-    monkeypatch.setattr("aigenbench.data.dataset.read_image", never)
-    monkeypatch.setattr("aigenbench.data.cache.views.read_image", never)
+    monkeypatch.setattr("aigenbench.data.samples.dataset.read_image", never)
+    monkeypatch.setattr("aigenbench.data.views.views.read_image", never)
     assert main(["fit", *run_arguments, "--data.cache=all", "--data.num_workers=2"]) == 0
     assert stored() == built
 
@@ -94,9 +94,9 @@ def test_a_run_with_a_cache_is_the_run_without(run_arguments: list[str], tmp_pat
 def test_a_signal_stops_a_build_within_a_run_and_the_same_command_goes_on(
     run_arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from aigenbench.data.cache import views
+    from aigenbench.data.views import views
 
-    monkeypatch.setattr("aigenbench.data.cache.store.BLOCK_BYTES", 8 * 24 * 24 * 3)
+    monkeypatch.setattr("aigenbench.data.store.store.BLOCK_BYTES", 8 * 24 * 24 * 3)
     computed = []
 
     def read(table: Any, row: int, original: Any = views.read_image) -> Any:
@@ -119,7 +119,7 @@ def test_a_signal_stops_a_build_within_a_run_and_the_same_command_goes_on(
 def test_shards_make_up_the_whole(
     run_arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aigenbench.data.cache.store.BLOCK_BYTES", 10 * 24 * 24 * 3)
+    monkeypatch.setattr("aigenbench.data.store.store.BLOCK_BYTES", 10 * 24 * 24 * 3)
     counts = []
     for i in ("1/3", "3/3", "2/3"):
         said = printed(capsys, "build", "--shard", i, *run_arguments, "--data.cache=all")

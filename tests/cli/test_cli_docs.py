@@ -9,8 +9,8 @@ import pytest
 from aigenbench.cli.parser import resolve
 from aigenbench.config.experiment import experiment_info
 from aigenbench.config.layer import SECTIONS
-from aigenbench.engine.objects import NAMED
-from aigenbench.engine.signatures import parameters
+from aigenbench.engine.assembly.objects import NAMED
+from aigenbench.engine.assembly.signatures import parameters
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 BLOCKS = [

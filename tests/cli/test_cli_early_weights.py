@@ -10,10 +10,10 @@ import pytest
 
 from aigenbench.cli.command_line import take_apart
 from aigenbench.cli.parser import request_of, resolve
-from aigenbench.engine.request import DETECTOR_KEYS
+from aigenbench.engine.assembly.request import DETECTOR_KEYS
 from aigenbench.errors import InputError
 from aigenbench.models import ensure_weights
-from aigenbench.models.weights import use_weights_folder, weights_folder
+from aigenbench.models.weights.locate import use_weights_folder, weights_folder
 
 CONFIGS = [
     "--config=benchmark_pipelines/base_benchmark_sliding_windows.yaml",
@@ -70,8 +70,8 @@ def test_a_mistyped_key_is_not_hidden_by_missing_weights(tmp_path: Path, monkeyp
 
 
 def test_the_detectors_keys_are_those_of_the_detector() -> None:
-    from aigenbench.engine.objects import NAMED
-    from aigenbench.engine.signatures import parameters
+    from aigenbench.engine.assembly.objects import NAMED
+    from aigenbench.engine.assembly.signatures import parameters
 
     assert set(DETECTOR_KEYS) == set(parameters(NAMED["model"]).defaults)
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from aigenbench.cli.arguments import Parser
 from aigenbench.errors import InputError
-from aigenbench.evaluation.metrics import METRICS
+from aigenbench.evaluation.metrics.definitions import METRICS
 from aigenbench.protocol.timeline import PUBLISHED
 
 COLUMNS = [*PUBLISHED.names, *[""] * len(PUBLISHED.names)] * 2
@@ -165,7 +165,9 @@ def test_a_metric_named_like_a_known_one_is_refused(imported: Path, name: str, h
     function = "def f(group):\n    return 0.123\n"
     entered = how.format(name=name)
     body = f"{entered}\n{function}" if entered.startswith("@") else f"{function}\n{entered}\n"
-    (imported / "own_metric.py").write_text(f"from aigenbench.evaluation.metrics import METRICS, metric\n\n{body}")
+    (imported / "own_metric.py").write_text(
+        f"from aigenbench.evaluation.metrics.definitions import METRICS, metric\n\n{body}"
+    )
     before = METRICS["auroc"]
     with pytest.raises(InputError, match=rf"the metric '{name}' is one of aigenbench's own.*, line \d"):
         run("score", str(imported / "a"), "--import", str(imported / "own_metric.py"))
@@ -239,7 +241,7 @@ def metrics_put_back() -> Iterator[None]:
 def test_a_metric_of_ones_own(imported: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own = imported / "own_metric.py"
     own.write_text(
-        "from aigenbench.evaluation.metrics import metric\n\n"
+        "from aigenbench.evaluation.metrics.definitions import metric\n\n"
         "@metric('share_called_fake')\n"
         "def share(group):\n"
         "    return float((group.scores > group.threshold).mean())\n"

@@ -66,7 +66,7 @@ def test_training_imports_only_what_every_run_needs():
         "transformers",
         "wandb",
     )
-    assert imported("import aigenbench.engine.resolution, aigenbench.training.commands", rare) == "[]"
+    assert imported("import aigenbench.engine.assembly.resolution, aigenbench.training.loop.commands", rare) == "[]"
 
 
 def test_help_lists_every_command(capsys):

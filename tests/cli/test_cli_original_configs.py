@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from aigenbench.cli.parser import resolve
-from aigenbench.engine.loggers import without_missing_loggers
-from aigenbench.training.trainers import check_trainer_arguments
+from aigenbench.engine.assembly.loggers import without_missing_loggers
+from aigenbench.training.lightning.trainers import check_trainer_arguments
 from original_configs import MODELS, PIPELINES, model, pipeline
 
 

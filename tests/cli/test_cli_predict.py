@@ -34,7 +34,8 @@ ModelFactoryRegistry().register_model_factory("lone", make)
 def lone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a checkpoint, the Python it needs, and pictures; nothing of a data set or configuration."""
     from aigenbench.training import BaseDeepfakeDetectionModel
-    from aigenbench.training.checkpoints import detector_record, save
+    from aigenbench.training.detector.records import detector_record
+    from aigenbench.training.resume.checkpoints import save
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))

@@ -278,7 +278,7 @@ def test_a_logger_without_a_folder_gets_one():
 @pytest.mark.skipif(importlib.util.find_spec("wandb") is not None, reason="wandb is installed")
 @pytest.mark.parametrize("key", ["trainer.logger", "trainer.logger+"])
 def test_a_logger_whose_package_is_not_installed_is_left_out_and_names_the_extra(key, folder, monkeypatch, caplog):
-    from aigenbench.engine.loggers import warn_of_missing_loggers
+    from aigenbench.engine.assembly.loggers import warn_of_missing_loggers
 
     # W&B makes folders of its name, which Python takes for packages
     (folder / "wandb").mkdir()
@@ -292,7 +292,7 @@ def test_a_logger_whose_package_is_not_installed_is_left_out_and_names_the_extra
 
 @pytest.mark.skipif(importlib.util.find_spec("mlflow") is not None, reason="mlflow is installed")
 def test_a_logger_that_was_chosen_is_not_done_without():
-    from aigenbench.engine.loggers import warn_of_missing_loggers
+    from aigenbench.engine.assembly.loggers import warn_of_missing_loggers
 
     made = resolve([*BASE, "--trainer.logger+=MLFlowLogger"], "fit")
     with pytest.raises(
@@ -389,7 +389,7 @@ def test_an_error_in_a_users_constructor_is_one_line_with_its_place(write, argum
 
 def test_a_fault_of_our_own_is_not_hidden(monkeypatch):
     made = resolve(SMALL, "fit")
-    monkeypatch.setattr("aigenbench.training.detector.StochasticTraining", None)
+    monkeypatch.setattr("aigenbench.training.detector.base.StochasticTraining", None)
     with pytest.raises(TypeError, match="not callable"):
         made.instantiate_model()
 

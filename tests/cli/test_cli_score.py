@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aigenbench.cli import main
-from aigenbench.evaluation.predictions import Predictions, save_predictions
+from aigenbench.evaluation.predictions.record import Predictions, save_predictions
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from aigenbench.data.arrow_images import ArrowImages
+from aigenbench.data.sources.arrow_images import ArrowImages
 from aigenbench.errors import InputError
 
 FILES = [b"first", b"", b"the third", b"4" * 1000, b"last"]

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aigenbench.data.cache import Store, share_of, stores_in
-from aigenbench.data.cache.blocks import PAGE, row_sums
+from aigenbench.data.store import Store, share_of, stores_in
+from aigenbench.data.store.blocks import PAGE, row_sums
 from aigenbench.errors import InputError
 
 FORK = multiprocessing.get_context("fork")

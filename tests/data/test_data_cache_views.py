@@ -24,8 +24,8 @@ from aigenbench.augmentations import (
 )
 from aigenbench.augmentations.perturbations import perturbations
 from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
-from aigenbench.data.batches import BatchArithmetic, TrainingBatches
-from aigenbench.data.cache import identity, store, stores_in
+from aigenbench.data.samples.batches import BatchArithmetic, TrainingBatches
+from aigenbench.data.store import identity, store, stores_in
 from aigenbench.errors import InputError
 
 SIZE = (32, 32)
@@ -105,8 +105,8 @@ def trained(p: AIGenBenchPipeline, hooks: Hooks, window: int = 0, epoch: int = 0
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Row numbers of the images decoded in this process."""
-    from aigenbench.data import dataset as samples
-    from aigenbench.data.cache import views
+    from aigenbench.data.samples import dataset as samples
+    from aigenbench.data.views import views
 
     rows: list[int] = []
 
@@ -269,7 +269,7 @@ def test_training_that_cannot_be_stored_says_so_once(
     plain = trained(make(**options), hooks)
     p = make(cache="all", **options)
     assert trained(p, hooks) == plain == trained(p, hooks)
-    (record,) = [r for r in caplog.records if r.name == "aigenbench.data.cached"]
+    (record,) = [r for r in caplog.records if r.name == "aigenbench.data.views.cached"]
     assert "training images are not stored: " in record.message
     assert re.search(said, record.message)
     assert not (tmp_path / "cache").exists()
@@ -288,7 +288,7 @@ def test_evaluation_that_cannot_be_stored_says_so_once(make: Any, caplog: Any, h
     plain = evaluated(make(**options), hooks)
     p = make(cache="evaluation", **options)
     assert evaluated(p, hooks) == plain == evaluated(p, hooks)
-    (record,) = [r for r in caplog.records if r.name == "aigenbench.data.cached"]
+    (record,) = [r for r in caplog.records if r.name == "aigenbench.data.views.cached"]
     assert said in record.message
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from aigenbench.data.collation import Batch, Sample, collate
-from aigenbench.data.loading import make_loader
+from aigenbench.data.samples.collation import Batch, Sample, collate
+from aigenbench.data.samples.loading import make_loader
 from aigenbench.errors import InputError
 
 

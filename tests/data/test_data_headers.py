@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from aigenbench.data.decode import MAXIMUM_PIXELS, UnreadableImageError, decode
-from aigenbench.data.headers import plain_orientation
+from aigenbench.data.sources.decode import MAXIMUM_PIXELS, UnreadableImageError, decode
+from aigenbench.data.sources.headers import plain_orientation
 
 XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
 
@@ -184,7 +184,7 @@ def test_damage_is_told_as_pillow_tells_it(kind, flips, end):
     for with_opencv in (True, False):
         with pytest.MonkeyPatch.context() as patch:
             if not with_opencv:
-                patch.setattr("aigenbench.data.decode.plain_orientation", lambda view, most: None)
+                patch.setattr("aigenbench.data.sources.decode.plain_orientation", lambda view, most: None)
             try:
                 results.append(decode(bytes(data)).tolist())
             except UnreadableImageError as error:

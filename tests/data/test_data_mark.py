@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from aigenbench.data.demo import make_demo_data
-from aigenbench.data.mark import is_synthetic
+from aigenbench.data.sources.mark import is_synthetic
 
 
 def test_demo_data_say_that_they_are_made_up(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from aigenbench.augmentations import EvaluationCrops, MandatoryEvaluation, Recipe
 from aigenbench.augmentations.perturbations import perturbations
 from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
-from aigenbench.data.dataset import read_image
+from aigenbench.data.samples.dataset import read_image
 from aigenbench.protocol.randomness import sample_rng
 
 NOISE = perturbations(["noise"])[2]

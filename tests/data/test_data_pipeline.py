@@ -13,10 +13,10 @@ from torchvision.transforms import v2
 
 from aigenbench.augmentations import BaselineTraining, EvaluationCrops, StochasticTraining
 from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
-from aigenbench.data.batches import BatchArithmetic, EvaluationBatches, TrainingBatches
 from aigenbench.data.plan import Plan, images_digest
-from aigenbench.data.randomness import seeded
-from aigenbench.data.sources import open_source
+from aigenbench.data.samples.batches import BatchArithmetic, EvaluationBatches, TrainingBatches
+from aigenbench.data.samples.randomness import seeded
+from aigenbench.data.sources.opening import open_source
 from aigenbench.errors import InputError
 from aigenbench.protocol.timeline import PUBLISHED
 

@@ -19,9 +19,9 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from aigenbench.data.hooks import evaluation_steps, training_steps
-from aigenbench.data.randomness import generators_in, seeded
-from aigenbench.data.transforms import CHECKED_CALLS, ForeignCrops, ForeignTransform
+from aigenbench.data.samples.hooks import evaluation_steps, training_steps
+from aigenbench.data.samples.randomness import generators_in, seeded
+from aigenbench.data.samples.transforms import CHECKED_CALLS, ForeignCrops, ForeignTransform
 from aigenbench.errors import InputError
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from aigenbench.data.plan import make_plan
-from aigenbench.data.sources import open_source
+from aigenbench.data.sources.opening import open_source
 from aigenbench.errors import InputError
 from aigenbench.protocol.timeline import PUBLISHED
 
@@ -137,7 +137,7 @@ def test_columns_are_read_when_asked_for(small_dataset: Path) -> None:
 
 def test_opening_imports_no_pandas(small_dataset: Path) -> None:
     program = (
-        "import sys; from aigenbench.data.sources import open_source\n"
+        "import sys; from aigenbench.data.sources.opening import open_source\n"
         f"open_source({str(small_dataset)!r}); print('pandas' in sys.modules, 'datasets' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

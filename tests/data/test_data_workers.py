@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import threadpoolctl
 
-from aigenbench.data import workers
-from aigenbench.data.workers import prepare_worker
+from aigenbench.data.samples import workers
+from aigenbench.data.samples.workers import prepare_worker
 
 
 def threads(queue: Any) -> None:

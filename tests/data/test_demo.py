@@ -17,7 +17,7 @@ from aigenbench.data.demo.camera import encode, photograph, recompress, to_pixel
 from aigenbench.data.demo.generators import FAMILIES, stand_ins
 from aigenbench.data.demo.rows import Row, make_row, plan_split
 from aigenbench.data.demo.scenes import render_scene
-from aigenbench.data.sources import open_source
+from aigenbench.data.sources.opening import open_source
 from aigenbench.errors import InputError
 from aigenbench.protocol.timeline import PUBLISHED
 

@@ -9,8 +9,8 @@ import pytest
 
 from aigenbench.cli.parser import asked_for, resolve
 from aigenbench.config import layer
-from aigenbench.engine.request import recorded
-from aigenbench.engine.weights import device_arguments
+from aigenbench.engine.assembly.request import recorded
+from aigenbench.engine.assembly.weights import device_arguments
 from aigenbench.errors import InputError
 
 CONFIGS = [
@@ -93,7 +93,10 @@ def test_a_device_that_is_none_is_told(name: str) -> None:
     ("path", "told"),
     [
         ("__main__.Detector", "it was defined in a notebook or script: go on from there, or move it into a file"),
-        ("aigenbench.engine.given.Own__of_mine_make", "Own of mine_make was given from Python, where no path led"),
+        (
+            "aigenbench.engine.assembly.given.Own__of_mine_make",
+            "Own of mine_make was given from Python, where no path led",
+        ),
     ],
 )
 def test_what_only_another_process_had_is_told(path: str, told: str) -> None:

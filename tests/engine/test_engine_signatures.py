@@ -7,8 +7,8 @@ import types
 import pytest
 
 from aigenbench.config.names import OURS
-from aigenbench.engine import signatures
-from aigenbench.engine.signatures import check_keys, find_class, parameters, parameters_of
+from aigenbench.engine.assembly import signatures
+from aigenbench.engine.assembly.signatures import check_keys, find_class, parameters, parameters_of
 from aigenbench.errors import InputError
 
 

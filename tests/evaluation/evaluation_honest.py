@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from aigenbench.augmentations import MandatoryEvaluation
-from aigenbench.evaluation.experiment import load_experiment
-from aigenbench.evaluation.external import import_csv
-from aigenbench.evaluation.predictions import save_predictions
+from aigenbench.evaluation.predictions.experiment import load_experiment
+from aigenbench.evaluation.predictions.external import import_csv
+from aigenbench.evaluation.predictions.record import save_predictions
 from aigenbench.protocol.fingerprints import protocol_fingerprint
 from aigenbench.protocol.timeline import PUBLISHED
 

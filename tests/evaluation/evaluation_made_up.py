@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aigenbench.evaluation.predictions import Predictions, save_predictions
+from aigenbench.evaluation.predictions.record import Predictions, save_predictions
 
 WINDOWS = (("A", "B"), ("C", "D"), ("E",))
 

@@ -9,22 +9,28 @@ from evaluation_made_up import WINDOWS, made_up
 from sklearn.metrics import roc_auc_score
 
 from aigenbench.errors import InputError
-from aigenbench.evaluation import draws, other_generators
-from aigenbench.evaluation.bootstrap import bootstrap_auroc, bootstrap_generators, bootstrap_metrics, row_means
-from aigenbench.evaluation.draws import Draws
-from aigenbench.evaluation.experiment import Experiment, assemble
-from aigenbench.evaluation.group import Group
-from aigenbench.evaluation.intervals import wilson
-from aigenbench.evaluation.metrics import METRICS
-from aigenbench.evaluation.other_generators import _draws, resample_generators
-from aigenbench.evaluation.pairs import pair_up
-from aigenbench.evaluation.predictions import Predictions
-from aigenbench.evaluation.ranked import Ranked
-from aigenbench.evaluation.score import score
-from aigenbench.evaluation.uncertainty import Effort, uncertainty
+from aigenbench.evaluation.metrics.definitions import METRICS
+from aigenbench.evaluation.metrics.group import Group
+from aigenbench.evaluation.metrics.score import score
+from aigenbench.evaluation.predictions.experiment import ExperimentPredictions, assemble
+from aigenbench.evaluation.predictions.record import Predictions
+from aigenbench.evaluation.statistics import draws
+from aigenbench.evaluation.statistics import generators as other_generators
+from aigenbench.evaluation.statistics.bootstrap import (
+    bootstrap_auroc,
+    bootstrap_generators,
+    bootstrap_metrics,
+    row_means,
+)
+from aigenbench.evaluation.statistics.draws import Draws
+from aigenbench.evaluation.statistics.generators import _draws, resample_generators
+from aigenbench.evaluation.statistics.intervals import wilson
+from aigenbench.evaluation.statistics.pairs import pair_up
+from aigenbench.evaluation.statistics.ranked import Ranked
+from aigenbench.evaluation.statistics.uncertainty import Effort, uncertainty
 
 
-def experiment(n: int = 20, windows: int = 3, **kwargs: float) -> Experiment:
+def experiment(n: int = 20, windows: int = 3, **kwargs: float) -> ExperimentPredictions:
     return assemble("e", "validate", {k: made_up(n, window=k, **kwargs) for k in range(windows)}, "e")  # type: ignore[arg-type]
 
 

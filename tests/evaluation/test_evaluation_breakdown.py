@@ -7,12 +7,12 @@ import pytest
 from evaluation_made_up import made_up
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score, top_k_accuracy_score
 
-from aigenbench.evaluation.breakdown import breakdowns, class_groups, class_scores
-from aigenbench.evaluation.derived_intervals import class_intervals
-from aigenbench.evaluation.experiment import assemble
-from aigenbench.evaluation.intervals import wilson
-from aigenbench.evaluation.multiclass import judged, multiclass
-from aigenbench.evaluation.uncertainty import interval_text
+from aigenbench.evaluation.metrics.multiclass import judged, multiclass
+from aigenbench.evaluation.predictions.experiment import assemble
+from aigenbench.evaluation.statistics.breakdown import breakdowns, class_groups, class_scores
+from aigenbench.evaluation.statistics.derived import class_intervals
+from aigenbench.evaluation.statistics.intervals import wilson
+from aigenbench.evaluation.statistics.uncertainty import interval_text
 
 
 def test_rates_by_origin_and_size() -> None:

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from aigenbench.evaluation.calibration import calibrate, fit_scaling, reliability
-from aigenbench.evaluation.derived_intervals import calibration_intervals
-from aigenbench.evaluation.experiment import assemble
-from aigenbench.evaluation.group import Group
-from aigenbench.evaluation.pairs import pair_up
+from aigenbench.evaluation.metrics.group import Group
+from aigenbench.evaluation.predictions.experiment import assemble
+from aigenbench.evaluation.statistics.calibration import calibrate, fit_scaling, reliability
+from aigenbench.evaluation.statistics.derived import calibration_intervals
+from aigenbench.evaluation.statistics.pairs import pair_up
 
 
 @settings(max_examples=25, deadline=None)

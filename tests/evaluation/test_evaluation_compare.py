@@ -7,14 +7,14 @@ import pytest
 from evaluation_made_up import made_up
 
 from aigenbench.errors import InputError
-from aigenbench.evaluation.bootstrap import Replicates
-from aigenbench.evaluation.compare import Model, compare, compare_models, comparison_table
-from aigenbench.evaluation.experiment import Experiment, assemble
-from aigenbench.evaluation.score import score
-from aigenbench.evaluation.table import SHOWN_PERIODS
+from aigenbench.evaluation.drawing.table import SHOWN_PERIODS
+from aigenbench.evaluation.metrics.score import score
+from aigenbench.evaluation.predictions.experiment import ExperimentPredictions, assemble
+from aigenbench.evaluation.statistics.bootstrap import Replicates
+from aigenbench.evaluation.statistics.compare import Model, compare, compare_models, comparison_table
 
 
-def detector(name: str, seed: int = 0, separation: float = 1.5) -> Experiment:
+def detector(name: str, seed: int = 0, separation: float = 1.5) -> ExperimentPredictions:
     windows = {k: made_up(40, window=k, seed=seed, separation=separation) for k in range(3)}
     return assemble(name, "validate", windows, name)
 

@@ -10,10 +10,10 @@ import pytest
 from evaluation_made_up import made_up
 from scipy.stats import binom
 
-from aigenbench.evaluation.bootstrap import bootstrap_auroc
-from aigenbench.evaluation.experiment import assemble
-from aigenbench.evaluation.intervals import delong, percentiles
-from aigenbench.evaluation.periods import WindowGroups
+from aigenbench.evaluation.metrics.periods import WindowGroups
+from aigenbench.evaluation.predictions.experiment import assemble
+from aigenbench.evaluation.statistics.bootstrap import bootstrap_auroc
+from aigenbench.evaluation.statistics.intervals import delong, percentiles
 
 PAIRS = 250
 WINDOWS = (("A", "B", "C", "D"), ("E", "F", "G", "H"))

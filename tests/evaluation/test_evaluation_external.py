@@ -9,11 +9,11 @@ import pytest
 from evaluation_honest import COLUMNS, write_csv
 
 from aigenbench.errors import InputError
-from aigenbench.evaluation.experiment import load_experiment
-from aigenbench.evaluation.external import import_csv
-from aigenbench.evaluation.run import make_run
-from aigenbench.evaluation.score import score_experiment
-from aigenbench.evaluation.uncertainty import Effort
+from aigenbench.evaluation.metrics.score import score_experiment
+from aigenbench.evaluation.predictions.experiment import load_experiment
+from aigenbench.evaluation.predictions.external import import_csv
+from aigenbench.evaluation.report.results import make_run
+from aigenbench.evaluation.statistics.uncertainty import Effort
 
 
 def test_a_csv_file_is_enough_for_everything(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aigenbench.evaluation.fuse import fuse_logits, log_sigmoid, sigmoid
+from aigenbench.evaluation.predictions.fusion import fuse_logits, log_sigmoid, sigmoid
 
 
 @given(st.lists(st.lists(st.floats(-30, 30), min_size=1, max_size=5), min_size=1, max_size=6))

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from aigenbench.evaluation.group import Group
-from aigenbench.evaluation.intervals import (
+from aigenbench.evaluation.metrics.group import Group
+from aigenbench.evaluation.statistics.intervals import (
     Placements,
     delong,
     delong_variance,

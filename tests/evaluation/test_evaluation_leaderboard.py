@@ -7,9 +7,9 @@ import pytest
 from evaluation_honest import COLUMNS, PER_GENERATOR, write_honest
 
 from aigenbench.errors import InputError
-from aigenbench.evaluation import standing
-from aigenbench.evaluation.leaderboard import build_leaderboard, significance_groups
-from aigenbench.evaluation.submission import make_submission
+from aigenbench.evaluation.leaderboard.page import build_leaderboard, significance_groups
+from aigenbench.evaluation.leaderboard.submission import make_submission
+from aigenbench.evaluation.predictions import standing
 
 EVIL = "<script>alert(1)</script>"
 

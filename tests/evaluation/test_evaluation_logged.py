@@ -7,15 +7,15 @@ from evaluation_made_up import write_experiment
 
 from aigenbench.config.folder import METRICS_FILE
 from aigenbench.errors import InputError
-from aigenbench.evaluation.changes import CHANGES_FILE, config_changes
-from aigenbench.evaluation.experiment import load_experiment
-from aigenbench.evaluation.logged import logged_metrics, with_logged
-from aigenbench.evaluation.report import render
-from aigenbench.evaluation.run import load_run
-from aigenbench.evaluation.score import score
-from aigenbench.evaluation.table import score_table
-from aigenbench.evaluation.uncertainty import Effort
-from aigenbench.evaluation.view import make_view
+from aigenbench.evaluation.drawing.table import score_table
+from aigenbench.evaluation.metrics.logged import logged_metrics, with_logged
+from aigenbench.evaluation.metrics.score import score
+from aigenbench.evaluation.predictions.changes import CHANGES_FILE, config_changes
+from aigenbench.evaluation.predictions.experiment import load_experiment
+from aigenbench.evaluation.report.page import render
+from aigenbench.evaluation.report.results import load_run
+from aigenbench.evaluation.report.view import make_view
+from aigenbench.evaluation.statistics.uncertainty import Effort
 
 LOG = """step,name,value
 1,train/loss,0.9

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from aigenbench.evaluation.group import Group
-from aigenbench.evaluation.metrics import METRICS, compute
+from aigenbench.evaluation.metrics.definitions import METRICS, compute
+from aigenbench.evaluation.metrics.group import Group
 
 
 @st.composite

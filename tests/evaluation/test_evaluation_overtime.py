@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from evaluation_made_up import made_up
 
-from aigenbench.evaluation.bootstrap import bootstrap_auroc, bootstrap_generators
-from aigenbench.evaluation.carried import carried_forward, threshold_at_fpr
-from aigenbench.evaluation.derived_intervals import over_time_intervals
-from aigenbench.evaluation.experiment import Experiment, assemble
-from aigenbench.evaluation.group import Group
-from aigenbench.evaluation.intervals import wilson
-from aigenbench.evaluation.overtime import TRANSFERS, generator_matrix, over_time, transfers
-from aigenbench.evaluation.score import score
+from aigenbench.evaluation.metrics.group import Group
+from aigenbench.evaluation.metrics.over_time import TRANSFERS, generator_matrix, over_time, transfers
+from aigenbench.evaluation.metrics.score import score
+from aigenbench.evaluation.predictions.experiment import ExperimentPredictions, assemble
+from aigenbench.evaluation.statistics.bootstrap import bootstrap_auroc, bootstrap_generators
+from aigenbench.evaluation.statistics.derived import over_time_intervals
+from aigenbench.evaluation.statistics.intervals import wilson
+from aigenbench.evaluation.statistics.thresholds import carried_forward, threshold_at_fpr
 
 
 def scores_of(matrix: list[list[float | None]], coming: list[float | None]) -> dict[str, object]:
@@ -49,7 +49,7 @@ def test_missing_windows_leave_what_can_be_told() -> None:
     assert found["area"] == 0.7
 
 
-def experiment() -> Experiment:
+def experiment() -> ExperimentPredictions:
     return assemble("e", "validate", {k: made_up(50, window=k) for k in range(3)}, "e")
 
 

@@ -9,7 +9,7 @@ import pytest
 from evaluation_made_up import made_up, without_additions
 
 from aigenbench.errors import InputError
-from aigenbench.evaluation.predictions import Predictions, load_predictions, save_predictions
+from aigenbench.evaluation.predictions.record import Predictions, load_predictions, save_predictions
 
 KEYS = {
     "fused_scores",
@@ -198,6 +198,6 @@ def test_wrong_arrays(changes: dict[str, object], message: str, tmp_path: Path) 
 
 def test_a_decompression_bomb_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez_compressed(tmp_path / "p.npz", fused_scores=np.zeros(1_000_000, np.float32))
-    monkeypatch.setattr("aigenbench.evaluation.predictions.LARGEST_FILE", 1_000_000)
+    monkeypatch.setattr("aigenbench.evaluation.predictions.record.LARGEST_FILE", 1_000_000)
     with pytest.raises(InputError, match="would unpack to 4000"):
         load_predictions(tmp_path / "p.npz")

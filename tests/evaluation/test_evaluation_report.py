@@ -15,20 +15,20 @@ from evaluation_made_up import made_up
 
 from aigenbench.config.folder import RUN_FILE
 from aigenbench.errors import InputError
-from aigenbench.evaluation.chart import Cell, Chart, Series, Table, nice_ticks
-from aigenbench.evaluation.experiment import assemble
-from aigenbench.evaluation.export import as_csv, as_latex, export
-from aigenbench.evaluation.mistakes import confident_mistakes, gallery_window, shrink
-from aigenbench.evaluation.pages import resource
-from aigenbench.evaluation.records import times_table, versions_table
-from aigenbench.evaluation.report import render
-from aigenbench.evaluation.report_charts import crowded, period_curves, window_label
-from aigenbench.evaluation.report_tables import heat_map, results_table
-from aigenbench.evaluation.run import Run, load_run, make_run
-from aigenbench.evaluation.svg import svg
-from aigenbench.evaluation.together import put_together
-from aigenbench.evaluation.uncertainty import Effort
-from aigenbench.evaluation.view import make_view
+from aigenbench.evaluation.drawing.chart import Cell, Chart, Series, Table, nice_ticks
+from aigenbench.evaluation.drawing.svg import svg
+from aigenbench.evaluation.metrics.mistakes import confident_mistakes, gallery_window, shrink
+from aigenbench.evaluation.predictions.experiment import assemble
+from aigenbench.evaluation.report.charts import crowded, period_curves, window_label
+from aigenbench.evaluation.report.export import as_csv, as_latex, export
+from aigenbench.evaluation.report.page import render
+from aigenbench.evaluation.report.pages import resource
+from aigenbench.evaluation.report.records import times_table, versions_table
+from aigenbench.evaluation.report.results import ExperimentResults, load_run, make_run
+from aigenbench.evaluation.report.tables import heat_map, results_table
+from aigenbench.evaluation.report.together import put_together
+from aigenbench.evaluation.report.view import make_view
+from aigenbench.evaluation.statistics.uncertainty import Effort
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.windows import generator_windows
 
@@ -39,7 +39,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 def run(
     name: str = "quick", windows: tuple[tuple[str, ...], ...] = (("A", "B"), ("C", "D"), ("E",)), **kwargs: float
-) -> Run:
+) -> ExperimentResults:
     predictions = {k: made_up(20, windows, k, **kwargs) for k in range(len(windows))}  # type: ignore[arg-type]
     return make_run(assemble(name, "validate", predictions, name), {}, "", EFFORT)
 
@@ -341,7 +341,7 @@ def test_contrast_is_enough(scheme: int) -> None:
 
 
 def test_two_models_of_two_seeds_are_two_rows_and_one_difference() -> None:
-    def trained(name: str, seed: int, width: int, separation: float) -> Run:
+    def trained(name: str, seed: int, width: int, separation: float) -> ExperimentResults:
         predictions = {k: made_up(20, window=k, seed=seed, separation=separation) for k in range(3)}
         config = f"seed_everything: {seed}\nmodel: {{width: {width}}}\n"
         return make_run(assemble(name, "validate", predictions, name), {}, config, EFFORT)

@@ -10,19 +10,19 @@ from evaluation_made_up import made_up, write_experiment
 
 from aigenbench.augmentations.perturbations import GRID
 from aigenbench.errors import InputError
-from aigenbench.evaluation.experiment import load_experiment
-from aigenbench.evaluation.export import export
-from aigenbench.evaluation.group import Group
-from aigenbench.evaluation.intervals import delong
-from aigenbench.evaluation.metrics import auroc
-from aigenbench.evaluation.perturbed import PREDICTIONS_FILE, digest, predictions_path, save_perturbed
-from aigenbench.evaluation.predictions import Predictions
-from aigenbench.evaluation.report import render
-from aigenbench.evaluation.report_robustness import robustness_table, robustness_text, robustness_view
-from aigenbench.evaluation.robustness import Family, load_robustness
-from aigenbench.evaluation.run import load_run
-from aigenbench.evaluation.uncertainty import Effort
-from aigenbench.evaluation.view import make_view
+from aigenbench.evaluation.metrics.definitions import auroc
+from aigenbench.evaluation.metrics.group import Group
+from aigenbench.evaluation.predictions.experiment import load_experiment
+from aigenbench.evaluation.predictions.record import Predictions
+from aigenbench.evaluation.report.export import export
+from aigenbench.evaluation.report.page import render
+from aigenbench.evaluation.report.results import load_run
+from aigenbench.evaluation.report.robustness import robustness_table, robustness_text, robustness_view
+from aigenbench.evaluation.report.view import make_view
+from aigenbench.evaluation.robustness.perturbed import PREDICTIONS_FILE, digest, predictions_path, save_perturbed
+from aigenbench.evaluation.robustness.score import Family, load_robustness
+from aigenbench.evaluation.statistics.intervals import delong
+from aigenbench.evaluation.statistics.uncertainty import Effort
 
 EFFORT = Effort(20, 5)
 BLUR = [cell for cell in GRID if cell.family == "blur"]

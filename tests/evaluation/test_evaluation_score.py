@@ -10,13 +10,13 @@ import pytest
 from evaluation_made_up import WINDOWS, made_up, without_additions, write_experiment
 
 from aigenbench.errors import InputError
-from aigenbench.evaluation.experiment import assemble, load_experiment
-from aigenbench.evaluation.group import Group
-from aigenbench.evaluation.metrics import METRICS, compute
-from aigenbench.evaluation.periods import ALL_PERIODS, evaluate
-from aigenbench.evaluation.predictions import save_predictions
-from aigenbench.evaluation.score import score, score_experiment
-from aigenbench.evaluation.table import score_table
+from aigenbench.evaluation.drawing.table import score_table
+from aigenbench.evaluation.metrics.definitions import METRICS, compute
+from aigenbench.evaluation.metrics.group import Group
+from aigenbench.evaluation.metrics.periods import ALL_PERIODS, evaluate
+from aigenbench.evaluation.metrics.score import score, score_experiment
+from aigenbench.evaluation.predictions.experiment import assemble, load_experiment
+from aigenbench.evaluation.predictions.record import save_predictions
 
 GOLDEN_NAMES = {"auroc": "roc_auc", "specificity": "tnr", "n_real": "n_real_images", "n_fake": "n_fake_images"}
 GOLDEN_FIELDS = (

@@ -9,13 +9,13 @@ from evaluation_made_up import made_up
 from scipy.stats import t
 
 from aigenbench.errors import InputError
-from aigenbench.evaluation.experiment import assemble
-from aigenbench.evaluation.report import render
-from aigenbench.evaluation.run import Run, make_run
-from aigenbench.evaluation.seeds import over_seeds, recipe_of, seed_groups, seed_of, seeds_table
-from aigenbench.evaluation.together import put_together
-from aigenbench.evaluation.uncertainty import Effort
-from aigenbench.evaluation.view import make_view
+from aigenbench.evaluation.predictions.experiment import assemble
+from aigenbench.evaluation.report.page import render
+from aigenbench.evaluation.report.results import ExperimentResults, make_run
+from aigenbench.evaluation.report.seeds import over_seeds, recipe_of, seed_groups, seed_of, seeds_table
+from aigenbench.evaluation.report.together import put_together
+from aigenbench.evaluation.report.view import make_view
+from aigenbench.evaluation.statistics.uncertainty import Effort
 
 
 def config(seed: int, name: str = "a", lr: float = 0.1, workers: int = 0) -> str:
@@ -30,7 +30,7 @@ def config(seed: int, name: str = "a", lr: float = 0.1, workers: int = 0) -> str
     )
 
 
-def trained(name: str, seed: int, text: str | None = None, windows: int = 3) -> Run:
+def trained(name: str, seed: int, text: str | None = None, windows: int = 3) -> ExperimentResults:
     predictions = {k: made_up(window=k, seed=seed) for k in range(windows)}
     text = config(seed, name) if text is None else text
     return make_run(assemble(name, "validate", predictions, name), {}, text, Effort(10, 5))

@@ -8,17 +8,17 @@ import pytest
 from evaluation_honest import PER_GENERATOR, write_honest
 from evaluation_made_up import made_up
 
-from aigenbench.evaluation import standing
-from aigenbench.evaluation.experiment import Experiment, assemble, load_experiment
-from aigenbench.evaluation.report import render
-from aigenbench.evaluation.run import make_run
-from aigenbench.evaluation.standing import standing_of
-from aigenbench.evaluation.uncertainty import Effort
-from aigenbench.evaluation.view import make_view
+from aigenbench.evaluation.predictions import standing
+from aigenbench.evaluation.predictions.experiment import ExperimentPredictions, assemble, load_experiment
+from aigenbench.evaluation.predictions.standing import standing_of
+from aigenbench.evaluation.report.page import render
+from aigenbench.evaluation.report.results import make_run
+from aigenbench.evaluation.report.view import make_view
+from aigenbench.evaluation.statistics.uncertainty import Effort
 
 
 @pytest.fixture
-def honest(tmp_path: Path) -> Experiment:
+def honest(tmp_path: Path) -> ExperimentPredictions:
     return load_experiment(write_honest(tmp_path / "experiment_honest"))
 
 
@@ -27,12 +27,12 @@ def of_benchmark_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standing, "PER_GENERATOR", PER_GENERATOR)
 
 
-def page_of(experiment: Experiment, records: dict[int, dict[str, object]] | None = None) -> str:
+def page_of(experiment: ExperimentPredictions, records: dict[int, dict[str, object]] | None = None) -> str:
     return render([make_view(make_run(experiment, records or {}, "", Effort(10, 5)))])
 
 
 @pytest.mark.usefixtures("of_benchmark_size")
-def test_the_benchmark_itself_stands_beside_published_results(honest: Experiment) -> None:
+def test_the_benchmark_itself_stands_beside_published_results(honest: ExperimentPredictions) -> None:
     found = standing_of(honest)
     assert (found.kind, found.text) == ("benchmark", "benchmark")
     page = page_of(honest)
@@ -42,7 +42,7 @@ def test_the_benchmark_itself_stands_beside_published_results(honest: Experiment
     assert "Published results are not shown" not in page
 
 
-def test_a_part_says_of_how_many_generators_and_fakes(honest: Experiment) -> None:
+def test_a_part_says_of_how_many_generators_and_fakes(honest: ExperimentPredictions) -> None:
     n = 36 * PER_GENERATOR
     assert standing_of(honest).text == f"partial: 36 of 36 generators, {n} fakes"
     page = page_of(honest)
@@ -51,8 +51,8 @@ def test_a_part_says_of_how_many_generators_and_fakes(honest: Experiment) -> Non
 
 
 @pytest.mark.usefixtures("of_benchmark_size")
-def test_what_only_looks_like_the_benchmark_says_why_it_is_not(honest: Experiment) -> None:
-    def other(**changes: object) -> Experiment:
+def test_what_only_looks_like_the_benchmark_says_why_it_is_not(honest: ExperimentPredictions) -> None:
+    def other(**changes: object) -> ExperimentPredictions:
         windows = {k: replace(p, **changes) for k, p in honest.windows.items()}  # type: ignore[arg-type]
         return replace(honest, windows=windows)
 
@@ -67,7 +67,7 @@ def test_what_only_looks_like_the_benchmark_says_why_it_is_not(honest: Experimen
 
 
 @pytest.mark.usefixtures("of_benchmark_size")
-def test_made_up_data_are_never_the_benchmark(honest: Experiment) -> None:
+def test_made_up_data_are_never_the_benchmark(honest: ExperimentPredictions) -> None:
     records = {0: {"data": "synthetic"}}
     assert (
         standing_of(honest, records).text == f"synthetic: stand-ins for 36 of 36 generators, {36 * PER_GENERATOR} fakes"

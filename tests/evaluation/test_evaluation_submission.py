@@ -16,12 +16,12 @@ import pytest
 from evaluation_honest import COLUMNS, PER_GENERATOR, write_honest
 
 from aigenbench.errors import InputError
-from aigenbench.evaluation import bundle
-from aigenbench.evaluation.bundle import MANIFEST, predictions_name
-from aigenbench.evaluation.external import import_csv
-from aigenbench.evaluation.predictions import Predictions, load_predictions, save_predictions
-from aigenbench.evaluation.submission import code_revision, make_submission
-from aigenbench.evaluation.verify import Check, Verification, verify_submission
+from aigenbench.evaluation.leaderboard import bundle
+from aigenbench.evaluation.leaderboard.bundle import MANIFEST, predictions_name
+from aigenbench.evaluation.leaderboard.submission import code_revision, make_submission
+from aigenbench.evaluation.leaderboard.verify import Check, Verification, verify_submission
+from aigenbench.evaluation.predictions.external import import_csv
+from aigenbench.evaluation.predictions.record import Predictions, load_predictions, save_predictions
 
 Contents = dict[str, bytes]
 

@@ -10,15 +10,15 @@ import pytest
 from evaluation_made_up import WINDOWS, made_up, write_experiment
 
 from aigenbench.errors import InputError
-from aigenbench.evaluation.compare import check_comparable
-from aigenbench.evaluation.experiment import load_experiment
-from aigenbench.evaluation.overtime import over_time
-from aigenbench.evaluation.periods import ALL_PERIODS, WindowGroups, evaluate
-from aigenbench.evaluation.predictions import Predictions, load_predictions, save_predictions
-from aigenbench.evaluation.run import load_run
-from aigenbench.evaluation.score import score_experiment
-from aigenbench.evaluation.table import score_table
-from aigenbench.evaluation.uncertainty import Effort
+from aigenbench.evaluation.drawing.table import score_table
+from aigenbench.evaluation.metrics.over_time import over_time
+from aigenbench.evaluation.metrics.periods import ALL_PERIODS, WindowGroups, evaluate
+from aigenbench.evaluation.metrics.score import score_experiment
+from aigenbench.evaluation.predictions.experiment import load_experiment
+from aigenbench.evaluation.predictions.record import Predictions, load_predictions, save_predictions
+from aigenbench.evaluation.report.results import load_run
+from aigenbench.evaluation.statistics.compare import check_comparable
+from aigenbench.evaluation.statistics.uncertainty import Effort
 
 
 def trained_on(p: Predictions, *windows: tuple[str, ...], coming: tuple[str, ...], earlier: tuple[str, ...] = ()):

@@ -11,8 +11,9 @@ import torch
 from torch.nn import functional as F
 
 from aigenbench.errors import InputError
-from aigenbench.models import build_model, check_input_size, dinov2
-from aigenbench.models.dinov2_vit import DinoVisionTransformer
+from aigenbench.models import build_model, check_input_size
+from aigenbench.models.sources import dinov2
+from aigenbench.models.sources.dinov2_vit import DinoVisionTransformer
 
 WIDTH, DEPTH = 384, 2
 

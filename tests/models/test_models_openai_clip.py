@@ -14,8 +14,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from aigenbench.errors import InputError
-from aigenbench.models import build_model, openai_clip
-from aigenbench.models.weights import RemoteFile
+from aigenbench.models import build_model
+from aigenbench.models.sources import clip_releases, openai_clip
+from aigenbench.models.weights.locate import RemoteFile
 
 State = dict[str, torch.Tensor]
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
@@ -157,14 +158,14 @@ def use_layers(name: str, layers: object, folder: Path, monkeypatch: pytest.Monk
     """Let ``name`` mean its architecture with so many layers, everything else as it is; return its tower's shapes."""
     import open_clip
 
-    release = openai_clip._RELEASES[name]
+    release = clip_releases.OPENAI_RELEASES[name]
     config = copy.deepcopy(open_clip.get_model_config(release.architecture))
     if layers is not None:
         config["vision_cfg"]["layers"] = layers
     fewer = f"{folder.name}-{release.architecture}"
     (folder / f"{fewer}.json").write_text(json.dumps(config))
     open_clip.add_model_config(folder)
-    monkeypatch.setitem(openai_clip._RELEASES, name, release._replace(architecture=fewer))
+    monkeypatch.setitem(clip_releases.OPENAI_RELEASES, name, release._replace(architecture=fewer))
     with torch.device("meta"):
         model = open_clip.create_model(fewer, load_weights=False, device="meta")
     return {key: tuple(value.shape) for key, value in model.visual.state_dict().items()}
@@ -178,7 +179,9 @@ def test_archive_gives_the_features_of_a_plain_forward(
     state = random_half(use_layers(name, None if whole else FEWER[name], tmp_path, monkeypatch))
     file = openai_clip.OpenAIClip().card(name).weights[0].filename  # type: ignore[union-attr]
     sha256 = write_archive(tmp_path / file, state)
-    monkeypatch.setitem(openai_clip._RELEASES, name, openai_clip._RELEASES[name]._replace(sha256=sha256))
+    monkeypatch.setitem(
+        clip_releases.OPENAI_RELEASES, name, clip_releases.OPENAI_RELEASES[name]._replace(sha256=sha256)
+    )
     model = build_model(f"{name}_probe", 1, weights_dir=tmp_path)
     images = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
     heads, plain = CASES[name]
@@ -222,7 +225,7 @@ def test_truncated_archive(tmp_path: Path) -> None:
 
 
 def test_prefix_of_a_hash_does_not_open_an_archive(tmp_path: Path) -> None:
-    from aigenbench.models.reading import read_weights
+    from aigenbench.models.weights.reading import read_weights
 
     sha256 = tiny_archive(tmp_path / "a.pt")
     with pytest.raises(InputError, match="not the published one"):

@@ -21,7 +21,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Ten
     """OpenAI's and OpenCLIP's ViT-B/16 made tiny; the weights that fit both."""
     import open_clip
 
-    from aigenbench.models import openai_clip, openclip
+    from aigenbench.models.sources import clip_releases
 
     tower = {"image_size": 32, "width": 16, "patch_size": 16, "head_width": 8, "layers": 1}
     text = {"context_length": 5, "vocab_size": 5, "width": 8, "heads": 1, "layers": 1}
@@ -29,7 +29,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Ten
         config = {"embed_dim": 12, "vision_cfg": tower, "text_cfg": text, "quick_gelu": quick}
         (tmp_path / f"{name}.json").write_text(json.dumps(config))
     open_clip.add_model_config(tmp_path)
-    releases, shorthands = openai_clip._RELEASES, openclip._SHORTHANDS
+    releases, shorthands = clip_releases.OPENAI_RELEASES, clip_releases.OPENCLIP_SHORTHANDS
     monkeypatch.setitem(releases, "ViT-B/16", releases["ViT-B/16"]._replace(architecture="tiny-quickgelu"))
     b16 = shorthands["clipB16laion2B"]._replace(architecture="tiny")
     monkeypatch.setitem(shorthands, "clipB16laion2B", b16)
@@ -88,7 +88,7 @@ def test_a_file_that_does_not_say_is_told(
 
 
 def test_timms_tags_are_compared_too(tmp_path: Path) -> None:
-    from aigenbench.models.origin import check_origin
+    from aigenbench.models.weights.origin import check_origin
 
     card = built_in_source("timm").card("vit_base_patch16_clip_224.laion2b")
     assert card is not None

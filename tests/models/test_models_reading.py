@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from aigenbench.errors import InputError
-from aigenbench.models.reading import read_weights
+from aigenbench.models.weights.reading import read_weights
 
 STATE = {"conv.weight": torch.arange(6.0).view(2, 3), "conv.bias": torch.ones(2)}
 

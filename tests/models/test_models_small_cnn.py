@@ -6,8 +6,8 @@ import torch
 from scipy.fft import dctn
 
 from aigenbench.models import build_model, preprocessing_of
-from aigenbench.models.block_spectrum import BlockSpectrum, block_cosines
 from aigenbench.models.registry import built_in_source
+from aigenbench.models.sources.block_spectrum import BlockSpectrum, block_cosines
 
 
 def test_the_first_layer_is_the_cosine_transform() -> None:

@@ -15,7 +15,7 @@ from aigenbench.errors import InputError
 from aigenbench.models import Preprocessing, build_model, check_input_size, preprocessing_of
 from aigenbench.models.probe import Classifier
 from aigenbench.models.registry import BUILT_IN, built_in_source
-from aigenbench.models.source import Source, on_meta
+from aigenbench.models.sources.base import ModelSource, on_meta
 from aigenbench.models.speed import apply_speed_options
 
 every_source = pytest.mark.parametrize("source", [built_in_source(name) for name in BUILT_IN], ids=list(BUILT_IN))
@@ -26,7 +26,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The examples of the sources that have no tiny model, made with tiny architectures."""
     import open_clip
 
-    from aigenbench.models import dinov2, openai_clip, openclip
+    from aigenbench.models.sources import clip_releases, dinov2
 
     vision = {"image_size": 224, "width": 16, "patch_size": 16, "head_width": 8, "layers": 2}
     resnet = {"image_size": 224, "width": 8, "patch_size": None, "layers": [1, 1, 1, 1]}
@@ -35,14 +35,14 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         config = {"embed_dim": 12, "vision_cfg": tower, "text_cfg": text}
         (tmp_path / f"{name}.json").write_text(json.dumps(config))
     open_clip.add_model_config(tmp_path)
-    releases, shorthands = openai_clip._RELEASES, openclip._SHORTHANDS
+    releases, shorthands = clip_releases.OPENAI_RELEASES, clip_releases.OPENCLIP_SHORTHANDS
     monkeypatch.setitem(releases, "RN50", releases["RN50"]._replace(architecture="tiny-resnet"))
     b16 = shorthands["clipB16laion2B"]._replace(architecture="tiny-vit")
     monkeypatch.setitem(shorthands, "clipB16laion2B", b16)
     monkeypatch.setitem(dinov2._SHAPES, "dinov2_vits14", dinov2._Shape(16, 2, 2))
 
 
-def example(source: Source, suffix: str, seed: int = 0, **arguments: object) -> Classifier:
+def example(source: ModelSource, suffix: str, seed: int = 0, **arguments: object) -> Classifier:
     torch.manual_seed(seed)
     name = f"{source.name}/{source.example.name}{suffix}"
     model = build_model(name, 2, **{"pretrained": False, **source.example.model_args, **arguments})  # type: ignore[arg-type]
@@ -50,13 +50,13 @@ def example(source: Source, suffix: str, seed: int = 0, **arguments: object) -> 
     return model
 
 
-def batch(source: Source) -> torch.Tensor:
+def batch(source: ModelSource) -> torch.Tensor:
     return torch.randn(2, 3, *source.example.input_size, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.usefixtures("small")
 @every_source
-def test_tuned_model_trains_evaluates_saves_and_reloads(source: Source, tmp_path: Path) -> None:
+def test_tuned_model_trains_evaluates_saves_and_reloads(source: ModelSource, tmp_path: Path) -> None:
     model = example(source, "_tune").train()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     logits = model(batch(source))
@@ -75,7 +75,7 @@ def test_tuned_model_trains_evaluates_saves_and_reloads(source: Source, tmp_path
 
 @pytest.mark.usefixtures("small")
 @every_source
-def test_probe_freezes_everything_but_the_head(source: Source) -> None:
+def test_probe_freezes_everything_but_the_head(source: ModelSource) -> None:
     probe = example(source, "_probe")
     before = {name: tensor.clone() for name, tensor in probe.backbone.state_dict().items()}
     optimizer = torch.optim.SGD(probe.train().parameters(), lr=0.1)
@@ -88,7 +88,7 @@ def test_probe_freezes_everything_but_the_head(source: Source) -> None:
     assert features.shape == (2, probe.num_features)
 
 
-def published_state(source: Source) -> dict[str, torch.Tensor]:
+def published_state(source: ModelSource) -> dict[str, torch.Tensor]:
     """Random weights under the names that the source's files have; a new source's are its backbone's own."""
     name = source.example.name
     if source.name == "torchvision":
@@ -109,7 +109,7 @@ def published_state(source: Source) -> dict[str, torch.Tensor]:
 
 @pytest.mark.usefixtures("small")
 @every_source
-def test_weights_given_as_a_file_are_the_backbones(source: Source, tmp_path: Path) -> None:
+def test_weights_given_as_a_file_are_the_backbones(source: ModelSource, tmp_path: Path) -> None:
     torch.manual_seed(7)
     state = {name: tensor.contiguous() for name, tensor in published_state(source).items()}
     save_file(state, tmp_path / "weights.safetensors")
@@ -124,7 +124,7 @@ def test_weights_given_as_a_file_are_the_backbones(source: Source, tmp_path: Pat
 
 @pytest.mark.usefixtures("small")
 @every_source
-def test_weights_of_another_architecture_name_the_first_keys(source: Source, tmp_path: Path) -> None:
+def test_weights_of_another_architecture_name_the_first_keys(source: ModelSource, tmp_path: Path) -> None:
     save_file({"some.weight": torch.zeros(2), "other.bias": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(InputError) as caught:
         example(source, "_tune", pretrained=True, weights=tmp_path / "other.safetensors")
@@ -138,7 +138,7 @@ def test_weights_of_another_architecture_name_the_first_keys(source: Source, tmp
 
 @pytest.mark.usefixtures("small")
 @every_source
-def test_unknown_names_and_arguments(source: Source) -> None:
+def test_unknown_names_and_arguments(source: ModelSource) -> None:
     assert source.card("no_such_model") is None
     assert source("no_such_model_tune") is None
     with pytest.raises(InputError, match="no_such_argument"):
@@ -147,7 +147,7 @@ def test_unknown_names_and_arguments(source: Source) -> None:
 
 @pytest.mark.usefixtures("small")
 @every_source
-def test_names_are_unique_and_have_cards(source: Source) -> None:
+def test_names_are_unique_and_have_cards(source: ModelSource) -> None:
     names = list(source.names())
     assert len(names) == len(set(names))
     for name in names[:: max(1, len(names) // 25)]:
@@ -158,7 +158,7 @@ def test_names_are_unique_and_have_cards(source: Source) -> None:
 
 @pytest.mark.usefixtures("small")
 @every_source
-def test_preprocessing_comes_along(source: Source) -> None:
+def test_preprocessing_comes_along(source: ModelSource) -> None:
     own = preprocessing_of(example(source, "_tune"))
     assert own is not None
     assert own == preprocessing_of(example(source, "_probe"))
@@ -166,7 +166,7 @@ def test_preprocessing_comes_along(source: Source) -> None:
 
 @pytest.mark.usefixtures("small")
 @every_source
-def test_gradient_checkpointing_keeps_gradients_or_is_refused(source: Source) -> None:
+def test_gradient_checkpointing_keeps_gradients_or_is_refused(source: ModelSource) -> None:
     gradients = []
     for enabled in (False, True):
         model = example(source, "_tune").train()
@@ -181,7 +181,7 @@ def test_gradient_checkpointing_keeps_gradients_or_is_refused(source: Source) ->
 
 @pytest.mark.usefixtures("small")
 @every_source
-def test_example_takes_its_size(source: Source) -> None:
+def test_example_takes_its_size(source: ModelSource) -> None:
     for suffix in ("_tune", "_probe"):
         check_input_size(example(source, suffix), source.example.input_size)
 
@@ -247,13 +247,13 @@ OPENCLIP_TAGS = {
 def test_openclip_cards_are_what_open_clip_knows() -> None:
     from open_clip.pretrained import get_pretrained_cfg
 
-    from aigenbench.models.openclip import _SHORTHANDS
+    from aigenbench.models.sources.clip_releases import OPENCLIP_SHORTHANDS
 
-    assert list(_SHORTHANDS) == list(OPENCLIP_TAGS)
+    assert list(OPENCLIP_SHORTHANDS) == list(OPENCLIP_TAGS)
     source = built_in_source("openclip")
     for name, tag in OPENCLIP_TAGS.items():
         card = source.card(name)
-        known = get_pretrained_cfg(_SHORTHANDS[name].architecture, tag)
+        known = get_pretrained_cfg(OPENCLIP_SHORTHANDS[name].architecture, tag)
         assert card is not None
         assert card.weights[0].repo + "/" == known["hf_hub"]
         assert [file.url for file in card.weights if file.url] == [url for url in [known["url"]] if url]
@@ -269,11 +269,11 @@ def test_openai_cards_are_what_open_clip_knows() -> None:
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
 
-    from aigenbench.models.openai_clip import _RELEASES
+    from aigenbench.models.sources.clip_releases import OPENAI_RELEASES
 
     source = built_in_source("openai")
     assert len(source.names()) == 9
-    for name, release in _RELEASES.items():
+    for name, release in OPENAI_RELEASES.items():
         card = source.card(name)
         known = get_pretrained_cfg(release.architecture, "openai")
         config = open_clip.get_model_config(release.architecture)
@@ -289,7 +289,7 @@ def test_openai_cards_are_what_open_clip_knows() -> None:
 def test_short_names_are_weights_that_timm_has() -> None:
     import timm
 
-    from aigenbench.models.timm_zoo import SHORT_NAMES
+    from aigenbench.models.sources.timm_zoo import SHORT_NAMES
 
     published = set(timm.list_pretrained())
     assert set(SHORT_NAMES.values()) <= published

@@ -14,7 +14,7 @@ from torchvision import models as torchvision_models
 from aigenbench.errors import InputError
 from aigenbench.models import build_model
 from aigenbench.models.probe import Classifier
-from aigenbench.models.source import on_meta
+from aigenbench.models.sources.base import on_meta
 
 CLASSIFIERS = torchvision_models.list_models(module=torchvision_models)
 

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from aigenbench.errors import InputError
 from aigenbench.models import ensure_weights
-from aigenbench.models.reading import read_weights
-from aigenbench.models.weight_files import Kind, kind_of, metadata_of
+from aigenbench.models.weights.kinds import Kind, kind_of, metadata_of
+from aigenbench.models.weights.reading import read_weights
 
 STATE = {"conv.weight": torch.arange(600.0), "conv.bias": torch.ones(2)}
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from aigenbench.errors import InputError
-from aigenbench.models import build_model, download, ensure_weights
-from aigenbench.models.download import AbsentError, UnreachableError
-from aigenbench.models.weights import RemoteFile, fetch, find_local, locate, weights_folder
+from aigenbench.models import build_model, ensure_weights
+from aigenbench.models.weights.download import AbsentError, UnreachableError
+from aigenbench.models.weights.locate import RemoteFile, download, fetch, find_local, locate, weights_folder
 
 CONTENT = b"weights" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

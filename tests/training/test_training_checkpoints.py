@@ -14,9 +14,10 @@ from training_harness import arguments, run
 
 from aigenbench.errors import InputError
 from aigenbench.models import ModelFactoryRegistry
-from aigenbench.training.base_weights import base_weights_later
-from aigenbench.training.checkpoints import detector_record, load, load_detector, refuse_checkpoint, save
-from aigenbench.training.detector import BaseDeepfakeDetectionModel
+from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
+from aigenbench.training.detector.base_weights import base_weights_later
+from aigenbench.training.detector.records import detector_record, load_detector
+from aigenbench.training.resume.checkpoints import load, refuse_checkpoint, save
 
 
 def make_net(model_name: str, pretrained: bool = True, **kwargs: Any) -> nn.Module | None:
@@ -157,7 +158,7 @@ def test_a_checkpoint_of_another_model_with_the_same_names_and_shapes(
     assert "holds weights of net2_tune, whose names and shapes fit net_tune" in caplog.text
     # of built-in models it is known that they compute otherwise
     names = {"net2_tune": "openai/ViT-B/16", "net_tune": "openclip/clipB16laion2B"}
-    monkeypatch.setattr("aigenbench.training.checkpoints.network_of", names.__getitem__)
+    monkeypatch.setattr("aigenbench.training.resume.checkpoints.network_of", names.__getitem__)
     with pytest.raises(InputError, match=r"holds weights of net2_tune; net_tune has the same names and shapes"):
         load_detector(detector(), tmp_path / "a.ckpt")
 

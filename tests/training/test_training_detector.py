@@ -10,12 +10,13 @@ from PIL import Image
 from torch import nn
 
 from aigenbench.augmentations import EvaluationCrops
-from aigenbench.data.collation import Batch
+from aigenbench.data.samples.collation import Batch
 from aigenbench.errors import InputError
 from aigenbench.models import ModelFactoryRegistry
-from aigenbench.training.checkpoints import detector_record, load, load_detector, save
-from aigenbench.training.detector import BaseDeepfakeDetectionModel, SoftTrainAugmentationsModel
-from aigenbench.training.stage import Stage
+from aigenbench.training.detector.base import BaseDeepfakeDetectionModel, SoftTrainAugmentationsModel
+from aigenbench.training.detector.records import detector_record, load_detector
+from aigenbench.training.detector.stage import Stage
+from aigenbench.training.resume.checkpoints import load, save
 
 
 def make_tiny(model_name: str, pretrained: bool = True, **kwargs: Any) -> nn.Module | None:

@@ -63,7 +63,7 @@ class RecordsSamples(Events):
         self.rank = rank
 
     def install(self) -> None:
-        from aigenbench.training.keeper import WindowKeeper
+        from aigenbench.training.window.keeper import WindowKeeper
 
         original, path = WindowKeeper.on_train_batch_start, Path(f"samples_{self.rank}.csv").absolute()
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 from training_harness import arguments, run
 
-from aigenbench.evaluation.experiment import load_experiment
-from aigenbench.evaluation.predictions import load_predictions, save_predictions
-from aigenbench.evaluation.score import score_experiment
+from aigenbench.evaluation.metrics.score import score_experiment
+from aigenbench.evaluation.predictions.experiment import load_experiment
+from aigenbench.evaluation.predictions.record import load_predictions, save_predictions
 from aigenbench.protocol.timeline import PUBLISHED
-from aigenbench.training.evaluating import check_finite
-from aigenbench.training.processes import SharedError
-from aigenbench.training.weights import read_weights
+from aigenbench.training.processes.collectives import SharedError
+from aigenbench.training.window.evaluating import check_finite
+from aigenbench.training.window.weights import read_weights
 
 FIRST, SECOND, THIRD, FOURTH = PUBLISHED.names[:4]
 FILE = "predictions_validate_all.npz"

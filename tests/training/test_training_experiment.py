@@ -12,14 +12,14 @@ from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.config.folder import CHANGES_FILE, CONFIG_FILE
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError
-from aigenbench.training.experiment import (
-    Experiment,
+from aigenbench.training.resume.folder import (
+    ExperimentFolder,
     config_changes,
     open_experiment,
     withdrawn_on_failure,
 )
-from aigenbench.training.lock import locked
-from aigenbench.training.state import SavedCheckpoint, WindowState, write_state
+from aigenbench.training.resume.lock import locked
+from aigenbench.training.resume.state import SavedCheckpoint, WindowState, write_state
 
 
 @pytest.fixture(autouse=True)
@@ -32,15 +32,15 @@ def config(lr: float, **more: Any) -> ResolvedConfig:
     return ResolvedConfig({"model": {"lr": lr}, "trainer": more})
 
 
-def opened(lr: float, allow_change: bool = False, **more: Any) -> Experiment:
+def opened(lr: float, allow_change: bool = False, **more: Any) -> ExperimentFolder:
     return open_experiment(ExperimentInfo(experiment_id="x"), config(lr, **more), allow_change)
 
 
-def recorded(experiment: Experiment) -> ResolvedConfig:
+def recorded(experiment: ExperimentFolder) -> ResolvedConfig:
     return ResolvedConfig.from_file(experiment.folder / CONFIG_FILE)
 
 
-def begin(experiment: Experiment, window: int, state: WindowState) -> None:
+def begin(experiment: ExperimentFolder, window: int, state: WindowState) -> None:
     experiment.window_folder(window).mkdir(exist_ok=True)
     write_state(experiment.window_folder(window), state)
 
@@ -113,14 +113,14 @@ def test_a_damaged_trace_is_told_and_kept() -> None:
 
 
 def test_windows_are_those_of_the_prefix() -> None:
-    experiment = Experiment("e", Path("e"), "[w]_")
+    experiment = ExperimentFolder("e", Path("e"), "[w]_")
     for name in ("[w]_10", "[w]_9", "[w]_x", "w_1", "window_0"):
         (Path("e") / name).mkdir(parents=True)
     (Path("e") / "[w]_3").write_text("")
     assert sorted(experiment.window_folders()) == [9, 10]
 
 
-def fail(experiment: Experiment, *written: str) -> None:
+def fail(experiment: ExperimentFolder, *written: str) -> None:
     for name in written:
         (experiment.folder / name).parent.mkdir(exist_ok=True)
         (experiment.folder / name).write_text("{}")
@@ -157,7 +157,7 @@ def test_the_record_of_a_later_window_holds_the_changes(monkeypatch: pytest.Monk
 
     import torch
 
-    from aigenbench.training import runtime
+    from aigenbench.training.window import runtime
 
     experiment = opened(1.0)
     begin(experiment, 0, FINISHED)

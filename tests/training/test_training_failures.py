@@ -13,8 +13,8 @@ from training_harness import Events, SignalledAt, _after, arguments, outcome, ru
 
 from aigenbench.config.imports import import_file
 from aigenbench.errors import InputError
-from aigenbench.training.failures import failures_told
-from aigenbench.training.processes import handed_out
+from aigenbench.training.processes.collectives import handed_out
+from aigenbench.training.processes.failures import failures_told
 
 
 class KillsAWorker(Events):
@@ -32,8 +32,8 @@ class KillsAWorker(Events):
             time.sleep(1)
 
     def install(self) -> None:
-        from aigenbench.training.collect import OutputCollector
-        from aigenbench.training.keeper import WindowKeeper
+        from aigenbench.training.window.collect import OutputCollector
+        from aigenbench.training.window.keeper import WindowKeeper
 
         if self.where == "training":
             _after(WindowKeeper, "on_train_batch_end", self)

@@ -90,7 +90,7 @@ def test_every_file_operation_of_a_windows_life_may_fail(
 def test_a_full_disk_is_told_by_torchs_writer_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from aigenbench.training import checkpoints
+    from aigenbench.training.resume import checkpoints
 
     real_open = Path.open
 

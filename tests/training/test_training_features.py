@@ -15,12 +15,12 @@ import pytest
 from training_harness import Events, SignalledAt, arguments, outcome, run, run_together
 
 from aigenbench.augmentations.geometry import draw_orientation
-from aigenbench.data.batches import BatchArithmetic, TrainingBatches
-from aigenbench.data.cache import stores_in
 from aigenbench.data.plan import make_plan
-from aigenbench.data.sources import open_source
+from aigenbench.data.samples.batches import BatchArithmetic, TrainingBatches
+from aigenbench.data.sources.opening import open_source
+from aigenbench.data.store import stores_in
 from aigenbench.protocol.randomness import sample_rng
-from aigenbench.training.embedding import PROGRESS_SECONDS, _BlockWriter
+from aigenbench.training.features.embedding import PROGRESS_SECONDS, _BlockWriter
 
 # a backbone whose weights do not depend on the seed
 FIXED = """

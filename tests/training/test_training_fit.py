@@ -12,10 +12,10 @@ import pytest
 import torch
 from training_harness import arguments, run
 
-from aigenbench.data.mark import SYNTHETIC_MARK
 from aigenbench.data.plan import make_plan
-from aigenbench.data.sources import open_source
-from aigenbench.evaluation.predictions import load_predictions
+from aigenbench.data.sources.mark import SYNTHETIC_MARK
+from aigenbench.data.sources.opening import open_source
+from aigenbench.evaluation.predictions.record import load_predictions
 
 SUBCLASS = """
 from torchvision.transforms import v2

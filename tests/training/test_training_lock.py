@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from aigenbench.errors import InputError
-from aigenbench.training import lock
-from aigenbench.training.lock import Holder, is_gone, locked, this_process
+from aigenbench.training.resume import lock
+from aigenbench.training.resume.lock import Holder, is_gone, locked, this_process
 
 
 @pytest.fixture(autouse=True)

@@ -11,14 +11,14 @@ import torch
 import torchmetrics
 
 from aigenbench.errors import InputError
-from aigenbench.training.module_state import (
+from aigenbench.training.lightning.module_state import (
     flags_of,
     metric_states,
     restore_flags,
     restore_metrics,
     weights_digest,
 )
-from aigenbench.training.plain import packed, plain_values, unpacked
+from aigenbench.training.lightning.plain import packed, plain_values, unpacked
 
 
 def network() -> torch.nn.Sequential:

@@ -14,10 +14,10 @@ from training_harness import arguments, run
 
 from aigenbench.data import AIGenBenchPipeline
 from aigenbench.errors import InputError
-from aigenbench.evaluation.predictions import load_predictions
+from aigenbench.evaluation.predictions.record import load_predictions
 from aigenbench.models import ModelFactoryRegistry
 from aigenbench.training import BaseDeepfakeDetectionModel
-from aigenbench.training.detector import NO_HOOKS, ORIGINAL_ALONE
+from aigenbench.training.detector.base import NO_HOOKS, ORIGINAL_ALONE
 from aigenbench.training.original import BaseDeepfakeDetectionModel as Adapter
 from original_configs import MODELS, PIPELINES, model, pipeline
 

@@ -20,7 +20,7 @@ import torch
 import tiny_model  # registers the network
 from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
 from aigenbench.training import BaseDeepfakeDetectionModel
-from aigenbench.training.seeding import seed_everything
+from aigenbench.training.detector.seeding import seed_everything
 
 torch.set_num_threads(1)
 seed_everything((42, "initial weights"))

@@ -14,7 +14,7 @@ import pytest
 import torch
 from training_harness import SignalledAt, arguments, free_port, outcome, run, run_together
 
-from aigenbench.training.processes import RANK_VARIABLES, is_first_process, largest
+from aigenbench.training.processes.collectives import RANK_VARIABLES, is_first_process, largest
 
 EVALUATED = 12
 """Images; with a batch of 1, six batches for each of two processes."""

@@ -253,7 +253,7 @@ class CountsCheckpoints(Events):
     """Notes at every optimizer step how many checkpoints there are."""
 
     def install(self) -> None:
-        from aigenbench.training.keeper import WindowKeeper
+        from aigenbench.training.window.keeper import WindowKeeper
 
         def count() -> None:
             found = list(Path().glob("experiments_data/experiment_x/window_*/epoch_*.ckpt"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from training_harness import arguments, run
 
-from aigenbench.evaluation.predictions import load_predictions
+from aigenbench.evaluation.predictions.record import load_predictions
 
 FAMILIES = ("--families", "social_network", "double_jpeg")
 CELLS = {"social_network_plain", "social_network_sharpened", "double_jpeg_90_70", "double_jpeg_70_50"}

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from aigenbench.config.packaged import packaged_configs
-from aigenbench.evaluation.predictions import load_predictions
+from aigenbench.evaluation.predictions.record import load_predictions
 from aigenbench.models import build_model
 
 CONFIGS = [name for name in packaged_configs() if name.startswith(("RN50_clip/", "ViTL14_openclip/", "dinov2/"))]

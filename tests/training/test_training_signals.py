@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from aigenbench.training import signals
-from aigenbench.training.signals import StoppedError, StopRequest
+from aigenbench.training.processes import signals
+from aigenbench.training.processes.signals import StoppedError, StopRequest
 
 
 def test_a_signal_that_comes_while_waiting_for_others_counts_at_the_next_check(monkeypatch: pytest.MonkeyPatch) -> None:

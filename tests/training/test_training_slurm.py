@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from training_harness import arguments, outcome, run, run_together
 
-from aigenbench.training import slurm
+from aigenbench.training.processes import slurm
 
 SINGLE_NODE = Path(__file__).parents[1] / "slurm" / "single-node"
 PROGRAMS = ("sbatch", "scontrol", "slurmctld", "slurmd", "munged")
@@ -124,7 +124,7 @@ def test_a_missing_scontrol_is_one_warning(scontrol, caplog) -> None:
 def test_a_signal_before_the_run_listens_requeues(scontrol, tmp_path: Path) -> None:
     calls = scontrol()
     program = (
-        "import os, signal, time\nfrom aigenbench.training.slurm import stops_before_the_run\n"
+        "import os, signal, time\nfrom aigenbench.training.processes.slurm import stops_before_the_run\n"
         "with stops_before_the_run():\n    os.kill(os.getpid(), signal.SIGUSR1)\n    time.sleep(10)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], check=False)

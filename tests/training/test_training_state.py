@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aigenbench.errors import InputError
-from aigenbench.training.state import (
+from aigenbench.training.resume.state import (
     Action,
     Done,
     Evaluate,

@@ -6,15 +6,15 @@ import torch
 
 from aigenbench.data.plan import Plan
 from aigenbench.errors import InputError
-from aigenbench.evaluation.fuse import sigmoid
+from aigenbench.evaluation.predictions.fusion import sigmoid
 from aigenbench.protocol.pairing import EvaluationSet
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.windows import TrainingSelection, generator_windows
-from aigenbench.training.collect import make_predictions
-from aigenbench.training.detector import BaseDeepfakeDetectionModel
-from aigenbench.training.own_metrics import own_metrics
-from aigenbench.training.stage import EvaluationOutput
-from aigenbench.training.tasks import BinaryTask, MulticlassTask
+from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
+from aigenbench.training.detector.own_metrics import own_metrics
+from aigenbench.training.detector.stage import EvaluationOutput
+from aigenbench.training.detector.tasks import BinaryTask, MulticlassTask
+from aigenbench.training.window.collect import make_predictions
 
 WINDOWS = generator_windows(PUBLISHED, 4)
 

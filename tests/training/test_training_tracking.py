@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from training_harness import Events, arguments, run
 
-from aigenbench.training.tracking import has_login
+from aigenbench.training.lightning.tracking import has_login
 
 # as much of the package as Lightning's logger uses; every run is a file
 WANDB = """
@@ -143,7 +143,7 @@ def test_a_run_goes_on_without_a_package_that_is_not_installed_and_tells_its_ext
 
 
 def test_a_config_that_forbids_uploads_is_obeyed() -> None:
-    from aigenbench.engine.run import complete
+    from aigenbench.engine.assembly.run import complete
 
     for configured, known, expected in ((True, False, True), (False, True, True), (False, False, False)):
         node = {"class_path": "lightning.pytorch.loggers.WandbLogger", "init_args": {"offline": configured}}

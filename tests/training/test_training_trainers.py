@@ -24,9 +24,14 @@ from torch import nn
 
 from aigenbench.cli.parser import resolve
 from aigenbench.errors import InputError
-from aigenbench.training.failures import failures_told
-from aigenbench.training.trainer_check import check_optimizer, check_trainer
-from aigenbench.training.trainers import WindowProgressBar, check_trainer_arguments, make_trainer, with_one_bar
+from aigenbench.training.lightning.trainer_check import check_optimizer, check_trainer
+from aigenbench.training.lightning.trainers import (
+    WindowProgressBar,
+    check_trainer_arguments,
+    make_trainer,
+    with_one_bar,
+)
+from aigenbench.training.processes.failures import failures_told
 
 CALLBACKS = "lightning.pytorch.callbacks"
 CPU: dict[str, Any] = {"accelerator": "cpu", "devices": 1}
@@ -187,7 +192,7 @@ def test_an_evaluation_takes_another_precision_and_says_so(caplog: pytest.LogCap
 def test_samples_are_stored_without_the_devices_that_train(
     small_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from aigenbench.training.inputs import set_up
+    from aigenbench.training.window.inputs import set_up
 
     monkeypatch.chdir(tmp_path)
     argv = [
@@ -203,7 +208,7 @@ def test_samples_are_stored_without_the_devices_that_train(
 
 
 def test_all_of_it_is_told_before_the_data_is_read(tmp_path: Path) -> None:
-    from aigenbench.training.inputs import set_up
+    from aigenbench.training.window.inputs import set_up
 
     argv = ["--model.model_name=small_cnn_tune", "--model.model_args.pretrained=false", "--dataset_path=/nowhere"]
     for wrong, told in (
@@ -222,7 +227,7 @@ def test_a_gpu_that_is_not_there_is_told() -> None:
 
 
 def test_a_monitor_of_devices_names_the_package_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aigenbench.training.trainer_check.RequirementCache", lambda name: False)
+    monkeypatch.setattr("aigenbench.training.lightning.trainer_check.RequirementCache", lambda name: False)
     with pytest.raises(InputError, match="DeviceStatsMonitor needs the package psutil"):
         check_trainer({**CPU, "callbacks": [DeviceStatsMonitor()]})
 

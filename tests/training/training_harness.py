@@ -106,8 +106,8 @@ class Events:
 
     def install(self) -> None:
         """Count from now on; only ever called in a child."""
-        from aigenbench.training.collect import OutputCollector
-        from aigenbench.training.keeper import WindowKeeper
+        from aigenbench.training.window.collect import OutputCollector
+        from aigenbench.training.window.keeper import WindowKeeper
 
         if not self.files_only:
             _after(WindowKeeper, "on_train_batch_end", self)
@@ -130,9 +130,9 @@ class SignalledAt(Events):
         self.what, self.window, self.batches, self.number = what, window, batches, number
 
     def install(self) -> None:
-        from aigenbench.training.collect import OutputCollector
-        from aigenbench.training.embedding import _BlockWriter
-        from aigenbench.training.keeper import WindowKeeper
+        from aigenbench.training.features.embedding import _BlockWriter
+        from aigenbench.training.window.collect import OutputCollector
+        from aigenbench.training.window.keeper import WindowKeeper
 
         owner, name = {
             "training": (WindowKeeper, "on_train_batch_end"),
@@ -236,7 +236,7 @@ class Child:
         # children are forked from a server that has imported what is slow and done nothing: torch, which other tests
         # use in this process, does not survive a fork
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["aigenbench.cli.fit", "aigenbench.training.commands", "tensorboard"])
+        context.set_forkserver_preload(["aigenbench.cli.fit", "aigenbench.training.loop.commands", "tensorboard"])
         self._read, write = context.Pipe(duplex=False)
         arguments = (folder, argv, events or Events(), command, write, environment or {})
         self.process = context.Process(target=_child, args=arguments)

@@ -31,7 +31,7 @@ LONGEST_WEBP_SIDE = 16383
 
 
 @dataclass(frozen=True)
-class Step(ABC):
+class PerturbationStep(ABC):
     """A part of a perturbation; its fields say all about it."""
 
     def __call__(self, image: Image, rng: np.random.Generator) -> Image:
@@ -44,7 +44,7 @@ class Step(ABC):
 
 
 @dataclass(frozen=True)
-class Jpeg(Step):
+class Jpeg(PerturbationStep):
     """Storing as JPEG, 4:2:0, by Pillow."""
 
     quality: int
@@ -54,7 +54,7 @@ class Jpeg(Step):
 
 
 @dataclass(frozen=True)
-class Webp(Step):
+class Webp(PerturbationStep):
     """Storing as lossy WebP by Pillow, with libwebp's default effort."""
 
     quality: int
@@ -73,7 +73,7 @@ class Webp(Step):
 
 
 @dataclass(frozen=True)
-class Scale(Step):
+class Scale(PerturbationStep):
     """Resizing both sides by ``factor``, bicubic with antialiasing, and not back."""
 
     factor: float
@@ -83,7 +83,7 @@ class Scale(Step):
 
 
 @dataclass(frozen=True)
-class Blur(Step):
+class Blur(PerturbationStep):
     """A Gaussian blur of ``sigma`` pixels."""
 
     sigma: float
@@ -93,7 +93,7 @@ class Blur(Step):
 
 
 @dataclass(frozen=True)
-class Noise(Step):
+class Noise(PerturbationStep):
     """Normal noise of standard deviation ``std`` grey levels (of 255), independent per pixel and channel."""
 
     std: float
@@ -103,7 +103,7 @@ class Noise(Step):
 
 
 @dataclass(frozen=True)
-class CentreCrop(Step):
+class CentreCrop(PerturbationStep):
     """Keeping the middle ``share`` of either side."""
 
     share: float
@@ -113,7 +113,7 @@ class CentreCrop(Step):
 
 
 @dataclass(frozen=True)
-class AtMost(Step):
+class AtMost(PerturbationStep):
     """Resizing to a longest side of ``pixels`` where it is longer, bicubic with antialiasing."""
 
     pixels: int
@@ -126,7 +126,7 @@ class AtMost(Step):
 
 
 @dataclass(frozen=True)
-class Sharpen(Step):
+class Sharpen(PerturbationStep):
     """An unsharp mask: ``amount`` times the difference to a blur of ``sigma`` pixels is added."""
 
     sigma: float
@@ -157,7 +157,7 @@ class Perturbation(Recipe):
     family: str
     level: str
     title: str
-    steps: tuple[Step, ...]
+    steps: tuple[PerturbationStep, ...]
 
     @property
     def name(self) -> str:
@@ -193,7 +193,7 @@ FAMILIES = {
 def _grid() -> tuple[Perturbation, ...]:
     cells: list[Perturbation] = []
 
-    def add(family: str, level: str, *steps: Step, title: str = "") -> None:
+    def add(family: str, level: str, *steps: PerturbationStep, title: str = "") -> None:
         cells.append(Perturbation(family, level, title or level, steps))
 
     for quality in (95, 90, 80, 70, 60, 50, 40, 30):

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the comparison."""
     replicates = positive(args.replicates, "--replicates")
     from aigenbench.engine.results import compared
-    from aigenbench.evaluation.compare import comparison_table
+    from aigenbench.evaluation.statistics.compare import comparison_table
 
     result = compared(args.experiments, args.stage, replicates)
     print(json.dumps(result, ensure_ascii=False, allow_nan=False) if args.json else comparison_table(result))

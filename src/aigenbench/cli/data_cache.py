@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aigenbench.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from aigenbench.data.cache import Store
+    from aigenbench.data.store import Store
 
 FOLDER = "experiments_cache"
 DAMAGED = 1
@@ -53,7 +53,7 @@ def run_build(arguments: argparse.Namespace) -> int:
 
     # pixels do not depend on the model's weights
     run = asked_for(arguments.forwarded, "fit").over(argument_layer("model.model_args.pretrained", "false")).run("fit")
-    from aigenbench.training.commands import store_views
+    from aigenbench.training.loop.commands import store_views
 
     print(f"{store_views(run, share)} views stored")
     return 0
@@ -102,7 +102,7 @@ def run_remove(arguments: argparse.Namespace) -> int:
 
 
 def _chosen(arguments: argparse.Namespace) -> list[Store]:
-    from aigenbench.data.cache import stores_in
+    from aigenbench.data.store import stores_in
 
     folder = Path(arguments.cache_folder)
     if not folder.is_dir():
@@ -116,7 +116,7 @@ def _chosen(arguments: argparse.Namespace) -> list[Store]:
 
 def _is_stale(store: Store) -> bool:
     """Whether it was made by another sample format or other libraries, so that no run here will read it."""
-    from aigenbench.data.cache.identity import describe_format
+    from aigenbench.data.store.identity import describe_format
 
     found = store.identity["identity"]
     return any(found.get(key, value) != value for key, value in describe_format().items())

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 from aigenbench.cli.parser import asked_for
-from aigenbench.training.processes import SharedError, is_first_process
-from aigenbench.training.slurm import after_stop, stops_before_the_run
+from aigenbench.training.processes.collectives import SharedError, is_first_process
+from aigenbench.training.processes.slurm import after_stop, stops_before_the_run
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +28,10 @@ def _run(argv: list[str], subcommand: str) -> int:
     command = cast('Literal["fit", "validate", "test"]', subcommand)
     inputs = asked_for(argv, command).run_with_weights(command)
     # torch and Lightning take seconds to import: only once the arguments are right
-    from aigenbench.engine.loggers import warn_of_missing_loggers
-    from aigenbench.training import commands
-    from aigenbench.training.experiment import ID_VARIABLE
-    from aigenbench.training.signals import StoppedError, exit_code
+    from aigenbench.engine.assembly.loggers import warn_of_missing_loggers
+    from aigenbench.training.loop import commands
+    from aigenbench.training.processes.signals import StoppedError, exit_code
+    from aigenbench.training.resume.folder import ID_VARIABLE
 
     if subcommand == "fit" and is_first_process():
         warn_of_missing_loggers(inputs.config)
@@ -57,8 +57,8 @@ def _run(argv: list[str], subcommand: str) -> int:
 
 
 def _show(folder: Path) -> None:
-    from aigenbench.evaluation.score import score_experiment
-    from aigenbench.evaluation.table import score_table
+    from aigenbench.evaluation.drawing.table import score_table
+    from aigenbench.evaluation.metrics.score import score_experiment
 
     print(score_table(score_experiment(folder)))
     print(f"{folder}")

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     replicates = positive(args.replicates, "--replicates")
     site = output_folder(args.output, "--output")
     options = check_options(args)
-    from aigenbench.evaluation.leaderboard import build_leaderboard
+    from aigenbench.evaluation.leaderboard.page import build_leaderboard
 
     entries, rejected = build_leaderboard(args.folder, site, replicates=replicates, **options)
     n = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"

@@ -9,8 +9,8 @@ from aigenbench.cli.training_help import training_help
 from aigenbench.config.imports import run_imports
 from aigenbench.config.layer import argument_layer
 from aigenbench.config.names import DETECTOR, PIPELINE
-from aigenbench.engine.request import Request, request
-from aigenbench.engine.run import Command, Run
+from aigenbench.engine.assembly.request import Request, request
+from aigenbench.engine.assembly.run import Command, Run
 from aigenbench.errors import InputError
 
 
@@ -63,8 +63,8 @@ def print_section_help(topic: str) -> None:
     Raises:
         InputError: there is nothing to tell of that key or class.
     """
-    from aigenbench.engine.objects import NAMED, PLAIN
-    from aigenbench.engine.signatures import class_help, find_class
+    from aigenbench.engine.assembly.objects import NAMED, PLAIN
+    from aigenbench.engine.assembly.signatures import class_help, find_class
 
     key, _, name = topic.removeprefix("--").partition(".help")
     name = name.removeprefix("=") or {"model": DETECTOR, "data": PIPELINE}.get(key, "")

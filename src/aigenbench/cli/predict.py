@@ -15,10 +15,10 @@ from aigenbench.cli.arguments import Parser
 from aigenbench.cli.command_line import OPTIONS
 from aigenbench.config.layer import SECTIONS, argument_layer
 from aigenbench.errors import InputError
-from aigenbench.training.processes import SharedError, is_first_process
+from aigenbench.training.processes.collectives import SharedError, is_first_process
 
 if TYPE_CHECKING:
-    from aigenbench.training.predicting import Predicted
+    from aigenbench.training.loop.predicting import Predicted
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def _with_configuration(argv: list[str]) -> Predicted:
 
     run = asked_for(argv, "predict").run_with_weights("predict")
     # torch and Lightning take seconds to import: only once the arguments are right
-    from aigenbench.training.predicting import predict
+    from aigenbench.training.loop.predicting import predict
 
     return predict(run)
 
@@ -112,7 +112,7 @@ def _parser() -> Parser:
 
 def _with_weights(args: argparse.Namespace) -> Predicted:
     from aigenbench.cli.compare import positive
-    from aigenbench.engine.weights import device_arguments, request_of_weights
+    from aigenbench.engine.assembly.weights import device_arguments, request_of_weights
 
     window = None if args.window is None else positive(args.window, "--window", 0)
     output = None if args.output is None else Path(args.output).expanduser()
@@ -130,7 +130,7 @@ def _with_weights(args: argparse.Namespace) -> Predicted:
     for path in args.paths:
         if not Path(path).expanduser().exists():
             raise InputError(f"nothing at {path}: expected a picture, a folder of pictures or a data set")
-    from aigenbench.training.predicting import find_weights, predict_pictures
+    from aigenbench.training.loop.predicting import find_weights, predict_pictures
 
     weights = find_weights(Path(args.weights), window)
     run = request_of_weights(weights, trainer, args.imports).over(*layers).run("predict")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aigenbench.cli.compare import positive
 from aigenbench.config.layer import Layer, argument_layer
-from aigenbench.engine.request import recorded
+from aigenbench.engine.assembly.request import recorded
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +37,9 @@ def run(args: argparse.Namespace) -> int:
 
     chosen = perturbations(args.families)
     run = recorded(Path(args.experiment), _layers(args)).run("validate")
-    from aigenbench.training.processes import is_first_process
-    from aigenbench.training.robustness import evaluate_robustness
-    from aigenbench.training.signals import StoppedError, exit_code
+    from aigenbench.training.loop.robustness import evaluate_robustness
+    from aigenbench.training.processes.collectives import is_first_process
+    from aigenbench.training.processes.signals import StoppedError, exit_code
 
     try:
         evaluate_robustness(run, Path(args.experiment), chosen, windows)
@@ -61,9 +61,9 @@ def _layers(args: argparse.Namespace) -> list[Layer]:
 
 
 def _show(folder: Path) -> None:
-    from aigenbench.evaluation.experiment import load_experiment
-    from aigenbench.evaluation.report_robustness import robustness_text
-    from aigenbench.evaluation.robustness import load_robustness
+    from aigenbench.evaluation.predictions.experiment import load_experiment
+    from aigenbench.evaluation.report.robustness import robustness_text
+    from aigenbench.evaluation.robustness.score import load_robustness
 
     experiment = load_experiment(folder)
     print(robustness_text(experiment.name, load_robustness(folder, experiment)))

@@ -67,7 +67,7 @@ def add_imports(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE.py|MODULE",
-        help="import Python that enters metrics of your own into aigenbench.evaluation.metrics.METRICS",
+        help="import Python that enters metrics of your own into aigenbench.evaluation.metrics.definitions.METRICS",
     )
 
 
@@ -89,8 +89,8 @@ def run(args: argparse.Namespace) -> int:
     replicates = positive(args.replicates, "--replicates", 0)
     run_metric_imports(args.imports)
     from aigenbench.engine.results import evaluated
-    from aigenbench.evaluation.metrics import METRICS
-    from aigenbench.evaluation.table import score_table
+    from aigenbench.evaluation.drawing.table import score_table
+    from aigenbench.evaluation.metrics.definitions import METRICS
 
     plot = _plot_file(args.plot) if args.plot else None
     found = evaluated(args.experiment, args.stage, pairing, threshold, args.dataset)
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         hint = nearest(args.metric, known)
         raise InputError(f"unknown metric {args.metric!r}; known: {', '.join(known)}{hint}")
     if plot:
-        from aigenbench.evaluation.plots import plot_scores
+        from aigenbench.evaluation.drawing.plots import plot_scores
 
         plot_scores(found.shown, plot, args.metric)
     if args.json:
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _plot_file(text: str) -> Path:
-    from aigenbench.evaluation.plots import check_format
+    from aigenbench.evaluation.drawing.plots import check_format
 
     path = output_file(text, "--plot", "curves.png")
     check_format(path)

@@ -50,7 +50,7 @@ def add_check_options(parser: argparse.ArgumentParser) -> None:
 
 def run_make(args: argparse.Namespace) -> int:
     """Write the bundle and say where."""
-    from aigenbench.evaluation.submission import code_revision, make_submission
+    from aigenbench.evaluation.leaderboard.submission import code_revision, make_submission
 
     name = f"{Path(args.experiment).resolve().name.removeprefix('experiment_')}.zip"
     output = output_file(args.output or name, "--output", name)
@@ -62,8 +62,8 @@ def run_make(args: argparse.Namespace) -> int:
 def run_verify(args: argparse.Namespace) -> int:
     """Print every check; 1 where one failed."""
     options = check_options(args)
-    from aigenbench.evaluation.table import headline_line
-    from aigenbench.evaluation.verify import verify_submission
+    from aigenbench.evaluation.drawing.table import headline_line
+    from aigenbench.evaluation.leaderboard.verify import verify_submission
 
     found = verify_submission(args.file, **options)
     width = max(len(check.name) for check in found.checks)
@@ -77,7 +77,7 @@ def run_verify(args: argparse.Namespace) -> int:
 
 def run_import(args: argparse.Namespace) -> int:
     """Write the experiment and say which windows it has."""
-    from aigenbench.evaluation.external import import_csv
+    from aigenbench.evaluation.predictions.external import import_csv
 
     folder = output_folder(args.output, "--output")
     evaluation, present = _generators(args.columns)
@@ -97,7 +97,7 @@ def check_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _generators(path: str) -> tuple[list[str], list[str]]:
-    from aigenbench.data.sources import open_source
+    from aigenbench.data.sources.opening import open_source
 
     source = open_source(path)
     table = source.table("validation")

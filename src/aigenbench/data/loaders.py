@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from aigenbench.data.dataset_dict import source_of
-from aigenbench.data.hooks import is_overridden
-from aigenbench.data.tables import Source
+from aigenbench.data.samples.hooks import is_overridden
+from aigenbench.data.sources.dataset_dict import source_of
+from aigenbench.data.sources.tables import SplitTables
 from aigenbench.errors import InputError
 from aigenbench.protocol.timeline import PUBLISHED, Generator, Timeline, make_timeline
 
 
-def source_of_loader(loader: Any) -> Source:
+def source_of_loader(loader: Any) -> SplitTables:
     """What a loader opens: by ``load_dataset`` where a user wrote it, else by our own reader.
 
     Raises:
@@ -21,7 +21,7 @@ def source_of_loader(loader: Any) -> Source:
     """
     if not hasattr(loader, "load") or is_overridden(type(loader), "load_dataset"):
         return source_of(loader.load_dataset(), f"{type(loader).__name__}.load_dataset")
-    source: Source = loader.load()
+    source: SplitTables = loader.load()
     return source
 
 

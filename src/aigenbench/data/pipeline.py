@@ -12,17 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from aigenbench.augmentations import MandatoryEvaluation, MandatoryTraining, Recipe
-from aigenbench.data.batches import BatchArithmetic, EvaluationBatches, TrainingBatches, WindowBatches
-from aigenbench.data.cache.views import StoredSquares
-from aigenbench.data.cached import ViewCache
-from aigenbench.data.collation import collate
-from aigenbench.data.dataset import (
+from aigenbench.data.loaders import source_of_loader, timeline_of_loader
+from aigenbench.data.plan import Plan, make_plan
+from aigenbench.data.predict import PredictLoader, PredictSamples, PredictSet, collate_predict, open_predict_set
+from aigenbench.data.samples.batches import BatchArithmetic, EvaluationBatches, TrainingBatches, WindowBatches
+from aigenbench.data.samples.collation import collate
+from aigenbench.data.samples.dataset import (
     EvaluationSamples,
     EvaluationTransforms,
     TrainingSamples,
     TrainingTransforms,
 )
-from aigenbench.data.hooks import (
+from aigenbench.data.samples.hooks import (
     NO_LOADERS,
     AugmentationHooks,
     evaluation_steps,
@@ -32,13 +33,12 @@ from aigenbench.data.hooks import (
     training_steps,
     tried,
 )
-from aigenbench.data.loaders import source_of_loader, timeline_of_loader
-from aigenbench.data.loading import make_loader, usable_processors
-from aigenbench.data.plan import Plan, make_plan
-from aigenbench.data.predict import PredictLoader, PredictSamples, PredictSet, collate_predict, open_predict_set
-from aigenbench.data.sources import open_source
-from aigenbench.data.tables import ImageTable, Source
-from aigenbench.data.transforms import Augmentation, ForeignCrops
+from aigenbench.data.samples.loading import make_loader, usable_processors
+from aigenbench.data.samples.transforms import Augmentation, ForeignCrops
+from aigenbench.data.sources.opening import open_source
+from aigenbench.data.sources.tables import ImageTable, SplitTables
+from aigenbench.data.views.cached import ViewCache
+from aigenbench.data.views.views import StoredSquares
 from aigenbench.data.window_module import WindowDataModule
 from aigenbench.errors import InputError, nearest
 from aigenbench.files import user_path
@@ -72,7 +72,7 @@ class AIGenBenchDatasetLoader:
     def __init__(self, dataset_path: str | None = None) -> None:
         self.dataset_path = dataset_path
 
-    def load(self) -> Source:
+    def load(self) -> SplitTables:
         """Open the splits; metadata is read, images are not.
 
         Raises:
@@ -200,7 +200,7 @@ class AIGenBenchPipeline(WindowDataModule):
     # rows
 
     @cached_property
-    def source(self) -> Source:
+    def source(self) -> SplitTables:
         """The data set, opened once."""
         return source_of_loader(self.dataset_loader)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aigenbench.data.tables import ImageTable, Source
+from aigenbench.data.sources.tables import ImageTable, SplitTables
 from aigenbench.errors import InputError
 from aigenbench.protocol.fingerprints import protocol_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
@@ -71,7 +71,7 @@ def plan_of_generators(timeline: Timeline, windows: tuple[tuple[str, ...], ...])
 
 
 def make_plan(
-    source: Source,
+    source: SplitTables,
     n_generators_per_window: int = GENERATORS_PER_WINDOW,
     benchmark_type: str = "cumulative",
     train_subset_size: int | float | None = None,
@@ -132,7 +132,7 @@ def images_digest(table: ImageTable, rows: npt.NDArray[np.int64]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _dropped(source: Source, timeline: Timeline) -> dict[str, dict[str, int]]:
+def _dropped(source: SplitTables, timeline: Timeline) -> dict[str, dict[str, int]]:
     dropped = {}
     for split, table in source.splits.items():
         unknown = {name: n for name, n in table.counts.items() if n and name not in timeline.ids}

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aigenbench.data.collation import Batch, Sample, collate
-from aigenbench.data.dataset import EvaluationTransforms, evaluation_rng
-from aigenbench.data.decode import UnreadableImageError, decode
-from aigenbench.data.folders import INDEX, FolderImages, open_unlabelled_folder
-from aigenbench.data.formats import NAMES
-from aigenbench.data.pictures import find_pictures, shown
-from aigenbench.data.tables import Columns, ImageTable, is_saved
+from aigenbench.data.samples.collation import Batch, Sample, collate
+from aigenbench.data.samples.dataset import EvaluationTransforms, evaluation_rng
+from aigenbench.data.sources.decode import UnreadableImageError, decode
+from aigenbench.data.sources.folders import INDEX, FolderImages, open_unlabelled_folder
+from aigenbench.data.sources.formats import NAMES
+from aigenbench.data.sources.pictures import find_pictures, shown
+from aigenbench.data.sources.tables import Columns, ImageTable, is_saved
 from aigenbench.errors import InputError
 from aigenbench.files import user_path
 
@@ -83,7 +83,7 @@ def open_predict_set(path: Path | str | Sequence[Path | str]) -> PredictSet:
 def _one_place(place: Path) -> PredictSet:
     # pyarrow is imported by those who need it
     if is_saved(place):
-        from aigenbench.data.arrow import open_evaluation_images
+        from aigenbench.data.sources.arrow import open_evaluation_images
 
         table = open_evaluation_images(place)
         return PredictSet(table, np.arange(len(table)))

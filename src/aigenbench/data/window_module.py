@@ -10,10 +10,10 @@ from lightning.pytorch import LightningDataModule
 
 from aigenbench.config.experiment import SlidingWindows
 from aigenbench.config.layer import DEFAULT_SEED
-from aigenbench.data.batches import BatchArithmetic, TrainingBatches, WindowBatches
-from aigenbench.data.dataset import TrainingSamples, WindowSamples
-from aigenbench.data.hooks import AugmentationHooks
 from aigenbench.data.plan import Plan
+from aigenbench.data.samples.batches import BatchArithmetic, TrainingBatches, WindowBatches
+from aigenbench.data.samples.dataset import TrainingSamples, WindowSamples
+from aigenbench.data.samples.hooks import AugmentationHooks
 from aigenbench.errors import InputError
 from aigenbench.protocol.published import GENERATORS_PER_WINDOW
 

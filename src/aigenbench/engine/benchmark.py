@@ -16,7 +16,7 @@ from aigenbench.protocol.published import AUGMENTATIONS_BASE_SEED
 
 if TYPE_CHECKING:
     from aigenbench.data.plan import Plan
-    from aigenbench.data.tables import ImageTable, Source
+    from aigenbench.data.sources.tables import ImageTable, SplitTables
 
 """``data.augmentations_base_seed`` of the benchmark."""
 
@@ -72,10 +72,10 @@ class Benchmark:
         timeline: Path | str | None = None,
     ) -> None:
         from aigenbench.data.plan import make_plan
-        from aigenbench.data.sources import open_source
+        from aigenbench.data.sources.opening import open_source
         from aigenbench.protocol.timeline import PUBLISHED, load_timeline
 
-        self.source: Source = open_source(path)
+        self.source: SplitTables = open_source(path)
         self.path = self.source.path
         self.plan: Plan = make_plan(
             self.source,
@@ -145,7 +145,7 @@ class Benchmark:
         Raises:
             InputError: there is no such split or row, or the image cannot be read.
         """
-        from aigenbench.data.dataset import read_image
+        from aigenbench.data.samples.dataset import read_image
 
         table = self._table(split)
         if not 0 <= row < len(table):

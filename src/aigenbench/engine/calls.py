@@ -5,24 +5,21 @@ Each does what the command of its name does, on the same engine: what one begins
 
 from __future__ import annotations
 
-import os
-import random
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aigenbench.config.layer import Layer, layer
-from aigenbench.engine.request import Request, recorded, request
-from aigenbench.engine.run import Command
+from aigenbench.engine.assembly.request import Request, recorded, request
+from aigenbench.engine.assembly.run import Command
+from aigenbench.engine.calling import as_a_call, folder_of
 from aigenbench.errors import InputError
-from aigenbench.files import user_path
 
 if TYPE_CHECKING:
     from aigenbench.engine.experiment import Experiment
-    from aigenbench.evaluation.robustness import Family
-    from aigenbench.training.predicting import Predicted
+    from aigenbench.evaluation.robustness.score import Family
+    from aigenbench.training.loop.predicting import Predicted
 
 Config = str | Path | Mapping[str, Any]
 """A layer of configuration: a file, also a packaged one by its path, or a mapping of sections."""
@@ -65,9 +62,9 @@ def fit(
     asked = _asked(configs, overrides, detector, metrics, callbacks, allow_config_change, allow_config_order)
     with as_a_call():
         run = asked.run_with_weights("fit")
-        from aigenbench.engine.loggers import warn_of_missing_loggers
-        from aigenbench.training import commands
-        from aigenbench.training.processes import is_first_process
+        from aigenbench.engine.assembly.loggers import warn_of_missing_loggers
+        from aigenbench.training.loop import commands
+        from aigenbench.training.processes.collectives import is_first_process
 
         if is_first_process():
             warn_of_missing_loggers(run.config)
@@ -127,7 +124,7 @@ def predict(*configs: Config, overrides: Overrides = None, detector: Callable[..
     asked = _asked(configs, overrides, detector)
     with as_a_call():
         run = asked.run_with_weights("predict")
-        from aigenbench.training.predicting import predict
+        from aigenbench.training.loop.predicting import predict
 
         return predict(run)
 
@@ -155,29 +152,17 @@ def robustness(
         KeyboardInterrupt: it was interrupted; the same call goes on.
     """
     from aigenbench.augmentations.perturbations import perturbations
-    from aigenbench.evaluation.experiment import load_experiment
-    from aigenbench.evaluation.robustness import load_robustness
+    from aigenbench.evaluation.predictions.experiment import load_experiment
+    from aigenbench.evaluation.robustness.score import load_robustness
 
     folder = folder_of(experiment)
     chosen = perturbations(families)
     with as_a_call():
         run = recorded(folder, _layers(overrides)).run("validate")
-        from aigenbench.training.robustness import evaluate_robustness
+        from aigenbench.training.loop.robustness import evaluate_robustness
 
         evaluate_robustness(run, folder, chosen, windows)
     return load_robustness(folder, load_experiment(folder))
-
-
-def folder_of(experiment: Any) -> Path:
-    """The folder of an experiment that was given as such or by its folder.
-
-    Raises:
-        InputError: it is neither.
-    """
-    place = getattr(experiment, "folder", experiment)
-    if not isinstance(place, str | os.PathLike):
-        raise InputError(f"expected an experiment or its folder, found {type(experiment).__name__}")
-    return user_path(os.fspath(place))
 
 
 def _asked(
@@ -190,7 +175,7 @@ def _asked(
     allow_config_order: bool = False,
 ) -> Request:
     """The request of a call; its Python objects enter the configuration by name."""
-    from aigenbench.engine.given import begin_call, plain
+    from aigenbench.engine.assembly.given import begin_call, plain
 
     begin_call()
     named = [
@@ -204,7 +189,7 @@ def _asked(
 
 
 def _given_layers(detector: Any, metrics: Mapping[str, Any], callbacks: Sequence[Any]) -> list[Layer]:
-    from aigenbench.engine.given import check_sequence, maker_of
+    from aigenbench.engine.assembly.given import check_sequence, maker_of
 
     layers = []
     if detector is not None:
@@ -224,7 +209,7 @@ def _given_layers(detector: Any, metrics: Mapping[str, Any], callbacks: Sequence
 
 def _metric(name: str, metric: Any) -> str:
     """The path of a function or class, or of what makes copies of a torchmetrics object."""
-    from aigenbench.engine.given import copies_of, name_of
+    from aigenbench.engine.assembly.given import copies_of, name_of
 
     if not callable(metric):
         raise InputError(f"metrics: {name}: expected a function or a torchmetrics metric, found {metric!r}")
@@ -237,7 +222,7 @@ def _callback(i: int, callback: Any) -> Any:
     """What the configuration's list of callbacks holds for one."""
     from lightning.pytorch import Callback
 
-    from aigenbench.engine.given import copies_of, maker_of, plain
+    from aigenbench.engine.assembly.given import copies_of, maker_of, plain
 
     if isinstance(callback, str | Mapping):
         return plain(callback, f"callbacks {i}")
@@ -248,7 +233,7 @@ def _callback(i: int, callback: Any) -> Any:
 
 def _layers(overrides: Overrides) -> list[Layer]:
     """A layer for every dotted key."""
-    from aigenbench.engine.given import plain
+    from aigenbench.engine.assembly.given import plain
 
     if overrides is not None and not isinstance(overrides, Mapping):
         raise InputError(f"overrides: expected a mapping of dotted keys, found {type(overrides).__name__}")
@@ -267,7 +252,7 @@ def _layers(overrides: Overrides) -> list[Layer]:
 def _evaluate(stage: Command, asked: Request) -> list[Path]:
     with as_a_call():
         run = asked.run_with_weights(stage)
-        from aigenbench.training import commands
+        from aigenbench.training.loop import commands
 
         return commands.evaluate(run, stage)
 
@@ -278,36 +263,3 @@ def _told(what: str) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{what}: {error}") from error
-
-
-@contextmanager
-def as_a_call() -> Iterator[None]:
-    """Leave the caller's process as it was: random states, and the experiment's id that children of a run inherit.
-
-    Raises:
-        KeyboardInterrupt: a run was stopped by Ctrl-C.
-    """
-    import numpy as np
-    import torch
-
-    from aigenbench.training.experiment import ID_VARIABLE
-    from aigenbench.training.signals import StoppedError
-
-    states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
-    of_gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-    experiment_id = os.environ.get(ID_VARIABLE)
-    try:
-        yield
-    except StoppedError as stopped:
-        if stopped.number == signal.SIGINT:
-            raise KeyboardInterrupt(f"{stopped}; everything done so far is kept, the same call goes on") from stopped
-        raise
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.random.set_rng_state(states[2])
-        if of_gpus is not None:
-            torch.cuda.set_rng_state_all(of_gpus)
-        os.environ.pop(ID_VARIABLE, None)
-        if experiment_id is not None:
-            os.environ[ID_VARIABLE] = experiment_id

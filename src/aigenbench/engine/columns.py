@@ -9,9 +9,9 @@ import numpy as np
 from aigenbench.errors import InputError
 
 if TYPE_CHECKING:
-    from aigenbench.data.tables import ImageTable
-    from aigenbench.evaluation.experiment import Experiment
-    from aigenbench.evaluation.mistakes import Thumbnail
+    from aigenbench.data.sources.tables import ImageTable
+    from aigenbench.evaluation.metrics.mistakes import Thumbnail
+    from aigenbench.evaluation.predictions.experiment import ExperimentPredictions
 
 
 def evaluation_table(path: str, stage: str) -> ImageTable:
@@ -20,12 +20,12 @@ def evaluation_table(path: str, stage: str) -> ImageTable:
     Raises:
         InputError: see `open_source`, or the split is missing.
     """
-    from aigenbench.data.sources import open_source
+    from aigenbench.data.sources.opening import open_source
 
     return open_source(path).table("validation" if stage == "validate" else stage)
 
 
-def check_belongs(path: str, table: ImageTable, experiment: Experiment) -> None:
+def check_belongs(path: str, table: ImageTable, experiment: ExperimentPredictions) -> None:
     """See that an experiment's predictions are of these images.
 
     Raises:
@@ -48,9 +48,9 @@ def check_belongs(path: str, table: ImageTable, experiment: Experiment) -> None:
 
 def thumbnails(path: str, table: ImageTable) -> Thumbnail | None:
     """Gives small copies of the images; None for a columns file, which has none."""
-    from aigenbench.data.decode import UnreadableImageError, decode
-    from aigenbench.data.sources import NoImages
-    from aigenbench.evaluation.mistakes import shrink
+    from aigenbench.data.sources.decode import UnreadableImageError, decode
+    from aigenbench.data.sources.opening import NoImages
+    from aigenbench.evaluation.metrics.mistakes import shrink
 
     if isinstance(table.store, NoImages):
         return None

@@ -13,19 +13,19 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from aigenbench.data.predict import PredictSet
-from aigenbench.data.tables import Columns, ImageTable
-from aigenbench.engine.calls import as_a_call, folder_of
-from aigenbench.engine.weights import device_arguments, request_of_weights
+from aigenbench.data.sources.tables import Columns, ImageTable
+from aigenbench.engine.assembly.weights import device_arguments, request_of_weights
+from aigenbench.engine.calling import as_a_call, folder_of
 from aigenbench.errors import InputError
-from aigenbench.evaluation.fuse import sigmoid
+from aigenbench.evaluation.predictions.fusion import sigmoid
 from aigenbench.files import user_path
 
 if TYPE_CHECKING:
     from aigenbench.data.pipeline import AIGenBenchPipeline
-    from aigenbench.engine.run import Run
+    from aigenbench.engine.assembly.run import Run
     from aigenbench.protocol.trained import Trained
     from aigenbench.training import BaseDeepfakeDetectionModel
-    from aigenbench.training.weights import Weights
+    from aigenbench.training.window.weights import Weights
 
 Picture = str | os.PathLike[str] | npt.NDArray[np.uint8] | Image.Image
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
@@ -78,7 +78,7 @@ class Detector:
         """
         with as_a_call():
             from aigenbench.config.layer import layer
-            from aigenbench.training.predicting import find_weights, ready_to_predict
+            from aigenbench.training.loop.predicting import find_weights, ready_to_predict
 
             weights = find_weights(folder_of(place), window)
             asked = request_of_weights(weights, device_arguments(device, "device"), [str(one) for one in imports])
@@ -126,9 +126,9 @@ class Detector:
             return self._scored(PredictSet(table, np.arange(len(given))), store)
 
     def _scored(self, chosen: PredictSet, store: _Given) -> npt.NDArray[np.float64]:
-        from aigenbench.training.evaluating import check_finite
-        from aigenbench.training.predicting import predicted_logits
-        from aigenbench.training.trainers import make_trainer
+        from aigenbench.training.lightning.trainers import make_trainer
+        from aigenbench.training.loop.predicting import predicted_logits
+        from aigenbench.training.window.evaluating import check_finite
 
         arguments = {**self._run.trainer_arguments(), "enable_progress_bar": False}
         trainer = make_trainer(arguments, Path(), 1, [], "predict", [])

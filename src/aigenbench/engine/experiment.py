@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from aigenbench.config.folder import CONFIG_FILE, predictions_file
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError, nearest
-from aigenbench.evaluation.draws import REPLICATES
-from aigenbench.evaluation.experiment import STAGES, window_folder
-from aigenbench.evaluation.predictions import Predictions, load_predictions
-from aigenbench.evaluation.run import RUN_FILE, read_record
+from aigenbench.evaluation.predictions.experiment import STAGES, window_folder
+from aigenbench.evaluation.predictions.record import Predictions, load_predictions
+from aigenbench.evaluation.report.results import RUN_FILE, read_record
+from aigenbench.evaluation.statistics.draws import REPLICATES
 from aigenbench.files import user_path
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Experiment:
         Raises:
             InputError: a record is damaged.
         """
-        from aigenbench.training.state import read_state
+        from aigenbench.training.resume.state import read_state
 
         found = []
         prefix = window_folder(self.folder, 0).name[:-1]
@@ -172,8 +172,8 @@ class Experiment:
         Raises:
             InputError: another ending, no such metric, or see ``scores``.
         """
-        from aigenbench.evaluation.metrics import METRICS
-        from aigenbench.evaluation.plots import check_format, plot_scores
+        from aigenbench.evaluation.drawing.plots import check_format, plot_scores
+        from aigenbench.evaluation.metrics.definitions import METRICS
 
         path = user_path(path)
         check_format(path)

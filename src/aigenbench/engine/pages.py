@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aigenbench.engine.calls import folder_of
+from aigenbench.engine.calling import folder_of
 from aigenbench.engine.results import Interval, compared, frame, reported
 from aigenbench.errors import InputError
-from aigenbench.evaluation.draws import REPLICATES
+from aigenbench.evaluation.statistics.draws import REPLICATES
 from aigenbench.files import user_path
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Comparison:
     _values: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __str__(self) -> str:
-        from aigenbench.evaluation.compare import comparison_table
+        from aigenbench.evaluation.statistics.compare import comparison_table
 
         return comparison_table(dict(self._values))
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench.errors import InputError
-from aigenbench.evaluation.changes import config_changes
-from aigenbench.evaluation.draws import OTHER_REPLICATES, REPLICATES
-from aigenbench.evaluation.experiment import Experiment as Loaded
-from aigenbench.evaluation.experiment import load_experiment
-from aigenbench.evaluation.logged import Logged, logged_metrics, with_logged
-from aigenbench.evaluation.score import score
-from aigenbench.evaluation.uncertainty import Effort, uncertainty
+from aigenbench.evaluation.metrics.logged import Logged, logged_metrics, with_logged
+from aigenbench.evaluation.metrics.score import score
+from aigenbench.evaluation.predictions.changes import config_changes
+from aigenbench.evaluation.predictions.experiment import ExperimentPredictions as Loaded
+from aigenbench.evaluation.predictions.experiment import load_experiment
+from aigenbench.evaluation.statistics.draws import OTHER_REPLICATES, REPLICATES
+from aigenbench.evaluation.statistics.uncertainty import Effort, uncertainty
 
 Column = tuple[float | None, ...]
 """One value a window; None where the period is empty, the value undefined or the window not evaluated."""
@@ -216,7 +216,7 @@ def evaluated(
     values["notes"] += config_changes(folder)
     if dataset is not None:
         from aigenbench.engine.columns import check_belongs, evaluation_table
-        from aigenbench.evaluation.breakdown import class_groups, class_scores
+        from aigenbench.evaluation.statistics.breakdown import class_groups, class_scores
 
         table = evaluation_table(dataset, stage)
         check_belongs(dataset, table, experiment)
@@ -270,9 +270,9 @@ def compared(folders: Sequence[Path | str], stage: str = "validate", replicates:
     Raises:
         InputError: see ``load_experiment`` and ``compare``.
     """
-    from aigenbench.evaluation.compare import compare
-    from aigenbench.evaluation.run import read_config
-    from aigenbench.evaluation.seeds import models_of, seeds_of
+    from aigenbench.evaluation.report.results import read_config
+    from aigenbench.evaluation.report.seeds import models_of, seeds_of
+    from aigenbench.evaluation.statistics.compare import compare
 
     experiments = [load_experiment(folder, stage) for folder in folders]
     configs = [read_config(folder, e) for folder, e in zip(folders, experiments, strict=True)]
@@ -312,10 +312,10 @@ def reported(
     if len({Path(e).resolve() for e in folders}) < len(folders):
         raise InputError("an experiment is named twice; name each once")
     from aigenbench.engine.columns import check_belongs, evaluation_table, thumbnails
-    from aigenbench.evaluation.report import write_report
-    from aigenbench.evaluation.run import load_run
-    from aigenbench.evaluation.together import put_together
-    from aigenbench.evaluation.view import make_view
+    from aigenbench.evaluation.report.page import write_report
+    from aigenbench.evaluation.report.results import load_run
+    from aigenbench.evaluation.report.together import put_together
+    from aigenbench.evaluation.report.view import make_view
 
     table = evaluation_table(dataset, stage) if dataset else None
     thumbnail = thumbnails(str(dataset), table) if table else None
@@ -330,7 +330,7 @@ def reported(
     write_report(output, views, together)
     if export_to is None:
         return 0
-    from aigenbench.evaluation.export import export
+    from aigenbench.evaluation.report.export import export
 
     return len(export(export_to, views, together))
 

@@ -18,9 +18,9 @@ from aigenbench.models.registry import (
     split_source,
     unknown_name,
 )
-from aigenbench.models.source import Card, Source, on_meta, split_suffix
-from aigenbench.models.weight_files import kind_of
-from aigenbench.models.weights import (
+from aigenbench.models.sources.base import Card, ModelSource, on_meta, split_suffix
+from aigenbench.models.weights.kinds import kind_of
+from aigenbench.models.weights.locate import (
     Progress,
     RemoteFile,
     check_weights_arguments,
@@ -145,7 +145,7 @@ def _users_sheet(model_name: str, model_args: dict[str, Any]) -> ModelSheet | No
     )
 
 
-def _card(model_name: str) -> tuple[Source, Card]:
+def _card(model_name: str) -> tuple[ModelSource, Card]:
     chosen, name = split_source(model_name)
     base, _ = split_suffix(name)
     sources: Sequence[str] = [chosen] if chosen in BUILT_IN else list(BUILT_IN)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import importlib
 import logging
 import pkgutil
+import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from aigenbench.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from aigenbench.models.source import Source
+    from aigenbench.models.sources.base import ModelSource
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +27,12 @@ ModelFactory = Callable[..., "nn.Module | None"]
 
 #: The built-in sources in the order in which a bare name is offered to them: one line each.
 BUILT_IN = {
-    "small_cnn": "aigenbench.models.small_cnn:SmallCNN",
-    "openai": "aigenbench.models.openai_clip:OpenAIClip",
-    "openclip": "aigenbench.models.openclip:OpenClip",
-    "dinov2": "aigenbench.models.dinov2:DinoV2",
-    "torchvision": "aigenbench.models.torchvision_zoo:Torchvision",
-    "timm": "aigenbench.models.timm_zoo:Timm",
+    "small_cnn": "aigenbench.models.sources.small_cnn:SmallCNN",
+    "openai": "aigenbench.models.sources.openai_clip:OpenAIClip",
+    "openclip": "aigenbench.models.sources.openclip:OpenClip",
+    "dinov2": "aigenbench.models.sources.dinov2:DinoV2",
+    "torchvision": "aigenbench.models.sources.torchvision_zoo:Torchvision",
+    "timm": "aigenbench.models.sources.timm_zoo:Timm",
 }
 
 ENTRY_POINTS = "aigenbench.models"
@@ -39,27 +40,10 @@ ENTRY_POINTS = "aigenbench.models"
 _OURS = str(Path(__file__).parents[1])
 
 #: This room's own modules. Any other in its folder is a user's, and is imported so that it registers itself.
-_OWN = frozenset(
-    (
-        *("block_spectrum", "build", "catalogue", "clip_towers", "dinov2", "dinov2_vit", "download"),
-        *(
-            "openai_clip",
-            "openclip",
-            "origin",
-            "preprocessing",
-            "probe",
-            "reading",
-            "registry",
-            "sizes",
-            "small_cnn",
-            "source",
-        ),
-        *("speed", "timm_zoo", "torchvision_zoo", "weight_files", "weights"),
-    )
-)
+_OWN = frozenset(("build", "catalogue", "preprocessing", "probe", "registry", "sizes", "sources", "speed", "weights"))
 
 
-def built_in_source(name: str) -> Source:
+def built_in_source(name: str) -> ModelSource:
     """The built-in source of that name; its module is imported only now."""
     module_name, class_name = BUILT_IN[name].split(":")
     return getattr(importlib.import_module(module_name), class_name)()
@@ -122,8 +106,7 @@ class ModelFactoryRegistry:
         if ModelFactoryRegistry._extensions_loaded:
             return
         ModelFactoryRegistry._extensions_loaded = True
-        import aigenbench.models as room
-
+        room = sys.modules[__package__]
         for module in pkgutil.iter_modules(room.__path__):
             if module.name not in _OWN:
                 importlib.import_module(f"{room.__name__}.{module.name}")
@@ -192,13 +175,3 @@ def is_users_file(name: str) -> bool:
     """Whether a source file is neither ours, nor Python's, nor an installed package's."""
     installed = {"site-packages", "dist-packages"} & set(Path(name).parts)
     return not installed and not name.startswith((_OURS, sysconfig.get_path("stdlib"), "<"))
-
-
-def known_arguments(found: dict[str, Any], known: tuple[str, ...], where: str) -> None:
-    """Raise an InputError with the nearest name where ``found`` holds a key that is not in ``known``."""
-    for key in found:
-        if key not in known:
-            raise InputError(
-                f"model_args: {where} takes no argument {key!r}; it takes {', '.join(known) or 'none'}"
-                f"{nearest(key, known)}"
-            )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 _PLACES = {
-    "BaseDeepfakeDetectionModel": "detector",
-    "SoftTrainAugmentationsModel": "detector",
-    "EvaluationOutput": "stage",
-    "DeepFakePredictionsDump": "compatibility",
-    "MetricsManager": "compatibility",
-    "MetricsManagerSlidingWindow": "compatibility",
+    "BaseDeepfakeDetectionModel": "detector.base",
+    "SoftTrainAugmentationsModel": "detector.base",
+    "EvaluationOutput": "detector.stage",
+    "DeepFakePredictionsDump": "lightning.compatibility",
+    "MetricsManager": "lightning.compatibility",
+    "MetricsManagerSlidingWindow": "lightning.compatibility",
 }
 __all__ = list(_PLACES)
 

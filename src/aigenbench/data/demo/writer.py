@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench.data.demo.rows import make_rows, plan_split
-from aigenbench.data.mark import INFO_FILE, SYNTHETIC_MARK
+from aigenbench.data.sources.mark import INFO_FILE, SYNTHETIC_MARK
 from aigenbench.errors import InputError
 from aigenbench.files import canonical_json, fsync_folder, user_path, write_json
 from aigenbench.protocol.timeline import PUBLISHED

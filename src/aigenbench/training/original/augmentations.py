@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from aigenbench.augmentations import BaselineTraining, Recipe, SoftTraining, StochasticTraining
-from aigenbench.data.transforms import RecipeCall, from_foreign
+from aigenbench.data.samples.transforms import RecipeCall, from_foreign
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD
 
 Size = int | tuple[int, int]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from aigenbench.data.collation import Batch
+from aigenbench.data.samples.collation import Batch
 
 
 def training_tuple(batch: Batch, x: Tensor) -> tuple[Tensor, ...]:

@@ -14,16 +14,18 @@ from torch import Tensor, nn
 from torch.nn import ModuleDict
 
 from aigenbench.augmentations import EvaluationCrops, StochasticTraining
-from aigenbench.data.collation import Batch
-from aigenbench.data.hooks import is_overridden, refuse_hooks
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.predict import PredictBatch
+from aigenbench.data.samples.collation import Batch
+from aigenbench.data.samples.hooks import is_overridden, refuse_hooks
 from aigenbench.errors import InputError
 from aigenbench.models import Preprocessing
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD
-from aigenbench.training import detector as ours
-from aigenbench.training.checkpoints import load_detector
-from aigenbench.training.detector import NO_HOOKS, OptimizerFactory
+from aigenbench.training.detector import base as ours
+from aigenbench.training.detector.base import NO_HOOKS, OptimizerFactory
+from aigenbench.training.detector.outputs import ScoredCrops, rows_of_outputs, rows_of_probabilities
+from aigenbench.training.detector.records import load_detector
+from aigenbench.training.detector.stage import EvaluationOutput, Stage
 from aigenbench.training.original.augmentations import (
     make_baseline_predict_aug,
     make_baseline_test_aug,
@@ -34,8 +36,6 @@ from aigenbench.training.original.augmentations import (
 )
 from aigenbench.training.original.batches import evaluation_tuple, predict_tuple, training_tuple
 from aigenbench.training.original.registering import RegistersMetrics
-from aigenbench.training.outputs import ScoredCrops, rows_of_outputs, rows_of_probabilities
-from aigenbench.training.stage import EvaluationOutput, Stage
 
 
 class AbstractBaseDeepfakeDetectionModel(RegistersMetrics, ours.BaseDeepfakeDetectionModel):

@@ -15,8 +15,8 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from aigenbench.errors import InputError, nearest
-from aigenbench.evaluation.metrics import check_own_name
-from aigenbench.training.own_metrics import no_number
+from aigenbench.evaluation.metrics.definitions import check_own_name
+from aigenbench.training.detector.own_metrics import no_number
 
 TRAINING = "fit"
 STAGES = (TRAINING, "validate", "test")

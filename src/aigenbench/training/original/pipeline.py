@@ -7,8 +7,8 @@ from typing import Any
 
 from aigenbench.augmentations import Recipe
 from aigenbench.data import pipeline as ours
-from aigenbench.data.calls import RecipeCall
-from aigenbench.data.transforms import Augmentation
+from aigenbench.data.samples.calls import RecipeCall
+from aigenbench.data.samples.transforms import Augmentation
 from aigenbench.protocol.published import AUGMENTATIONS_BASE_SEED
 from aigenbench.training.original.loader import DatasetLoader
 

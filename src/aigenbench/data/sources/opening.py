@@ -1,0 +1,83 @@
+"""Opening a data set, whatever form it has."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aigenbench.data.sources.folders import INDEX, open_indexed_folder
+from aigenbench.data.sources.tables import Columns, ImageTable, SplitTables, is_saved, make_table
+from aigenbench.errors import InputError
+from aigenbench.files import read_regular, user_path
+
+
+class NoImages:
+    """The store of a columns file: it has no images."""
+
+    def read(self, row: int) -> Any:
+        """Raise: there is nothing to read."""
+        raise OSError(f"row {row} comes from a columns file, which holds no images")
+
+    def name(self, row: int) -> str:
+        """No name is known."""
+        return ""
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """There are no files."""
+        return np.empty(0, dtype=np.int64)
+
+
+def open_source(path: str | Path | None) -> SplitTables:
+    """Open a data set.
+
+    Args:
+        path: a folder written by Hugging Face ``save_to_disk``, a folder with ``index.csv``, or a columns file
+            (JSON: generator name of every row, by split; it serves to show selections, not to train).
+
+    Raises:
+        InputError: there is nothing at ``path``, or it is none of these.
+    """
+    if not path:
+        raise InputError(
+            "no dataset_path given; set it in a config (dataset_path: /folder/of/the/data) or with --dataset_path"
+        )
+    path = user_path(path)
+    if path.is_file() and path.suffix == ".json":
+        return SplitTables(path, _open_columns(path))
+    if path.is_file():
+        raise InputError(f"dataset_path: {path} is a file; give its folder, {path.parent}")
+    if not path.is_dir():
+        raise InputError(f"dataset_path: no folder {path}")
+    if is_saved(path):
+        # pyarrow is imported by those who need it
+        from aigenbench.data.sources.arrow import open_saved_dataset
+
+        return SplitTables(path, open_saved_dataset(path))
+    if (path / INDEX).is_file():
+        return SplitTables(path, open_indexed_folder(path))
+    raise InputError(
+        f"dataset_path: {path} holds neither dataset_dict.json (a data set saved with save_to_disk) nor {INDEX}"
+    )
+
+
+def _open_columns(path: Path) -> dict[str, ImageTable]:
+    try:
+        # bytes: a byte order mark is json's to understand
+        content = json.loads(read_regular(path))
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON: {error}") from error
+    valid = isinstance(content, dict) and all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in content.values()
+    )
+    if not valid:
+        raise InputError(f'{path}: expected {{"train": [generator name of every row], "validation": [...]}}')
+    tables = {}
+    for split, names in content.items():
+        distinct, codes = np.unique(np.array(names, dtype=object), return_inverse=True)
+        is_fake = np.array([bool(name) for name in names], dtype=np.int64)
+        tables[split] = make_table(path, split, is_fake, codes, tuple(distinct), NoImages(), Columns({}))
+    return tables

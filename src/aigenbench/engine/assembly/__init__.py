@@ -1,0 +1,1 @@
+"""From config layers or Python objects to what a run is given."""

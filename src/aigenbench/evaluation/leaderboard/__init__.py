@@ -1,0 +1,1 @@
+"""Submissions: made, verified, and shown on one page."""

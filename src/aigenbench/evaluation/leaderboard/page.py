@@ -1,0 +1,213 @@
+"""A static page of verified submissions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aigenbench import __version__, files
+from aigenbench.errors import InputError
+from aigenbench.evaluation.drawing.chart import Cell, Table
+from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean, percent
+from aigenbench.evaluation.leaderboard.verify import Verification, verify_submission
+from aigenbench.evaluation.predictions.standing import Standing, standing_of
+from aigenbench.evaluation.report.pages import environment, resource
+from aigenbench.evaluation.statistics.bootstrap import Replicates, bootstrap_auroc, row_means
+from aigenbench.evaluation.statistics.draws import REPLICATES, SEED
+from aigenbench.evaluation.statistics.generators import headline_interval, resample_generators
+from aigenbench.evaluation.statistics.intervals import Bounds, bounds, holm, interval_of, two_sided_p
+from aigenbench.evaluation.statistics.uncertainty import interval_text
+from aigenbench.protocol.periods import PERIOD_TITLES
+from aigenbench.protocol.published import BASELINES, PER_GENERATOR, averaged_windows
+from aigenbench.protocol.timeline import PUBLISHED, Timeline
+
+LARGEST_P = 0.05
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One accepted submission.
+
+    Attributes:
+        file: name of its zip file.
+        checked: what verification found.
+        images: replicates over images, the same draws for all entries.
+        generators: replicates over generators.
+    """
+
+    file: str
+    checked: Verification
+    images: Replicates
+    generators: Replicates
+
+    @property
+    def title(self) -> str:
+        """The name on its card, or that of the experiment."""
+        return str(self.checked.manifest["card"].get("name") or self.checked.manifest["experiment"])
+
+    @property
+    def standing(self) -> Standing:
+        """What its results stand on."""
+        assert self.checked.experiment is not None, "an accepted entry has predictions"
+        return standing_of(self.checked.experiment, {0: self.checked.manifest})
+
+    @property
+    def headline(self) -> float:
+        """Mean Next-period AUROC, recomputed; -1 where there is none."""
+        value = self.checked.scores["headline"]["mean"]
+        return -1.0 if value is None else float(value)
+
+
+def build_leaderboard(
+    folder: Path | str,
+    site: Path | str,
+    per_generator: int | None = PER_GENERATOR,
+    columns: Sequence[str] | None = None,
+    timeline: Timeline = PUBLISHED,
+    replicates: int = REPLICATES,
+) -> tuple[list[Entry], dict[str, str]]:
+    """Verify every ``*.zip`` of a folder and write ``index.html`` and ``leaderboard.json``.
+
+    Returns:
+        The accepted entries, best first, and for every rejected file the first rule it broke.
+
+    Raises:
+        InputError: no such folder, or two entries evaluated on different images.
+    """
+    folder, site = Path(folder), Path(site)
+    if not folder.is_dir():
+        raise InputError(f"no folder {folder}")
+    entries, rejected = [], {}
+    for path in sorted(folder.glob("*.zip")):
+        checked = verify_submission(path, per_generator, columns, timeline)
+        failed = next((check for check in checked.checks if check.status == "failed"), None)
+        if failed or checked.experiment is None:
+            rejected[path.name] = f"{failed.name}: {failed.found}" if failed else "unreadable"
+            logger.warning("%s is rejected: %s", path.name, rejected[path.name])
+            continue
+        images = bootstrap_auroc(checked.experiment, replicates, SEED, True, SHOWN_PERIODS)
+        generators = resample_generators(checked.experiment, replicates)
+        entries.append(Entry(path.name, checked, images, generators))
+    entries.sort(key=lambda entry: -entry.headline)
+    _check_same_images(entries)
+    groups = significance_groups(entries)
+    page = (
+        environment()
+        .get_template("leaderboard.html")
+        .render(
+            table=leaderboard_table(entries, groups),
+            details=[(e.title, e.file, [c for c in e.checked.checks if c.status != "ok"]) for e in entries],
+            rejected=rejected,
+            standings=list({e.standing.text: e.standing for e in entries}.values()),
+            replicates=f"{replicates:,}",
+            style=resource("style.css"),
+            script=resource("script.js"),
+            version=__version__,
+        )
+    )
+    files.write_text(site / "index.html", page)
+    files.write_json(site / "leaderboard.json", [_record(e, g) for e, g in zip(entries, groups, strict=True)])
+    return entries, rejected
+
+
+def significance_groups(entries: Sequence[Entry]) -> list[int]:
+    """The group of every entry, 1 the best.
+
+    A group is its best entry and those below it whose paired difference from it is not significant at 5 %,
+    Holm-corrected for how many are compared with it; the next group begins at the first that is.
+    """
+    groups: list[int] = []
+    start, group = 0, 0
+    while start < len(entries):
+        group += 1
+        lead = entries[start].images.headline
+        rest = entries[start + 1 :]
+        adjusted = holm([two_sided_p(lead - other.images.headline) for other in rest])
+        members = next((i for i, p in enumerate(adjusted) if p <= LARGEST_P), len(rest))
+        groups += [group] * (members + 1)
+        start += members + 1
+    return groups
+
+
+def leaderboard_table(entries: Sequence[Entry], groups: Sequence[int]) -> Table:
+    """The entries, best first; on the benchmark itself with the published baselines as reference rows."""
+    rows: list[tuple[float, tuple[Cell, ...]]] = []
+    for entry, group in zip(entries, groups, strict=True):
+        card = entry.checked.manifest["card"]
+        cells = [_mean_cell(entry, period) for period in SHOWN_PERIODS]
+        generators = interval_text(_over_generators(entry))
+        card_cells = [_card_cell(card.get(name)) for name in ("parameters", "training_hours", "licence")]
+        names = (Cell(entry.title, strong=True), Cell(str(group), group))
+        rows.append((entry.headline, (*names, *cells, Cell(generators or "-"), *card_cells, Cell("verified"))))
+    # published results are of the benchmark's images: beside others they would look like a comparison
+    for b in BASELINES if all(entry.standing.is_benchmark for entry in entries) else ():
+        values = [Cell(percent(v), v) for v in (b.past, b.coming, b.whole)]
+        blank = [Cell("-")] * 4
+        rows.append((b.coming, (Cell(b.name), Cell("-"), *values, *blank, Cell("published"))))
+    rows.sort(key=lambda row: -row[0])
+    header = (
+        "Detector",
+        "Group",
+        *(PERIOD_TITLES[p] for p in SHOWN_PERIODS),
+        "Next, other generators",
+        "Parameters",
+        "Hours",
+        "Licence",
+        "Status",
+    )
+    return Table("leaderboard", "Mean AUROC (%) over the windows", header, tuple(cells for _, cells in rows))
+
+
+def _mean_cell(entry: Entry, period: str) -> Cell:
+    value = mean(entry.checked.scores["periods"][period]["auroc"][_counted(entry)])
+    return Cell(percent(value), value, interval_text(_of_mean(entry, period)), strong=period == "immediate_future")
+
+
+def _counted(entry: Entry) -> slice:
+    return averaged_windows(len(entry.checked.scores["windows"]))
+
+
+def _of_mean(entry: Entry, period: str) -> Bounds:
+    counted = _counted(entry)
+    value = mean(entry.checked.scores["periods"][period]["auroc"][counted])
+    replicates = row_means(entry.images.periods[period][:, counted])
+    return None if value is None else bounds(interval_of("auroc", replicates, value))
+
+
+def _over_generators(entry: Entry) -> Bounds:
+    return bounds(headline_interval(entry.generators, entry.checked.scores["periods"]["immediate_future"]["auroc"]))
+
+
+def _card_cell(value: Any) -> Cell:
+    if isinstance(value, bool) or value is None:
+        return Cell("-")
+    if isinstance(value, int | float):
+        return Cell(f"{value:,}", float(value))
+    return Cell(str(value))
+
+
+def _check_same_images(entries: Sequence[Entry]) -> None:
+    for entry in entries[1:]:
+        a, b = entries[0].checked.experiment, entry.checked.experiment
+        if a and b and a.first.identifier.tolist() != b.first.identifier.tolist():
+            raise InputError(f"{entries[0].file} and {entry.file} were evaluated on different images")
+
+
+def _record(entry: Entry, group: int) -> dict[str, Any]:
+    manifest = entry.checked.manifest
+    return {
+        "file": entry.file,
+        "name": entry.title,
+        "group": group,
+        "headline": entry.checked.scores["headline"],
+        "interval": _of_mean(entry, "immediate_future"),
+        "interval_generators": _over_generators(entry),
+        "protocol_fingerprint": entry.checked.scores["protocol_fingerprint"],
+        "code_revision": manifest.get("code_revision", ""),
+        "card": manifest["card"],
+    }

@@ -1,0 +1,108 @@
+"""Making a submission: predictions, scores and declarations in one file."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aigenbench import __version__
+from aigenbench.config.folder import CONFIG_FILE, RUN_FILE, predictions_file
+from aigenbench.errors import InputError, nearest
+from aigenbench.evaluation.leaderboard.bundle import predictions_name, write_bundle
+from aigenbench.evaluation.metrics.score import score
+from aigenbench.evaluation.predictions.changes import config_changes
+from aigenbench.evaluation.predictions.experiment import ExperimentPredictions, load_experiment, window_folder
+from aigenbench.evaluation.predictions.standing import SYNTHETIC, standing_of
+from aigenbench.evaluation.report.results import read_record, read_text
+
+CARD = {
+    "name": "how the detector is called on the page",
+    "authors": "who submits it",
+    "parameters": "number of parameters of the detector",
+    "training_hours": "hours of training, all windows together",
+    "hardware": "what it was trained on",
+    "licence": "of the weights or code",
+    "code": "address of the public code",
+    "report": "address of the public report",
+    "training_data": "must be the benchmark's own data only",
+    "backbone": "the pretrained backbone, open weights, not made for detection",
+    "description": "a sentence or two",
+}
+"""Entries of a model card and what they mean. None can be checked from the file: all are declared."""
+
+
+def make_submission(
+    folder: Path | str,
+    path: Path | str,
+    card: Mapping[str, Any] | None = None,
+    stage: str = "validate",
+    revision: str = "",
+) -> None:
+    """Bundle an experiment.
+
+    Args:
+        folder: the experiment's folder.
+        path: the zip file to write.
+        card: entries of ``CARD``.
+        stage: which predictions.
+        revision: version of the code that made the run.
+
+    Raises:
+        InputError: see `load_experiment`; a window is missing; or the card has an unknown entry.
+    """
+    folder, card = Path(folder), dict(card or {})
+    for name in card:
+        if name not in CARD:
+            raise InputError(f"unknown entry {name!r} in the model card; known: {', '.join(CARD)}{nearest(name, CARD)}")
+    experiment = load_experiment(folder, stage)
+    if experiment.notes:
+        raise InputError(f"{folder}: {experiment.notes[0]}; only a finished experiment can be submitted")
+    records = {k: read_record(window_folder(folder, k) / RUN_FILE) for k in experiment.windows}
+    first = next((record for record in records.values() if record), {})
+    if "trained_parameters" in first:
+        card.setdefault("parameters", first["trained_parameters"])
+    contents = {
+        predictions_name(k): (window_folder(folder, k) / predictions_file(stage)).read_bytes()
+        for k in experiment.windows
+    }
+    config = read_text(window_folder(folder, min(records)) / CONFIG_FILE)
+    if config:
+        contents[CONFIG_FILE] = config.encode()
+    manifest = _manifest(experiment, card, first, revision)
+    if changes := config_changes(folder):
+        manifest["config_changes"] = list(changes)
+    if standing_of(experiment, records).kind == SYNTHETIC:
+        manifest["data"] = SYNTHETIC
+    write_bundle(path, manifest, contents)
+
+
+def _manifest(
+    experiment: ExperimentPredictions, card: Mapping[str, Any], record: Mapping[str, Any], revision: str
+) -> dict[str, Any]:
+    return {
+        "experiment": experiment.name,
+        "stage": experiment.stage,
+        "protocol_fingerprint": experiment.first.protocol_fingerprint,
+        "pairing_fingerprint": experiment.first.pairing_fingerprint,
+        "versions": {
+            "aigenbench": record.get("aigenbench", __version__),
+            "python": record.get("python", platform.python_version()),
+            **record.get("packages", {}),
+        },
+        "code_revision": revision,
+        "card": dict(card),
+        "scores": score(experiment),
+    }
+
+
+def code_revision(folder: Path | str = ".") -> str:
+    """The git revision of ``folder``, with ``-dirty`` where files differ from it; "" outside a repository."""
+    command = ("git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

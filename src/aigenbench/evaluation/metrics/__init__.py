@@ -1,0 +1,1 @@
+"""What scores are worth: metrics of a group of images, by period and generator, over the windows."""

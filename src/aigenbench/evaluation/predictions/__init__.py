@@ -1,0 +1,1 @@
+"""Predictions on disk: one window's file, an experiment's, those made by other code."""

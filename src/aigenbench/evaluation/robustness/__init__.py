@@ -1,0 +1,1 @@
+"""What perturbations of the images cost."""

@@ -1,0 +1,1 @@
+"""Files of weights: found, fetched, told apart, read."""

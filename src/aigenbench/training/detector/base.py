@@ -1,0 +1,417 @@
+"""The detector: what is trained and evaluated, and the hooks to change either."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from aigenbench.augmentations import BaselineTraining, EvaluationCrops, SoftTraining, StochasticTraining
+from aigenbench.data.pipeline import AIGenBenchPipeline
+from aigenbench.data.samples.collation import Batch
+from aigenbench.data.samples.hooks import is_overridden, refuse_hooks
+from aigenbench.data.samples.transforms import Augmentation, from_foreign
+from aigenbench.errors import InputError, nearest
+from aigenbench.evaluation.metrics.definitions import check_own_name
+from aigenbench.models import Preprocessing, build_model, check_input_size, preprocessing_of
+from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, normalised
+from aigenbench.models.probe import Classifier
+from aigenbench.protocol.published import SGD
+from aigenbench.protocol.timeline import PUBLISHED
+from aigenbench.protocol.trained import Trained
+from aigenbench.training.detector.base_weights import LoadsBaseWeights
+from aigenbench.training.detector.records import said_of
+from aigenbench.training.detector.seeding import BatchSeeds
+from aigenbench.training.detector.stage import EvaluationOutput, Stage
+from aigenbench.training.detector.tasks import BinaryTask, MulticlassTask, Task, check_task
+
+OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
+MetricFunction = Callable[..., Any]
+PUBLISHED_CLASSES = len(PUBLISHED.id_to_name)
+NOT_OF_THE_FEATURES = (
+    *("pretrained", "weights", "weights_dir", "trusted"),
+    *("channels_last", "compile", "gradient_checkpointing"),
+)
+"""Arguments of model factories that say where weights come from and how fast a model is, not what it computes."""
+SCHEDULERS = ("OneCycleLR",)
+STAGES = {"validate": "val", "test": "test", "predict": "predict"}
+ORIGINAL_ALONE = {
+    "make_model": "a model is a factory registered with ModelFactoryRegistry",
+    "adapt_model_for_training": "freeze layers in __init__ or on_fit_start, or use a _probe model",
+    "adapt_model_for_evaluation": "use Lightning's on_validation_start",
+    "_managers_set_metrics": "use add_metric in register_metrics",
+    "_update_metrics": "use self.log in training_step",
+}
+"""Hooks of the original framework's detector that this one does not call, and what to do here."""
+NO_HOOKS = {
+    f"{split}_dataloader": "the pipeline serves the samples: subclass AIGenBenchPipeline, or its dataset_loader"
+    for split in ("train", "val", "test", "predict")
+}
+"""Lightning's hooks that nothing would call."""
+
+
+def _sgd(parameters: Iterable[Any]) -> Optimizer:
+    """The benchmark's default (protocol section 6)."""
+    return torch.optim.SGD(parameters, lr=SGD["lr"], momentum=SGD["momentum"], weight_decay=SGD["weight_decay"])
+
+
+class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
+    """A detector of generated images. Subclass it and override hooks; name the class as ``model.class_path``.
+
+    Args:
+        model_name: see ``aigenbench models list``; ends in ``_tune`` or ``_probe``.
+        optimizer: makes the optimizer from parameters or parameter groups.
+        scheduler: ``OneCycleLR``, or None for a constant learning rate.
+        model_input_size: pixels a side, or (height, width).
+        classification_threshold: a score counts as fake where it is strictly greater. It changes accuracy,
+            precision, recall and their kin; never AUROC, never training.
+        base_weights: a checkpoint or state dict to start from.
+        training_cropping_strategy: ``resize``, ``random_crop``, ``center_crop`` or ``as_is``.
+        evaluation_cropping_strategy: ``resize``, ``crop``, ``multicrop`` or ``as_is``.
+        training_task: ``binary`` or ``multiclass`` (real and each generator a class).
+        evaluation_type: likewise; a multiclass detector may be evaluated as binary.
+        model_args: passed on to the model factory, such as ``{"pretrained": False}``.
+        preprocessing: overrides of the backbone's own mean, std, input_size and interpolation.
+        n_classes: outputs of a multiclass detector; None takes one for real and each published generator (37).
+
+    Raises:
+        InputError: an argument is none of the known ones, or no model has that name.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        optimizer: OptimizerFactory = _sgd,
+        scheduler: str | None = "OneCycleLR",
+        model_input_size: int | tuple[int, int] = 224,
+        classification_threshold: float = 0.5,
+        base_weights: str | None = None,
+        training_cropping_strategy: str = "resize",
+        evaluation_cropping_strategy: str = "resize",
+        training_task: str = "binary",
+        evaluation_type: str = "binary",
+        model_args: Mapping[str, Any] | None = None,
+        preprocessing: Mapping[str, Any] | None = None,
+        n_classes: int | None = None,
+    ) -> None:
+        super().__init__()
+        check_task("training_task", training_task)
+        check_task("evaluation_type", evaluation_type)
+        if training_task == "binary" and evaluation_type == "multiclass":
+            raise InputError("model.evaluation_type: a detector trained as binary cannot be evaluated as multiclass")
+        if scheduler is not None and scheduler not in SCHEDULERS:
+            raise InputError(
+                f"model.scheduler: unknown {scheduler!r}; known: {', '.join(SCHEDULERS)}, or null"
+                f"{nearest(scheduler, SCHEDULERS)}; any other is written in configure_optimizers"
+            )
+        if not 0 <= classification_threshold <= 1:
+            raise InputError(f"model.classification_threshold must lie in 0..1, found {classification_threshold}")
+        size = (model_input_size,) * 2 if isinstance(model_input_size, int) else tuple(model_input_size)
+        if len(size) != 2 or min(size) < 1:
+            raise InputError(
+                f"model.model_input_size: expected pixels a side, 1 or more, or [height, width], found {size}"
+            )
+        self.model_name, self.input_size = model_name, (int(size[0]), int(size[1]))
+        self.optimizer_factory, self.scheduler = optimizer, scheduler
+        self.classification_threshold, self.base_weights = classification_threshold, base_weights
+        self.training_crop = StochasticTraining(training_cropping_strategy, self.input_size)
+        self.evaluation_crop = EvaluationCrops(evaluation_cropping_strategy, self.input_size)
+        self.training_task, self.evaluation_type = training_task, evaluation_type
+        self.task: Task = BinaryTask() if training_task == "binary" else MulticlassTask(n_classes or PUBLISHED_CLASSES)
+        self.n_outputs = self.task.n_outputs
+        """Outputs of the model; of more classes than a timeline has, the first count."""
+        self.stage = Stage()
+        self.trained: Trained | None = None
+        """What the weights that were loaded say they were trained on."""
+        self.description: dict[str, Any] = {}
+        """What it takes to make this detector again, in plain values; checkpoints keep it."""
+        self.configured_metrics: dict[str, MetricFunction] = {}
+        """Those of the section ``metrics``, which no hook has to add."""
+        self.extra_metrics: ChainMap[str, MetricFunction] = ChainMap({}, self.configured_metrics)
+        """And those that hooks have added; only these are cleared."""
+        self.registered_metrics: list[Any] = []
+        """Those of the original framework's contract."""
+        self.default_metrics = False
+        self.fused_in_step = False
+        """Whether the evaluation step under way fuses its images' scores itself; the original's contract tells."""
+        arguments = {"pretrained": True, **(model_args or {})}
+        self.model_args: dict[str, Any] = arguments
+        self.backbone_arguments = {
+            key: str(v) for key, v in sorted(arguments.items()) if key not in NOT_OF_THE_FEATURES
+        }
+        """Arguments of the model's factory that change a backbone's features beside its weights."""
+        self.model: nn.Module = self._first_model()
+        self.register_buffer("pixel_mean", torch.zeros(1, 3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.ones(1, 3, 1, 1), persistent=False)
+        self.use_preprocessing(self._preprocessing(preprocessing))
+        self._first_metrics()
+
+    def _first_model(self) -> nn.Module:
+        """The model that the detector begins with."""
+        refuse_hooks(type(self), {**ORIGINAL_ALONE, **NO_HOOKS})
+        return self._built_model()
+
+    def _first_metrics(self) -> None:
+        self.register_metrics()
+
+    def _built_model(self) -> nn.Module:
+        model = build_model(self.model_name, self.n_outputs, **self.model_args)
+        if isinstance(model, Classifier):
+            # a user's own module is used as it is
+            check_input_size(model, self.input_size)
+        return model
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let Lightning's own checkpoints say what ours do: the model, and what its weights were trained on."""
+        checkpoint.update(said_of(self))
+
+    @property
+    def model_input_size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.input_size
+
+    @property
+    def scheduler_name(self) -> str | None:
+        """The scheduler that the config names."""
+        return self.scheduler
+
+    @property
+    def training_cropping_strategy(self) -> str:
+        """How training images are brought to the model's size."""
+        return self.training_crop.strategy
+
+    @property
+    def evaluation_cropping_strategy(self) -> str:
+        """Likewise in evaluations."""
+        return self.evaluation_crop.strategy
+
+    @property
+    def multiclass_output_mask(self) -> Tensor:
+        """Which classes were seen so far: bool (n_classes,), on the detector's device."""
+        seen = self.task.seen if isinstance(self.task, MulticlassTask) else [0, *self.stage.seen_generator_ids]
+        mask = torch.zeros(self.stage.n_classes or PUBLISHED_CLASSES, dtype=torch.bool, device=self.device)
+        mask[list(seen)] = True
+        return mask
+
+    def _preprocessing(self, overrides: Mapping[str, Any] | None) -> Preprocessing:
+        # a user's module that says nothing gets what the benchmark's authors used for every backbone
+        own = preprocessing_of(self.model) or Preprocessing(CLIP_MEAN, CLIP_STD)
+        return own.overridden({"input_size": list(self.input_size), **(overrides or {})})
+
+    # the model
+
+    def use_preprocessing(self, preprocessing: Preprocessing) -> None:
+        """Normalise and crop by ``preprocessing`` from now on: what the weights in use were trained with."""
+        self.preprocessing, self.input_size = preprocessing, preprocessing.input_size
+        mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
+        mean.copy_(torch.tensor(preprocessing.mean).view(1, 3, 1, 1))
+        std.copy_(torch.tensor(preprocessing.std).view(1, 3, 1, 1))
+        self.evaluation_crop = EvaluationCrops(self.evaluation_crop.strategy, self.input_size)
+
+    def begin(self, stage: Stage) -> None:
+        """Take note of where the run stands; the windows loop calls it."""
+        self.stage = stage
+        if isinstance(self.task, MulticlassTask):
+            self.task = MulticlassTask(stage.n_classes, stage.seen_generator_ids)
+
+    def setup(self, stage: str) -> None:
+        """Under a Trainer of one's own with a pipeline of ours: take note of the window that it serves."""
+        pipeline = getattr(self.trainer, "datamodule", None)
+        if isinstance(pipeline, AIGenBenchPipeline) and (served := pipeline.serving()).loaders is None:
+            self.begin(Stage.at(served.plan, served.window))
+
+    def configure_callbacks(self) -> list[Any]:
+        """Under such a Trainer: what seeds every batch as the windows loop does."""
+        trainer: Any = self.trainer
+        if any(isinstance(callback, BatchSeeds) for callback in trainer.callbacks):
+            return []
+        pipeline = getattr(trainer, "datamodule", None)
+        if not isinstance(pipeline, AIGenBenchPipeline):
+            return []
+        served = pipeline.serving()
+        return [BatchSeeds(served.seed, served.window)]
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """uint8 images to normalised floats on their device; floats are finished already and pass unchanged."""
+        if images.is_floating_point():
+            return images
+        mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
+        return normalised(images, mean, std)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Outputs of the model, float32 (or float64) (n, outputs).
+
+        Args:
+            images: uint8 or finished float images (n, 3, H, W), or stored features of a probe's backbone (n, D).
+        """
+        if images.ndim == 2:
+            # what a frozen backbone gave when it was run over the images once, for all windows
+            assert isinstance(self.model, Classifier), "features are stored of probes alone"
+            outputs = self.model.classify(images)
+        else:
+            outputs = self.model(self.normalise(images))
+        # what a user's own module computed under autocast is cast here; our heads run in float32 anyway
+        return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
+
+    # training
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Mean loss of a batch. Override to train otherwise; it must return the loss, a scalar tensor."""
+        outputs = self(batch.images)
+        loss = self.task.losses(outputs, batch.labels, batch.generator_ids).mean()
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.labels))
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer over what trains, stepped each optimizer step by OneCycleLR where asked for."""
+        optimizer = self.optimizer_factory([p for p in self.parameters() if p.requires_grad])
+        if self.scheduler is None:
+            return optimizer
+        groups = optimizer.param_groups
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=[group["lr"] for group in groups],
+            total_steps=self._optimizer_steps(),
+            cycle_momentum=all(group.get("momentum", 0) > 0 for group in groups),
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _optimizer_steps(self) -> int:
+        """Optimizer steps of the whole window."""
+        trainer: Any = self._trainer
+        # a further head is trained without a Trainer of its own
+        return self.stage.total_steps if trainer is None else int(trainer.estimated_stepping_batches)
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
+        """Step the scheduler. Override only for a scheduler that is stepped in a way of its own."""
+        super().lr_scheduler_step(scheduler, metric)
+
+    # evaluation
+
+    def evaluation_step(self, batch: Batch, batch_idx: int) -> EvaluationOutput:
+        """Outputs and losses of every crop of a batch; serves validate and test."""
+        outputs = self(batch.images)
+        labels = batch.labels[batch.crop_to_image]
+        generator_ids = batch.generator_ids[batch.crop_to_image]
+        losses = self.task.evaluation_losses(outputs, labels, generator_ids)
+        return EvaluationOutput(outputs, labels, generator_ids, batch.image_ids[batch.crop_to_image], losses)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Any:
+        """``evaluation_step`` on a validation batch."""
+        return self.evaluation_step(batch, batch_idx)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Any:
+        """``evaluation_step`` on a test batch."""
+        return self.evaluation_step(batch, batch_idx)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Any:
+        """Positions of the images (n,), fake logits of the crops (m,), and the crops' images (m,)."""
+        outputs = self(batch.batch.images)
+        # a hook on classes' probabilities is applied to them where the images' scores are made
+        scored = outputs if scores_classes(self) else self.task.fake_logits(outputs)
+        return batch.positions, scored, batch.batch.crop_to_image
+
+    def multiclass_to_binary_prediction(self, scores: Tensor) -> Tensor:
+        """Probabilities of being fake (n,), from those of the classes (n, n_classes)."""
+        return scores[:, 1:].sum(dim=1)
+
+    def predicted(self, batch: Any, returned: Any) -> tuple[Tensor, Any, Tensor]:
+        """What ``predict_step`` returned of a batch, as its own three."""
+        positions, logits, crop_to_image = returned
+        return positions, logits, crop_to_image
+
+    def scores_fusion(self, crop_scores: Tensor) -> Tensor:
+        """One probability from those of an image's crops: float64 (n_crops,) to (); the mean unless overridden."""
+        return crop_scores.mean(dim=0)
+
+    def register_metrics(self) -> None:
+        """Choose what evaluations log: the defaults, and what is added with ``add_metric`` in an override."""
+        self.default_metrics = True
+
+    def add_metric(self, name: str, metric: MetricFunction) -> None:
+        """Add a metric to every period of every evaluation, fed with the gathered arrays.
+
+        Args:
+            name: under which it is logged.
+            metric: a torchmetrics Metric (called with probabilities float64 (n,) and labels int64 (n,)), or a
+                function of (labels, probabilities), NumPy arrays of the same kinds, that returns a number.
+        """
+        check_own_name(name)
+        # past nn.Module's registration: a metric is no part of the model or its checkpoint
+        self.extra_metrics[name] = metric
+
+    # augmentation
+
+    def train_augmentation(self) -> tuple[Augmentation, ...]:
+        """The deterministic part (baseline recipe), then the stochastic one (rotation, flip, crop)."""
+        return BaselineTraining(), self.training_crop
+
+    def val_augmentation(self) -> tuple[Augmentation | None, Augmentation | None]:
+        """Callables before and after cropping, for validate. None changes nothing."""
+        return None, None
+
+    def test_augmentation(self) -> tuple[Augmentation | None, Augmentation | None]:
+        """Likewise for test; as for validate unless overridden."""
+        return self.val_augmentation()
+
+    def predict_augmentation(self) -> tuple[Augmentation | None, Augmentation | None]:
+        """Likewise for predict; as for validate unless overridden."""
+        return self.val_augmentation()
+
+    def make_eval_crops(self, image: Any) -> Sequence[Any]:
+        """The crops of an image that are scored: uint8 arrays (h, w, 3), from a PIL image, array or uint8 tensor."""
+        return self.evaluation_crop(from_foreign(image, "make_eval_crops"))
+
+    def make_val_crops(self, image: Any) -> Sequence[Any]:
+        """Crops for validate."""
+        return self.make_eval_crops(image)
+
+    def make_test_crops(self, image: Any) -> Sequence[Any]:
+        """Crops for test."""
+        return self.make_eval_crops(image)
+
+    def make_predict_crops(self, image: Any) -> Sequence[Any]:
+        """Crops for predict."""
+        return self.make_eval_crops(image)
+
+    def evaluation_augmentation(self, stage: str) -> Sequence[Augmentation | None]:
+        """What the hook of ``validate``, ``test`` or ``predict`` returns."""
+        hooks = {
+            "validate": self.val_augmentation,
+            "test": self.test_augmentation,
+            "predict": self.predict_augmentation,
+        }
+        return hooks[stage]()
+
+    def evaluation_crops(self, stage: str) -> Callable[[Any], Sequence[Any]]:
+        """EvaluationCrops, or the crops hook of a stage where a subclass overrides it."""
+        name = f"make_{STAGES[stage]}_crops"
+        if any(is_overridden(type(self), hook) for hook in (name, "make_eval_crops")):
+            return getattr(self, name)
+        return self.evaluation_crop
+
+
+class SoftTrainAugmentationsModel(BaseDeepfakeDetectionModel):
+    """A detector trained on images degraded as the evaluation's are (the soft recipe, protocol section 7)."""
+
+    def train_augmentation(self) -> tuple[Augmentation, ...]:
+        """The mandatory evaluation steps without their centre crop, then the stochastic part."""
+        return SoftTraining(), self.training_crop
+
+
+def scores_classes(detector: BaseDeepfakeDetectionModel) -> bool:
+    """Whether a subclass makes images' scores of the probabilities of classes in a way of its own."""
+    if not isinstance(detector.task, MulticlassTask):
+        return False
+    by_class = detector.evaluation_type == "multiclass" and fusion_is_overridden(detector)
+    return by_class or is_overridden(type(detector), "multiclass_to_binary_prediction")
+
+
+def fusion_is_overridden(detector: BaseDeepfakeDetectionModel) -> bool:
+    """Whether a subclass fuses the scores of an image's crops in a way of its own."""
+    return is_overridden(type(detector), "scores_fusion")

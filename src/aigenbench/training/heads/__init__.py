@@ -1,0 +1,1 @@
+"""Further heads trained along on one backbone."""

@@ -1,0 +1,1 @@
+"""Lightning's Trainer, loops, loggers and callbacks, as a window needs them."""

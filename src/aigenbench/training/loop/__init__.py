@@ -1,0 +1,1 @@
+"""The windows of a run, one after the other; evaluation, prediction and robustness of finished ones."""

@@ -1,0 +1,315 @@
+"""The windows loop: asks what comes next, does it, until nothing is left."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+
+from aigenbench.data.samples.batches import TrainingBatches, WindowBatches
+from aigenbench.files import remove_temporaries
+from aigenbench.training.detector.records import load_detector, load_record
+from aigenbench.training.detector.seeding import BatchSeeds
+from aigenbench.training.detector.stage import Stage
+from aigenbench.training.features.stored import FeatureCache
+from aigenbench.training.heads.group import Heads, HeadsEvaluation
+from aigenbench.training.lightning.loggers import LongCSVLogger, cut_logged, drop_logged, logger_defaults
+from aigenbench.training.lightning.loops import Position, begin_at, log_at
+from aigenbench.training.lightning.module_state import flags_of, restore_flags
+from aigenbench.training.lightning.tracking import Tracking, token_of
+from aigenbench.training.lightning.trainers import make_trainer
+from aigenbench.training.lightning.user_checkpoints import writers_of
+from aigenbench.training.loop.epoch_evaluation import EpochEvaluation, keep_predictions
+from aigenbench.training.processes.collectives import is_first_process
+from aigenbench.training.processes.failures import training_failures_told
+from aigenbench.training.processes.signals import StopRequest
+from aigenbench.training.resume.checkpoints import WindowCheckpoints
+from aigenbench.training.resume.folder import ExperimentFolder
+from aigenbench.training.resume.state import (
+    Done,
+    Evaluate,
+    Schedule,
+    Train,
+    WindowState,
+    is_finished,
+    next_action,
+    read_state,
+)
+from aigenbench.training.window.evaluating import (
+    common_batches,
+    evaluate_detector,
+    evaluation_loader,
+    log_evaluation,
+    stage_of,
+)
+from aigenbench.training.window.inputs import Setup, steps_of_epoch
+from aigenbench.training.window.keeper import CheckpointRule, WindowKeeper, WindowPlan
+from aigenbench.training.window.runtime import add_seconds, embedding_recorded, record_run
+
+logger = logging.getLogger(__name__)
+
+
+class WindowsLoop:
+    """Brings the windows of an experiment to their end, from wherever they stand.
+
+    Args:
+        setup: the run's objects.
+        experiment: where its files go.
+        rule: when checkpoints fall due within an epoch.
+        stop: the request to stop.
+        heads: further heads to train along.
+    """
+
+    def __init__(
+        self, setup: Setup, experiment: ExperimentFolder, rule: CheckpointRule, stop: StopRequest, heads: Heads
+    ) -> None:
+        self.setup, self.experiment, self.rule, self.stop, self.heads = setup, experiment, rule, stop, heads
+        self.n_windows = len(setup.plan.windows)
+        setup.pipeline.views.between = stop.check_alone
+        self._trained_in_memory: int | None = None
+        """The window whose last weights the detector in memory has."""
+        self._tracking = Tracking()
+
+    def run(self, windows: tuple[int, ...]) -> None:
+        """Train and evaluate ``windows``.
+
+        Raises:
+            StoppedError: a signal asked for it; everything done is on disk.
+            InputError: see ``next_action``; the loss became infinite; an image cannot be read.
+        """
+        if is_first_process():
+            # alone: another would take what the first is writing for what a killed run left
+            for experiment in (self.experiment, *(run.experiment for run in self.heads.runs)):
+                remove_temporaries(experiment.folder)
+                for folder in map(experiment.window_folder, range(self.n_windows)):
+                    if (state := read_state(folder)) is not None:
+                        WindowCheckpoints(folder, state).tidy()
+        schedule = Schedule(windows, self.setup.epochs)
+        if self.setup.features is not None:
+            with embedding_recorded(self.experiment.folder, self.setup.features.spent):
+                self._embed(self.setup.features, schedule)
+        while not isinstance(action := next_action(self._states(), schedule), Done):
+            if isinstance(action, Train):
+                self._train(action)
+            else:
+                self._evaluate(action)
+            # not before the first action: the processes that share the work meet only within it
+            self.stop.check()
+
+    def _folder(self, window: int) -> Path:
+        return self.experiment.window_folder(window)
+
+    def _states(self) -> list[WindowState | None]:
+        return [read_state(self._folder(k)) for k in range(self.n_windows)]
+
+    def _title(self, window: int, epoch: int) -> str:
+        title = f"window {window} of 0..{self.n_windows - 1}"
+        return title if self.setup.epochs == 1 else f"{title}, epoch {epoch} of 0..{self.setup.epochs - 1}"
+
+    def _embed(self, features: FeatureCache, schedule: Schedule) -> None:
+        """Store the features of all that the windows still to be trained will draw, so each is computed once."""
+        states = self._states()
+        windows = [k for k in schedule.windows if not is_finished(states[k])]
+        if not windows:
+            return
+        arguments = self.setup.inputs.trainer_arguments({})
+        trainer = make_trainer(arguments, self.experiment.folder, 1, [], "", [])
+        views = [
+            features.views_of(self._batches(seed, window, epoch, trainer, arguments), window, epoch)
+            for window in windows
+            for epoch in range(schedule.epochs)
+            for seed in {self.setup.seed, *self.heads.seeds}
+        ]
+        features.embed_training(views, trainer.world_size, self.stop)
+        features.embed_evaluation("validate", None, trainer.world_size, self.stop)
+
+    # training
+
+    def _train(self, action: Train) -> None:
+        window, folder = action.window, self._folder(action.window)
+        checkpoints = WindowCheckpoints(folder, read_state(folder))
+        resumed = self._load_position(window, checkpoints)
+        start = Position() if resumed is None else Position(resumed["epochs"], resumed["steps"])
+        trainer, arguments = self._trainer(window, partial(self._title, window), self.setup.epochs)
+        plan = self._plan(window, start, trainer, arguments)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._drop_logged(trainer, folder, plan, resumed)
+        if resumed is None:
+            record_run(folder, self.setup, plan, trainer)
+        stage = stage_of(self.setup, window, start.epoch, plan.steps * plan.epochs)
+        self.setup.detector.begin(stage)
+        loaders = self._loader(plan, trainer, arguments), evaluation_loader(self.setup, trainer, "validate")
+        keeper = self._keeper(trainer, plan, stage, checkpoints, resumed)
+        keeper.flags_before = flags_of(self.setup.detector)
+        self._add_callbacks(trainer, keeper, common_batches(loaders[1]), arguments)
+        begin_at(trainer, start, plan.steps, plan.logged_before, keeper)
+        self._trained_in_memory = None
+        self.setup.pipeline.serve(self.setup.plan, window, self.setup.seed, loaders)
+        try:
+            with training_failures_told():
+                trainer.fit(self.setup.detector, datamodule=self.setup.pipeline)
+        finally:
+            if trainer.is_global_zero:
+                for one in (folder, *(run.experiment.window_folder(window) for run in self.heads.runs)):
+                    add_seconds(one, keeper.seconds())
+        self._trained_in_memory = window
+
+    def _plan(self, window: int, start: Position, trainer: pl.Trainer, arguments: dict[str, Any]) -> WindowPlan:
+        return WindowPlan(
+            window=window,
+            epochs=self.setup.epochs,
+            steps=self._steps(window, trainer, arguments),
+            start=start,
+            logged_before=self._logged_before(window, trainer, arguments),
+            epochs_before=window * self.setup.epochs,
+            seed=self.setup.seed,
+        )
+
+    def _keeper(
+        self,
+        trainer: pl.Trainer,
+        plan: WindowPlan,
+        stage: Stage,
+        checkpoints: WindowCheckpoints,
+        resumed: Mapping[str, Any] | None,
+    ) -> WindowKeeper:
+        token = token_of(self.experiment.folder) if writers_of(trainer) else ""
+        mark = f"{token} {self.experiment.window_name(plan.window)}"
+        title = partial(self._title, plan.window)
+        return WindowKeeper(plan, stage, checkpoints, self.rule, self.stop, resumed, self.heads, title, mark)
+
+    def _add_callbacks(self, trainer: pl.Trainer, keeper: WindowKeeper, common: int, arguments: dict[str, Any]) -> None:
+        """Put ours in front of the config's, and those that train further heads behind."""
+        plan = keeper.plan
+        evaluation = EpochEvaluation(self.setup, keeper, self.heads, common, self.stop)
+        batches_of = {
+            seed: self._loader(replace(plan, seed=seed), trainer, arguments)
+            for seed in self.heads.seeds - {self.setup.seed}
+        }
+        callbacks: Any = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks[:0] = [keeper, BatchSeeds(plan.seed, plan.window), evaluation, evaluation.beside]
+        callbacks += self.heads.training(plan, keeper.stage, trainer, batches_of)
+
+    def _load_position(self, window: int, checkpoints: WindowCheckpoints) -> dict[str, Any] | None:
+        """Bring the detector to where the window's training goes on; the checkpoint, or None at its start."""
+        detector = self.setup.detector
+        record = checkpoints.resume()
+        if record is not None:
+            load_record(detector, record, checkpoints.folder)
+            restore_flags(detector, record.get("flags_before", {}))
+            detector.on_load_checkpoint(record)
+            self.heads.restore(record.get("heads", []))
+            logger.info("%s: going on after optimizer step %d", self._title(window, record["epochs"]), record["steps"])
+            return record
+        if window:
+            if self._trained_in_memory != window - 1:
+                self._load_final(window - 1)
+        elif detector.base_weights is not None:
+            load_detector(detector, Path(detector.base_weights))
+            self.heads.load_weights(Path(detector.base_weights))
+        self.heads.begin_window()
+        return None
+
+    def _load_final(self, window: int) -> None:
+        folder = self._folder(window)
+        record = WindowCheckpoints(folder, read_state(folder)).load_final()
+        load_record(self.setup.detector, record, folder)
+        restore_flags(self.setup.detector, record.get("flags", {}))
+        self.setup.detector.on_load_checkpoint(record)
+        self.heads.load_final(window)
+
+    def _trainer(self, window: int, title: Callable[[int], str], epochs: int) -> tuple[pl.Trainer, dict[str, Any]]:
+        configured = self.setup.trainer_value("logger", None)
+        self._tracking.start(window)
+        arguments = self.setup.inputs.trainer_arguments(logger_defaults(self.experiment, window, configured))
+        loggers = [LongCSVLogger(self._folder(window)), *(arguments.get("logger") or [])]
+        self._tracking.tell(loggers)
+        trainer = make_trainer(arguments, self._folder(window), epochs, [], title, loggers)
+        return trainer, arguments
+
+    @staticmethod
+    def _drop_logged(trainer: pl.Trainer, folder: Path, plan: WindowPlan, resumed: Mapping[str, Any] | None) -> None:
+        """Take back what was logged after the position and is going to be logged again."""
+        if resumed is not None and "logged" in resumed:
+            cut_logged(trainer.loggers, folder, resumed["logged"])
+        else:
+            drop_logged(trainer.loggers, folder, plan.logged(*plan.start), keep_evaluation=plan.start.step == 0)
+
+    def _steps(self, window: int, trainer: pl.Trainer, arguments: dict[str, Any]) -> int:
+        """Optimizer steps of one epoch of a window."""
+        limit = arguments.get("limit_train_batches")
+        return steps_of_epoch(self.setup.pipeline, self.setup.plan, window, trainer, limit)
+
+    def _logged_before(self, window: int, trainer: pl.Trainer, arguments: dict[str, Any]) -> int:
+        """The logs' number of a window's first step; a window that stopped early leaves a gap."""
+        earlier = sum(self._steps(k, trainer, arguments) for k in range(window))
+        return self.setup.info.logging_initial_step + self.setup.epochs * earlier
+
+    def _batches(
+        self,
+        seed: int,
+        window: int,
+        epoch: int,
+        trainer: pl.Trainer,
+        arguments: dict[str, Any],
+        start: int = 0,
+    ) -> TrainingBatches:
+        """The batches of an epoch that this process trains on, from optimizer step ``start`` on."""
+        pipeline = self.setup.pipeline
+        return TrainingBatches(
+            len(self.setup.plan.training.rows(window)),
+            pipeline.augmentation_factor,
+            pipeline.arithmetic(trainer.world_size, trainer.accumulate_grad_batches),
+            seed,
+            window,
+            epoch,
+            start,
+            trainer.global_rank,
+            self._steps(window, trainer, arguments),
+        )
+
+    def _loader(self, plan: WindowPlan, trainer: pl.Trainer, arguments: dict[str, Any]) -> Any:
+        def of_epoch(epoch: int, start: int) -> TrainingBatches:
+            return self._batches(plan.seed, plan.window, epoch, trainer, arguments, start)
+
+        batches = WindowBatches(of_epoch, *plan.start)
+        if self.setup.features is not None:
+            return self.setup.features.training_batches(batches, plan.window)
+        return self.setup.pipeline.training_loader(self.setup.plan, self.setup.detector, batches, plan.window)
+
+    # evaluation
+
+    def _evaluate(self, action: Evaluate) -> None:
+        """Evaluate a window's last weights, where its training did not."""
+        window, folder, epoch = action.window, self._folder(action.window), action.epochs - 1
+        checkpoints = WindowCheckpoints(folder, read_state(folder))
+        if self._trained_in_memory != window:
+            self._load_final(window)
+            self._trained_in_memory = window
+        title = self._title(window, epoch)
+        trainer, arguments = self._trainer(window, lambda _: title, 1)
+        step = self._plan(window, Position(), trainer, arguments).logged(action.epochs)
+        drop_logged(trainer.loggers, folder, step, keep_evaluation=False)
+        log_at(trainer, step)
+        beside = HeadsEvaluation(self.heads.runs, window)
+        trainer.callbacks.append(beside)  # type: ignore[attr-defined]
+        predictions = evaluate_detector(self.setup, trainer, window, "validate", self.stop)
+        results = [(self.setup, checkpoints, trainer.loggers, title, predictions)]
+        results += [
+            (run.setup, run.checkpoints(window), run.loggers(window), f"{run.name}, {title}", of_head)
+            for run, of_head in zip(self.heads.runs, beside.predictions(), strict=True)
+        ]
+        if trainer.is_global_zero:
+            # the run's own last: its record says that the window is evaluated
+            for setup, kept, loggers, name, result in reversed(results):
+                if setup is not self.setup:
+                    drop_logged(loggers, kept.folder, step, keep_evaluation=False)
+                keep_predictions(kept.folder, result, step)
+                log_evaluation(setup, loggers, result, window, step, name)
+                kept.evaluated()
+        trainer.strategy.barrier()

@@ -1,0 +1,1 @@
+"""Several processes, signals, SLURM, and what fails in them."""
