@@ -12,6 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+PACKAGE = Path(__file__).resolve().parent
+"""Where this package's own files are."""
+
 # control characters, ends of lines, and surrogates, which stand for bytes that are not UTF-8
 _ODD = re.compile("[\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 

@@ -14,8 +14,9 @@ import pytest
 
 from aigenbench.errors import InputError
 from aigenbench.models import build_model, ensure_weights
+from aigenbench.models.weights import download as downloading
 from aigenbench.models.weights.download import AbsentError, UnreachableError
-from aigenbench.models.weights.locate import RemoteFile, download, fetch, find_local, locate, weights_folder
+from aigenbench.models.weights.locate import RemoteFile, fetch, find_local, locate, weights_folder
 
 CONTENT = b"weights" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -218,7 +219,7 @@ def test_run_without_network_names_file_and_command(monkeypatch: pytest.MonkeyPa
 
 
 def test_host_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "DEADLINE_S", 0.3)
+    monkeypatch.setattr(downloading, "DEADLINE_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.pt"
         with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:\d+ cannot be reached"):

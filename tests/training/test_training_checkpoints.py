@@ -158,7 +158,7 @@ def test_a_checkpoint_of_another_model_with_the_same_names_and_shapes(
     assert "holds weights of net2_tune, whose names and shapes fit net_tune" in caplog.text
     # of built-in models it is known that they compute otherwise
     names = {"net2_tune": "openai/ViT-B/16", "net_tune": "openclip/clipB16laion2B"}
-    monkeypatch.setattr("aigenbench.training.resume.checkpoints.network_of", names.__getitem__)
+    monkeypatch.setattr("aigenbench.training.detector.records.network_of", names.__getitem__)
     with pytest.raises(InputError, match=r"holds weights of net2_tune; net_tune has the same names and shapes"):
         load_detector(detector(), tmp_path / "a.ckpt")
 

@@ -12,6 +12,7 @@ from types import ModuleType
 
 from aigenbench.config import aliases
 from aigenbench.errors import InputError
+from aigenbench.files import PACKAGE
 
 ENTRY_POINTS = "aigenbench.models"
 SITE = "site-packages"
@@ -113,14 +114,14 @@ def reason(error: BaseException) -> str:
 def raised_by_us(error: BaseException) -> bool:
     """Whether an error comes out of this package's own code, with none of a user's in between: a fault of ours."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = bool(frames) and Path(frames[-1].filename).is_relative_to(Path(__file__).parents[1])
+    ours = bool(frames) and Path(frames[-1].filename).is_relative_to(PACKAGE)
     return ours and not any(_is_users(frame.filename) for frame in frames)
 
 
 def _is_users(file: str) -> bool:
     """Whether it is neither ours, nor Python's, nor a library's that calls what a config names."""
     path = Path(file)
-    if file.startswith("<") or path.is_relative_to(Path(__file__).parents[1]):
+    if file.startswith("<") or path.is_relative_to(PACKAGE):
         return False
     if SITE in path.parts:
         return path.parts[path.parts.index(SITE) + 1] not in LIBRARIES

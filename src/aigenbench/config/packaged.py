@@ -6,6 +6,7 @@ import functools
 from pathlib import Path, PurePosixPath
 
 from aigenbench.errors import InputError, nearest
+from aigenbench.files import PACKAGE
 
 FOLDER = "training_configurations"
 
@@ -13,9 +14,8 @@ FOLDER = "training_configurations"
 @functools.cache
 def packaged_folder() -> Path:
     """The shipped `training_configurations/`: inside the installed package, or at the root of the checkout."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / FOLDER
-    return installed if installed.is_dir() else package.parents[1] / FOLDER
+    installed = PACKAGE / FOLDER
+    return installed if installed.is_dir() else PACKAGE.parents[1] / FOLDER
 
 
 def packaged_configs() -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from aigenbench.errors import InputError, nearest
+from aigenbench.files import PACKAGE
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,7 +38,7 @@ BUILT_IN = {
 
 ENTRY_POINTS = "aigenbench.models"
 
-_OURS = str(Path(__file__).parents[1])
+_OURS = str(PACKAGE)
 
 #: This room's own modules. Any other in its folder is a user's, and is imported so that it registers itself.
 _OWN = frozenset(("build", "catalogue", "preprocessing", "probe", "registry", "sizes", "sources", "speed", "weights"))

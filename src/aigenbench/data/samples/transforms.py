@@ -24,6 +24,7 @@ from aigenbench.augmentations import Recipe
 from aigenbench.data.samples.calls import RecipeCall
 from aigenbench.data.samples.randomness import generators_in, seeded
 from aigenbench.errors import InputError
+from aigenbench.files import PACKAGE
 
 Pixels = npt.NDArray[np.uint8]
 """uint8 (H, W, 3), RGB, C-contiguous."""
@@ -255,7 +256,7 @@ def _is_users(filename: str) -> bool:
     libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     return (
         path.is_file()
-        and not path.is_relative_to(Path(__file__).parents[1])
+        and not path.is_relative_to(PACKAGE)
         and not any(path.is_relative_to(library) for library in libraries if library)
         and {"site-packages", "dist-packages"}.isdisjoint(path.parts)
     )
@@ -264,7 +265,7 @@ def _is_users(filename: str) -> bool:
 def told(error: Exception) -> str:
     """What failed, and the last place in a user's own code, or else in a library: in a line."""
     frames = traceback.extract_tb(error.__traceback__)
-    inside = [frame for frame in frames if not Path(frame.filename).is_relative_to(Path(__file__).parents[1])]
+    inside = [frame for frame in frames if not Path(frame.filename).is_relative_to(PACKAGE)]
     users = [frame for frame in inside if _is_users(frame.filename)]
     at = (users or inside)[-1:]
     text = " ".join(f"{type(error).__name__}: {error}".split())

@@ -10,6 +10,7 @@ from typing import Any
 
 from aigenbench.config.merge import NODE_KEYS
 from aigenbench.config.names import DATASET_LOADER, DETECTOR, PIPELINE, class_nodes
+from aigenbench.files import PACKAGE
 
 _TRAINER = "lightning.pytorch.trainer.Trainer"
 _OURS = {
@@ -56,7 +57,7 @@ def _of_constructor(node: ast.stmt) -> Iterable[str]:
 def _files(class_path: str) -> Iterable[Path]:
     """Where the class may be defined: its module's file, or those in its package's folder."""
     if class_path in _OURS:
-        return [Path(__file__).parents[1] / _OURS[class_path]]
+        return [PACKAGE / _OURS[class_path]]
     module = class_path.rpartition(".")[0]
     top, *rest = module.split(".")
     found = importlib.util.find_spec(top) if top else None
