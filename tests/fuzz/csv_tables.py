@@ -46,28 +46,23 @@ def csv_bytes(text: str, rng: random.Random) -> bytes:
 
 
 def make(folder: Path, rng: random.Random) -> None:
-    """One of each."""
-    write_csv(folder / "scores.csv", windows=rng.choice((1, 9)))
-    for name, text in (("scores", (folder / "scores.csv").read_text()), ("index", INDEX), ("timeline", TIMELINE)):
-        (folder / f"{name}.csv").write_bytes(csv_bytes(text, rng))
+    """A file whose name says what it is."""
+    kind = rng.choice(("scores", "index", "timeline"))
+    texts = {"index": INDEX, "timeline": TIMELINE}
+    text = texts.get(kind) or write_csv(folder / "scores.csv", windows=rng.choice((1, 9))).read_text()
+    (folder / f"{kind}.csv").write_bytes(csv_bytes(text, rng))
 
 
 def check(folder: Path) -> None:
-    """Read each; the first that is refused is told, when all have been tried."""
+    """Read it as what it is."""
     from aigenbench.data.sources.folders import open_indexed_folder
-    from aigenbench.errors import InputError
     from aigenbench.evaluation.predictions.external import import_csv
     from aigenbench.protocol.timeline import load_timeline
 
-    told = []
-    for reading in (
-        lambda: import_csv(folder / "scores.csv", COLUMNS, folder / "experiment"),
-        lambda: open_indexed_folder(folder),
-        lambda: load_timeline(folder / "timeline.csv"),
-    ):
-        try:
-            reading()
-        except InputError as error:
-            told.append(error)
-    if told:
-        raise told[0]
+    (path,) = folder.iterdir()
+    if path.stem == "scores":
+        import_csv(path, COLUMNS, folder / "experiment")
+    elif path.stem == "index":
+        open_indexed_folder(folder)
+    else:
+        load_timeline(path)

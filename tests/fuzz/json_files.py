@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
 from evaluation_made_up import write_experiment
 
 from fuzz.structures import json_bytes
+from fuzz.yaml_files import yaml_text
 
 RUN = {
     "aigenbench": "1.0",
@@ -29,18 +31,20 @@ RECORD = {"weights": "a/final.ckpt", "weights_sha256": "ab" * 32, "data": "x", "
 
 
 def make(folder: Path, rng: random.Random) -> None:
-    """An experiment with records of which any may be damaged."""
-    from aigenbench.config.folder import CHANGES_FILE, RUN_FILE
+    """An experiment with records, of which one is damaged."""
+    from aigenbench.config.folder import CHANGES_FILE, CONFIG_FILE, RUN_FILE
 
     write_experiment(folder, n_per_generator=4)
-    for name, value in (
-        (f"window_0/{RUN_FILE}", RUN),
-        (f"window_1/{RUN_FILE}", RUN),
-        (CHANGES_FILE, CHANGES),
-        ("window_2/predictions_validate_all.json", RECORD),
-    ):
-        if rng.random() < 0.7:
-            (folder / name).write_bytes(json_bytes(value, rng))
+    records = {
+        f"window_0/{RUN_FILE}": RUN,
+        f"window_1/{RUN_FILE}": RUN,
+        CHANGES_FILE: CHANGES,
+        "window_2/predictions_validate_all.json": RECORD,
+    }
+    for name, value in records.items():
+        (folder / name).write_text(json.dumps(value))
+    name = rng.choice((*records, CONFIG_FILE, f"window_0/{CONFIG_FILE}"))
+    (folder / name).write_bytes(json_bytes(records[name], rng) if name in records else yaml_text(rng))
 
 
 def check(folder: Path) -> None:

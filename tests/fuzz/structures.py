@@ -57,7 +57,7 @@ def changed(value: Any, rng: random.Random) -> Any:
         other, place = rng.choice(places)
         parent[key] = copy.deepcopy(other[place])
     elif how < 0.9:
-        for _ in range(rng.choice((3, 70, 800))):
+        for _ in range(rng.choice((3, 70, 200))):
             parent[key] = [parent[key]]
     elif isinstance(parent, dict):
         parent[rng.choice((str(key).upper(), f"{key} ", f"{key}x", *ODD_TEXTS))] = parent[key]
@@ -158,7 +158,7 @@ def _value(array: Any, rng: random.Random) -> Any:
         array = array.astype("U40")
         array.flat[place] = rng.choice(ODD_TEXTS)
         if rng.random() < 0.2:
-            array.view(np.uint32).flat[place * 40] = rng.choice((0x110000, 0xD800, 2**31))
+            array.reshape(-1).view(np.uint32)[place * 40] = rng.choice((0x110000, 0xD800, 2**31))
     else:
         with np.errstate(all="ignore"):
             array.flat[place] = np.array(rng.choice((0, 1, -1, 7, 2**62, -(2**62), float("nan"), 1e30, 0.5))).astype(

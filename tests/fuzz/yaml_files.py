@@ -90,30 +90,31 @@ def _bomb(rng: random.Random) -> bytes:
 
 
 def make(folder: Path, rng: random.Random) -> None:
-    """One of each kind."""
-    (folder / "config.yaml").write_bytes(yaml_text(rng))
-    (folder / "card.yaml").write_bytes(yaml_text(rng, CARD if rng.random() < 0.7 else None))
-    (folder / "timeline.yaml").write_bytes(yaml_text(rng, TIMELINE if rng.random() < 0.7 else None))
+    """A file whose name says what it is."""
+    kind = rng.choice(("config", "resolved", "card", "timeline"))
+    usual = {"card": CARD, "timeline": TIMELINE}.get(kind) if rng.random() < 0.8 else None
+    (folder / f"{kind}.yaml").write_bytes(yaml_text(rng, usual))
 
 
 def check(folder: Path) -> None:
-    """Read each; the first that is refused is told, when all have been tried."""
+    """Read it as what it is."""
     from aigenbench.config.layer import file_layer
     from aigenbench.config.resolved import ResolvedConfig
-    from aigenbench.errors import InputError
     from aigenbench.evaluation.leaderboard.submission import read_card
+    from aigenbench.evaluation.report.seeds import recipe_of, seed_of
+    from aigenbench.files import read_text
     from aigenbench.protocol.timeline import load_timeline
 
-    told = []
-    for reading, name in (
-        (file_layer, "config.yaml"),
-        (ResolvedConfig.from_file, "config.yaml"),
-        (read_card, "card.yaml"),
-        (load_timeline, "timeline.yaml"),
-    ):
-        try:
-            reading(str(folder / name) if reading is file_layer else folder / name)  # type: ignore[operator]
-        except InputError as error:
-            told.append(error)
-    if told:
-        raise told[0]
+    (path,) = folder.iterdir()
+    if path.stem == "config":
+        file_layer(str(path))
+    elif path.stem == "card":
+        read_card(path)
+    elif path.stem == "timeline":
+        load_timeline(path)
+    else:
+        config = ResolvedConfig.from_file(path)
+        assert config.to_yaml()
+        _ = config.experiment_info
+        recipe_of(read_text(path))
+        seed_of(read_text(path))

@@ -119,8 +119,11 @@ def read_record(path: Path) -> dict[str, Any]:
         InputError: the file is damaged.
     """
     try:
-        return dict(read_json(path))
+        record = dict(read_json(path))
     except MissingFileError:
         return {}
     except InputError as error:
         raise InputError(f"{error}; remove it to go on without it") from error
+    if not isinstance(record.get("packages", {}), dict):
+        raise InputError(f"{path} is damaged: packages is no object; remove it to go on without it")
+    return record
