@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from aigenbench.errors import InputError
+from aigenbench.errors import InputError, printable
 from aigenbench.files import read_text
 from aigenbench.json_text import DEEPEST
 
@@ -80,8 +80,9 @@ def _write_list(dumper: _Dumper, items: list[Any]) -> yaml.Node:
 
 
 def _write_text(dumper: _Dumper, text: str) -> yaml.Node:
-    # Unicode's own line breaks come back as blanks unless they are escaped, which only double quotes allow
-    style = '"' if re.search("[\x85\u2028\u2029]", text) else None
+    # Unicode's own line breaks come back as blanks unless they are escaped, which only double quotes allow; in those,
+    # what a terminal is not given as it is stands as an escape of YAML's
+    style = '"' if printable(text) != text or "\x85" in text else None
     return dumper.represent_scalar(_TAG + "str", text, style=style)
 
 

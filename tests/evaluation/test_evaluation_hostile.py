@@ -92,7 +92,7 @@ HOSTILE: dict[str, tuple[Callable[[Path, Contents], object], str]] = {
     "lies": (lying_size, "is not a readable zip file"),
     "name": (no_utf8_name, "is not a readable zip file"),
     "pipe": (lambda path, contents: os.mkfifo(path), "no regular file"),
-    "escapes": (claiming(f'"stage": "{CLEAR}"'.replace("\x1b", "\\u001b")), r"unknown stage '\x1b[2J\x1b[Haccepted'"),
+    "escapes": (claiming(f'"stage": {json.dumps(CLEAR)}'), r"unknown stage '\x1b[2J\x1b[Haccepted'"),
     "others": (other_images, "evaluated on other images than 5 others are"),
 }
 

@@ -57,13 +57,14 @@ def make(folder: Path, rng: random.Random) -> None:
 
 def check(folder: Path) -> None:
     """Verify it, or build the page: the good one must be on it."""
+    from aigenbench.errors import printable
     from aigenbench.evaluation.leaderboard.page import build_leaderboard
     from aigenbench.evaluation.leaderboard.verify import verify_submission
 
     if not (folder / "good.zip").exists():
         (path,) = folder.iterdir()
         for one in verify_submission(path, PER_GENERATOR).checks:
-            assert one.found.isprintable()
+            assert printable(one.found, line=True) == one.found
         return
     entries, rejected = build_leaderboard(folder, folder / "site", PER_GENERATOR, replicates=20)
     assert "good.zip" in {entry.file for entry in entries}, rejected

@@ -49,7 +49,9 @@ class Entry:
     @property
     def title(self) -> str:
         """The name on its card, or that of the experiment."""
-        return printable(str(self.checked.manifest["card"].get("name") or self.checked.manifest["experiment"]))
+        return printable(
+            str(self.checked.manifest["card"].get("name") or self.checked.manifest["experiment"]), line=True
+        )
 
     @property
     def standing(self) -> Standing:
@@ -90,9 +92,9 @@ def build_leaderboard(
     for path in paths:
         checked = verify_submission(path, per_generator, columns, timeline)
         if reason := checked.rejected_for:
-            rejected[printable(path.name)] = reason
+            rejected[printable(path.name, line=True)] = reason
         else:
-            accepted[printable(path.name)] = checked
+            accepted[printable(path.name, line=True)] = checked
     rejected |= _set_apart(accepted)
     for name, reason in rejected.items():
         logger.warning("%s is rejected: %s", name, reason)
@@ -191,7 +193,7 @@ def _card_cell(value: Any) -> Cell:
         return Cell("-")
     if isinstance(value, int | float):
         return Cell(f"{value:,}", float(value))
-    return Cell(printable(str(value)))
+    return Cell(printable(str(value), line=True))
 
 
 def _entry(name: str, checked: Verification, replicates: int) -> Entry:

@@ -46,7 +46,7 @@ class Check:
     found: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "found", printable(self.found))
+        object.__setattr__(self, "found", printable(self.found, line=True))
 
 
 @dataclass(frozen=True)
