@@ -264,7 +264,9 @@ def as_intervals(values: Mapping[str, Any]) -> Intervals:
     )
 
 
-def compared(folders: Sequence[Path | str], stage: str = "validate", replicates: int = REPLICATES) -> dict[str, Any]:
+def compared(
+    folders: Sequence[Path | str], stage: str = "validate", replicates: int = REPLICATES, by_row: bool = False
+) -> dict[str, Any]:
     """Compare experiments; those whose configurations differ in the seed alone are one model. See ``compare``.
 
     Raises:
@@ -276,9 +278,9 @@ def compared(folders: Sequence[Path | str], stage: str = "validate", replicates:
 
     experiments = [load_experiment(folder, stage) for folder in folders]
     configs = [read_config(folder, e) for folder, e in zip(folders, experiments, strict=True)]
-    groups = seeds_of(configs, [e.first.pairing_fingerprint for e in experiments])
+    groups = seeds_of(configs, [e.first.data_fingerprint or e.first.pairing_fingerprint for e in experiments])
     models = models_of([e.name for e in experiments], groups) if groups else ()
-    result = compare(experiments, replicates, models=models)
+    result = compare(experiments, replicates, models=models, by_row=by_row)
     for folder, experiment in zip(folders, experiments, strict=True):
         result["notes"] += [f"{experiment.name}: {change}" for change in config_changes(folder)]
     return result

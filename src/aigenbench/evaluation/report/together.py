@@ -15,7 +15,7 @@ from aigenbench.evaluation.report.results import ExperimentResults
 from aigenbench.evaluation.report.seeds import SeedGroup, models_of, over_seeds, seed_groups, seeds_table
 from aigenbench.evaluation.report.tables import baseline_rows, bracket, fewest, known_columns, points, shown
 from aigenbench.evaluation.report.view import View
-from aigenbench.evaluation.statistics.compare import HEADLINE, Model, check_comparable, compare, p_text
+from aigenbench.evaluation.statistics.compare import HEADLINE, Model, compare, p_text
 from aigenbench.evaluation.statistics.intervals import BOOTSTRAP, Bounds, bounds
 from aigenbench.evaluation.statistics.uncertainty import interval_text
 from aigenbench.protocol.periods import PERIOD_TITLES
@@ -234,7 +234,6 @@ def _compared(runs: Sequence[ExperimentResults], models: Sequence[Model]) -> tup
         return None, ""
     experiments = [run.experiment for run in runs]
     try:
-        check_comparable(experiments)
+        return compare(experiments, runs[0].bounds["replicates"], models=models), ""
     except InputError as error:
         return None, f"No paired differences: {error}."
-    return compare(experiments, runs[0].bounds["replicates"], models=models), ""
