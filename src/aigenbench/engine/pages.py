@@ -120,6 +120,7 @@ def report(
     export: Path | str | None = None,
     replicates: int = REPLICATES,
     seeds: bool = False,
+    by_row: bool = False,
 ) -> Path:
     """Write one self-contained HTML page about experiments.
 
@@ -131,6 +132,7 @@ def report(
         export: a folder for tables as CSV and LaTeX, and charts as PNG and PDF.
         replicates: bootstrap draws.
         seeds: the experiments differ in their training seed only: add the interval over seeds.
+        by_row: as of ``compare``.
 
     Returns:
         The page.
@@ -150,5 +152,6 @@ def report(
         None if export is None else user_path(export),
         replicates,
         seeds,
+        by_row,
     )
     return path

@@ -294,6 +294,7 @@ def reported(
     export_to: Path | None = None,
     replicates: int = REPLICATES,
     seeds: bool = False,
+    by_row: bool = False,
 ) -> int:
     """Write one page about experiments; returns how many files were exported beside it.
 
@@ -305,6 +306,7 @@ def reported(
         export_to: a folder for every table as CSV, every chart as PNG and PDF, and LaTeX.
         replicates: bootstrap draws.
         seeds: the experiments differ in their training seed only.
+        by_row: results that do not name their images are of one copy of the data.
 
     Raises:
         InputError: see ``load_experiment``; one is named twice; or the data set is another one.
@@ -328,7 +330,7 @@ def reported(
             check_belongs(str(dataset), table, experiment)
     runs = [load_run(folder, stage, effort) for folder in folders]
     views = [make_view(loaded, i, thumbnail, table.columns if table else {}) for i, loaded in enumerate(runs)]
-    together = put_together(views, seeds)
+    together = put_together(views, seeds, by_row)
     write_report(output, views, together)
     if export_to is None:
         return 0

@@ -67,8 +67,8 @@ def compare(
         by_row: whether images without keys are known by their rows, see `shared_images`.
 
     Returns:
-        ``experiments`` (names), ``notes`` (such as missing windows), ``results`` (name -> headline value and
-        interval) and ``differences``: one entry for every two of them with ``a``, ``b``, and ``headline`` and the mean
+        ``experiments`` (names), ``notes`` (such as missing windows), ``shared`` (those of
+        `shared_images`), ``results`` (name -> headline value and interval) and ``differences``: one entry for every two of them with ``a``, ``b``, and ``headline`` and the mean
         over windows and the windows of each period: ``difference`` (a - b), ``interval``, ``p``, ``p_from`` (see
         `p_value`) and, for the headline, ``p_holm``: Holm's adjustment for how many are compared. Only windows that
         both have enter. With ``models`` also ``models`` and ``model_differences``, see `compare_models`.
@@ -97,6 +97,7 @@ def compare(
     found = {
         "experiments": [e.name for e in experiments],
         "notes": [*shared.notes, *(f"{e.name}: {note}" for e in experiments for note in e.notes)],
+        "shared": list(shared.notes),
         "replicates": replicates,
         "results": {
             e.name: {"mean": s["headline"]["mean"], "interval": _around(s["headline"]["mean"], r.headline)}
