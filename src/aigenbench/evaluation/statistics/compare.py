@@ -67,11 +67,12 @@ def compare(
         by_row: whether images without keys are known by their rows, see `shared_images`.
 
     Returns:
-        ``experiments`` (names), ``notes`` (such as missing windows), ``shared`` (those of
-        `shared_images`), ``results`` (name -> headline value and interval) and ``differences``: one entry for every two of them with ``a``, ``b``, and ``headline`` and the mean
-        over windows and the windows of each period: ``difference`` (a - b), ``interval``, ``p``, ``p_from`` (see
-        `p_value`) and, for the headline, ``p_holm``: Holm's adjustment for how many are compared. Only windows that
-        both have enter. With ``models`` also ``models`` and ``model_differences``, see `compare_models`.
+        ``experiments`` (names), ``notes`` (such as missing windows), ``shared`` (those of `shared_images`), ``results``
+        (name -> headline value and interval) and ``differences``: one entry for every two of them with ``a``, ``b``,
+        and ``headline`` and the mean over windows and the windows of each period: ``difference`` (a - b),
+        ``interval``, ``p``, ``p_from`` (see `p_value`) and, for the headline, ``p_holm``: Holm's adjustment for how
+        many are compared. Only windows that both have enter. With ``models`` also ``models`` and
+        ``model_differences``, see `compare_models`.
 
     Raises:
         InputError: fewer than two experiments, two of one name, or not the same evaluation set.
