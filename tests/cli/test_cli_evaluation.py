@@ -294,7 +294,7 @@ def test_the_report_shows_mistakes_where_the_data_set_is_at_hand(tmp_path: Path)
         (["report", "x", "x"], "named twice"),
         (["report", "x", "--replicates", "0"], "--replicates must be a whole number of at least 1, found '0'"),
         (["compare", "x", "y"], "no experiment folder x"),
-        (["submission", "make", "x", "--card", "none.yaml"], "--card none.yaml cannot be read"),
+        (["submission", "make", "x", "--card", "none.yaml"], "none.yaml: no such file"),
         (["submission", "verify", "x", "--per-generator", "many"], "--per-generator must be a whole number"),
         (["leaderboard", "build", "none"], "no folder none"),
     ],

@@ -128,7 +128,7 @@ def test_a_file_that_is_no_mapping_is_told(file, text):
 
 def test_a_file_that_is_no_text_is_told(tmp_path):
     (tmp_path / "my.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="cannot read the config file"):
+    with pytest.raises(InputError, match="not UTF-16 text"):
         file_layer(str(tmp_path / "my.yaml"))
 
 

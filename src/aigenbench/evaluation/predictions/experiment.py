@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,6 +14,7 @@ from aigenbench.config.folder import CONFIG_FILE, predictions_file
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.predictions.record import Predictions, load_predictions
+from aigenbench.files import read_json
 from aigenbench.protocol.periods import PERIOD_TITLES, PERIODS, period_generators
 
 STAGES = ("validate", "test")
@@ -133,12 +133,9 @@ def read_record(predictions: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is damaged ({error}); remove it with the result beside it") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path} is damaged: expected a JSON object; remove it with the result beside it")
-    return values
+        return dict(read_json(path))
+    except InputError as error:
+        raise InputError(f"{error}; remove it with the result beside it") from error
 
 
 def _origin(files: dict[int, Path]) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ the window and the schema version are added. Files without the additions are rea
 from __future__ import annotations
 
 import zipfile
-import zlib
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aigenbench import files
+from aigenbench.archives import read_npz
 from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions.check import check_predictions
 from aigenbench.protocol.periods import period_generators, period_of_weights
@@ -24,8 +24,8 @@ from aigenbench.protocol.periods import period_generators, period_of_weights
 SCHEMA_VERSION = 1
 """Version of the layout written here; 0 stands for a file without one."""
 
-LARGEST_FILE = 4 * 2**30
-"""Bytes a predictions file may unpack to; beyond it the file is taken for a decompression bomb."""
+MOST_NAMES = 100_000
+"""Generators that may stand in a list of names; each becomes an object of its own."""
 
 _DTYPES: dict[str, Any] = {
     "scores": np.float32,
@@ -180,7 +180,7 @@ def load_predictions(path: Path | str) -> Predictions:
     Raises:
         InputError: naming the file and its first defect.
     """
-    arrays = _read_arrays(Path(path))
+    arrays = read_npz(path, {field.name for field in fields(Predictions)})
     predictions = _from_arrays(arrays, str(path))
     check_predictions(predictions, str(path))
     return predictions
@@ -216,24 +216,6 @@ def _dtype(name: str) -> Any:
     if name == "image_key":
         return np.uint64
     return _DTYPES.get(name.partition("_")[2] if name.startswith(("fused_", "crop_")) else "", np.int64)
-
-
-def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > LARGEST_FILE:
-            raise InputError(f"{path}: would unpack to {size} bytes, more than a predictions file can hold")
-        with np.load(path, allow_pickle=False) as archive:
-            known = {field.name for field in fields(Predictions)}
-            return {name: archive[name] for name in archive.files if name in known}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such predictions file") from None
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a readable .npz file without pickled objects: {reason}") from error
 
 
 def _from_arrays(arrays: dict[str, NDArray[Any]], where: str) -> Predictions:
@@ -276,6 +258,8 @@ def _scalar(array: NDArray[Any], kind: type, name: str, where: str) -> Any:
 def _names(array: NDArray[Any], dimensions: int, name: str, where: str) -> tuple[Any, ...]:
     if array.ndim != dimensions or array.dtype.kind != "U":
         raise InputError(f"{where}: {name} must be text in {dimensions}-D, found {array.dtype} {array.shape}")
+    if array.size > MOST_NAMES:
+        raise InputError(f"{where}: {name} holds {array.size} names; at most {MOST_NAMES} are read")
     if dimensions == 1:
         return tuple(array.tolist())
     return tuple(tuple(name for name in window if name) for window in array.tolist())

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import yaml
 from scipy.special import stdtrit
 
 from aigenbench.config.resolved import FREE_TO_CHANGE
@@ -24,6 +23,7 @@ from aigenbench.evaluation.statistics.compare import Model
 from aigenbench.evaluation.statistics.intervals import LEVEL, UNDEFINED, Interval, bounds
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.protocol.published import averaged_windows
+from aigenbench.yaml_text import read_yaml
 
 SEED = "seed_everything"
 NOT_OF_THE_RECIPE = (
@@ -213,7 +213,7 @@ def _declared(runs: Sequence[ExperimentResults]) -> SeedGroup:
 
 def _content(config: str) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(config)
-    except (yaml.YAMLError, RecursionError):
+        content = read_yaml(config, "config")
+    except InputError:
         return {}
     return content if isinstance(content, dict) else {}
