@@ -18,7 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aigenbench.data.sources.arrow_images import ArrowImages, column_of, open_table
+from aigenbench.data.sources.arrow_images import ArrowImages
+from aigenbench.data.sources.streams import column_of, open_stream
 from aigenbench.data.sources.tables import Columns, ImageTable, make_table
 from aigenbench.errors import InputError
 from aigenbench.files import read_regular
@@ -54,7 +55,7 @@ def open_evaluation_images(path: Path) -> ImageTable:
             raise InputError(f"{path} has no split 'test' or 'validation'; found {', '.join(names) or 'none'}")
         folder, split = path / found, found
     files = _files(folder)
-    _check_columns(folder, [open_table(file) for file in files], ("image",))
+    _check_columns(folder, [open_stream(file).table for file in files], ("image",))
     store = ArrowImages(files)
     nothing = np.zeros(len(store), dtype=np.int32)
     return ImageTable(split, nothing.astype(np.uint8), nothing, ("",), store, Columns({}))
@@ -74,7 +75,7 @@ def _split_names(path: Path) -> list[str]:
 
 def _open_split(folder: Path, split: str) -> ImageTable:
     files = _files(folder)
-    tables = [open_table(file) for file in files]
+    tables = [open_stream(file).table for file in files]
     held = _check_columns(folder, tables, REQUIRED_COLUMNS)
     classes = _class_names(folder, tables[0])
     codes, names = _generators(folder, tables, classes.get("generator"))
@@ -239,14 +240,18 @@ def _chunk_integers(chunk: pa.Array, missing: int) -> npt.NDArray[Any]:
 
 
 def _read_column(files: Sequence[Path], name: str) -> npt.NDArray[Any]:
-    columns = [_plain(column_of(open_table(file), name, file)) for file in files]
+    columns = [_plain(column_of(open_stream(file).table, name, file)) for file in files]
     held = [column for column in columns if not pa.types.is_null(column.type)]
     if held and all(pa.types.is_integer(column.type) or pa.types.is_floating(column.type) for column in held):
         kinds = {column.type for column in held}
         # NumPy would join signed and unsigned numbers to fractions
         one_kind = kinds.pop() if len(kinds) == 1 and pa.types.is_integer(held[0].type) else pa.int64()
         return _integers([column.cast(one_kind, safe=False) for column in columns], 0)
-    codes, names = _dictionary(columns)
+    try:
+        codes, names = _dictionary(columns)
+    except pa.ArrowException as error:
+        found = ", ".join(sorted({str(column.type) for column in held}))
+        raise InputError(f"{files[0].parent}: column {name!r} holds {found}, expected numbers or text") from error
     return np.array([*names, ""], dtype=object)[codes]
 
 
