@@ -70,6 +70,11 @@ class ArrowImages:
         """The stored path, or ``""``."""
         return self._value(row, PATH).as_py() or ""
 
+    def outer_paths(self) -> list[str]:
+        """Paths of the images that are stored as such."""
+        names = [self.name(int(row)) for row in np.flatnonzero(self._lengths == NOT_STORED)]
+        return [str(user_path(name)) for name in names if name]
+
     def sizes(self) -> npt.NDArray[np.int64]:
         """Bytes of every file, without reading them; int64 (n,)."""
         sizes = self._lengths.copy()
