@@ -106,8 +106,8 @@ def test_images_that_are_paths_alone_lie_inside(tmp_path: Path, outside: Path) -
     (folder / "dataset_dict.json").write_text('{"splits": ["validation"]}')
     (folder / "validation" / "state.json").write_text('{"_data_files": [{"filename": "a.arrow"}]}')
     (folder / "own.png").write_bytes(b"own")
-    paths = [str(folder / "own.png"), str(outside / "x.png")]
-    columns = {"image": pa.array(paths), "label": pa.array([0, 0]), "generator": pa.array(["", ""])}
+    paths = [str(folder / "own.png"), str(outside / "x.png"), "no\0name/x.png"]
+    columns = {"image": pa.array(paths), "label": pa.array([0] * 3), "generator": pa.array([""] * 3)}
     with pa.ipc.new_stream(str(folder / "validation" / "a.arrow"), pa.table(columns).schema) as stream:
         stream.write_table(pa.table(columns))
     for opened in (open_source, open_predict_set):
@@ -115,6 +115,9 @@ def test_images_that_are_paths_alone_lie_inside(tmp_path: Path, outside: Path) -
             opened(folder)
     store = open_source(folder, follow_links=True).table("validation").store
     assert [bytes(store.read(i)) for i in range(2)] == [b"own", b"x"]
+    assert store.sizes().tolist() == [3, 1, -1]
+    with pytest.raises(OSError, match="null byte"):
+        store.read(2)
 
 
 @pytest.mark.parametrize("device", ["pipe", "/dev/zero"])

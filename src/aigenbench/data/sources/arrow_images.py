@@ -71,9 +71,9 @@ class ArrowImages:
         return self._value(row, PATH).as_py() or ""
 
     def outer_paths(self) -> list[str]:
-        """Paths of the images that are stored as such."""
+        """Paths of the images that are stored as such, as far as a file can have them."""
         names = [self.name(int(row)) for row in np.flatnonzero(self._lengths == NOT_STORED)]
-        return [str(user_path(name)) for name in names if name]
+        return [str(user_path(name)) for name in names if name and "\0" not in name]
 
     def sizes(self) -> npt.NDArray[np.int64]:
         """Bytes of every file, without reading them; int64 (n,)."""
