@@ -103,7 +103,7 @@ class Trained:
                 {str(name): date.fromisoformat(day) for name, day in record["dates"].items()},
                 tuple(map(str, record["generator_id_to_name"])),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{where}: what it says of its training is damaged ({error!r})") from error
 
 
