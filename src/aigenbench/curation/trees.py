@@ -1,0 +1,136 @@
+"""The files below a folder, and in zip and tar archives, as names and places: one tree, whatever holds it."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from aigenbench.curation.entries import Faults
+from aigenbench.curation.places import Place, stamp_of
+from aigenbench.errors import InputError
+from aigenbench.files import readable_name
+
+Tree = dict[str, Place]
+"""Place of every file by its name within, with ``/`` between the parts."""
+
+_BOMB = 1000
+"""A member that unpacks to more than so many times its size: deflate gives up to 1032, of nothing but one byte."""
+_ENCRYPTED = 0x1
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+def folder_tree(root: Path, follow_links: bool, faults: Faults) -> Tree:
+    """All files below a folder; hidden ones are left out.
+
+    Args:
+        root: the folder.
+        follow_links: take what links lead to, each folder once.
+        faults: notes links that lead out, links to folders, and folders that cannot be read.
+    """
+    tree: Tree = {}
+    home = os.path.realpath(root)
+    waiting, seen = [(str(root), "")], {home}
+    while waiting:
+        folder, prefix = waiting.pop()
+        try:
+            with os.scandir(folder) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+        except OSError as error:
+            faults.add(f"folders that cannot be read ({error.strerror})", readable_name(folder))
+            continue
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            name = prefix + entry.name
+            if entry.is_symlink() and not follow_links and not _is_file_within(entry, home):
+                faults.add("links that lead out or to folders (--follow-links takes them)", readable_name(name))
+            elif entry.is_dir():
+                real = os.path.realpath(entry.path)
+                if real not in seen:
+                    seen.add(real)
+                    waiting.append((entry.path, name + "/"))
+            elif entry.is_file():
+                status = entry.stat()
+                stamp = (status.st_size, status.st_mtime_ns)
+                tree[name] = Place("file", entry.path, "", status.st_size, stamp)
+    return tree
+
+
+def _is_file_within(entry: os.DirEntry[str], home: str) -> bool:
+    return entry.is_file() and os.path.realpath(entry.path).startswith(home + os.sep)
+
+
+def zip_tree(path: Path, faults: Faults) -> Tree:
+    """The files in a zip archive.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    stamp = stamp_of(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [one for one in archive.infolist() if not one.is_dir()]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise InputError(f"{path} is a damaged zip archive ({error}); copy it again") from error
+    if sum(one.compress_size for one in members) > stamp[0]:
+        raise InputError(f"{path}: its members are larger together than the archive; it was made to do harm")
+    tree: Tree = {}
+    for one in members:
+        kind = (one.external_attr >> 16) & 0o170000
+        if kind not in (0, 0o100000):
+            faults.add(_LINKS, one.filename)
+        elif one.flag_bits & _ENCRYPTED or one.compress_type not in _METHODS:
+            faults.add("members that are encrypted, or neither stored nor deflated", one.filename)
+        elif one.file_size > _BOMB * max(one.compress_size, 1):
+            faults.add(f"members that unpack to more than {_BOMB} times their size", one.filename)
+        else:
+            _add(tree, one.filename, Place("zip", str(path), one.filename, one.file_size, stamp), faults)
+    return tree
+
+
+_LINKS = "members that are links or devices"
+
+
+def tar_tree(path: Path, faults: Faults) -> Tree:
+    """The files in a tar archive without compression.
+
+    Raises:
+        InputError: it is damaged or compressed.
+    """
+    stamp = stamp_of(path)
+    tree: Tree = {}
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for one in archive:
+                if one.isdir():
+                    continue
+                if not one.isreg() or one.issparse():
+                    faults.add(_LINKS, one.name)
+                else:
+                    _add(tree, one.name, Place("tar", str(path), one.offset_data, one.size, stamp), faults)
+    except (tarfile.TarError, OSError, ValueError) as error:
+        raise InputError(f"{path} is no tar archive without compression, or damaged ({error}); unpack it") from error
+    return tree
+
+
+def _add(tree: Tree, name: str, place: Place, faults: Faults) -> None:
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
+        faults.add("members whose names lead out of the archive", readable_name(name))
+    elif "/".join(parts) in tree:
+        faults.add("members that stand twice", readable_name(name))
+    elif not any(part.startswith(".") or part == "__MACOSX" for part in parts):
+        tree["/".join(parts)] = place
+
+
+def within(root: Path, name: str, follow_links: bool) -> Place | str:
+    """The place of a file that a table names relative to ``root``, or what is wrong with the name."""
+    path = Path(root, name)
+    if not follow_links and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+        return "paths that lead out of its folder (--follow-links takes them)"
+    if not path.is_file():
+        return "files that are missing"
+    stamp = stamp_of(path)
+    return Place("file", str(path), "", stamp[0], stamp)
