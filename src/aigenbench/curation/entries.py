@@ -16,7 +16,13 @@ TEXTS = ("description", "positive_prompt", "negative_prompt", "conditioning", "o
 SAID = ("label", "generator", "split", "file_id", "group", *TEXTS)
 """What a source may say of an image in words."""
 
-SYNONYMS = {"caption": "description", "prompt": "positive_prompt", "licence": "license", "source": "group"}
+SYNONYMS = {
+    "id": "file_id",
+    "caption": "description",
+    "prompt": "positive_prompt",
+    "licence": "license",
+    "source": "group",
+}
 
 TOLD = 3
 """So many of the images of one fault are named."""

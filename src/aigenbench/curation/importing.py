@@ -6,7 +6,7 @@ import hashlib
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +62,7 @@ def import_data(
     pattern: str | None = None,
     defaults: Mapping[str, str] | None = None,
     renames: Mapping[str, str] | None = None,
-    new_generators: Iterable[str] = (),
+    new_generators: Sequence[str] = (),
     validation: float = VALIDATION_SHARE,
     per_generator: int | None = None,
     seed: int = 0,
@@ -114,7 +114,7 @@ def import_data(
     if per_generator is not None:
         entries = part_of(entries, per_generator, seed)
     entries.sort(key=lambda entry: (SPLITS.index(entry.split), not entry.generator, entry.order, entry.file_id))
-    decisions = {
+    decisions: dict[str, Any] = {
         "split_rule": {"validation": validation, "seed": seed},
         "part": None if per_generator is None else {"per_generator": per_generator, "seed": seed},
         "renamed": dict(sorted((renames or {}).items())),
@@ -144,7 +144,7 @@ def _usable(folder: Path, entries: Sequence[Entry], seen: Sequence[Seen], skip_u
         if found.fault:
             faults.add(found.fault, entry.file_id)
     if faults and not skip_unreadable:
-        (folder / _BEGUN).unlink()
+        give_up(folder)
         faults.check("images that cannot be read", "mend them, or --skip-unreadable leaves them out")
     rows = [(entry, found) for entry, found in zip(entries, seen, strict=True) if not found.fault]
     if not rows:
@@ -178,7 +178,10 @@ def work_folder(out: Path, entries: Sequence[Entry], options: object, restart: b
             begun.unlink(missing_ok=True)
         if not begun.exists():
             for path in folder.iterdir():
-                shutil.rmtree(path) if path.is_dir() else path.name == "lock" or path.unlink()
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.name != "lock":
+                    path.unlink()
             write_text(begun, listing)
         elif begun.read_text(encoding="utf-8") != listing:
             raise InputError(
@@ -191,6 +194,11 @@ def work_folder(out: Path, entries: Sequence[Entry], options: object, restart: b
         if not begun.exists():
             shutil.rmtree(folder)
         lock.release()
+
+
+def give_up(folder: Path) -> None:
+    """Let the work folder be removed."""
+    (folder / _BEGUN).unlink()
 
 
 def _check_free(out: Path) -> None:
@@ -236,5 +244,5 @@ def finish(
     write_json(data / "dataset_dict.json", {"splits": list(splits)})
     data.rename(out)
     fsync_folder(out.parent)
-    (work / _BEGUN).unlink()
+    give_up(work)
     return Imported(out, count(splits), manifest_hash)

@@ -1,0 +1,257 @@
+"""The published benchmark, put together from its published fakes and one's own copies of the sources of its reals."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aigenbench.csv_files import read_text
+from aigenbench.curation.entries import Entry, Faults, Rules, listed
+from aigenbench.curation.importing import Imported, check_ids, finish, give_up, no_progress, work_folder
+from aigenbench.curation.inspection import Progress, Seen, inspect
+from aigenbench.curation.parts import (
+    COCO_FOLDERS,
+    LAION,
+    RAISE,
+    WHERE,
+    coco_entries,
+    laion_entries,
+    origins,
+    raise_entries,
+)
+from aigenbench.curation.shards import Row
+from aigenbench.curation.sources import list_source
+from aigenbench.curation.splits import draw, part_of
+from aigenbench.curation.workers import Mapped, mapper
+from aigenbench.errors import InputError
+from aigenbench.files import user_path
+from aigenbench.protocol import published
+from aigenbench.protocol.timeline import PUBLISHED
+
+logger = logging.getLogger(__name__)
+
+FAKES = {"train": published.TRAINING_PER_GENERATOR, "validation": published.PER_GENERATOR}
+"""Of each generator; there are as many reals as fakes."""
+FAKES_REPOSITORY = "lrzpellegrini/AI-GenBench-fake_part"
+SHORTEST_SIDE, MOST_PIXELS = 200, 49_766_400
+"""Of a real image that can be used."""
+
+_ABSENT = "not in the download"
+_MORE_SPARES = 16
+"""So many spares are looked at beyond those needed: some will not do."""
+
+
+def import_benchmark(
+    out: str | Path,
+    fakes: str | Path,
+    coco: str | Path,
+    raise_images: str | Path,
+    laion: str | Path,
+    ids: str | Path,
+    per_generator: int | None = None,
+    seed: int = 0,
+    follow_links: bool = False,
+    fetch_fakes: bool = False,
+    workers: int = 1,
+    restart: bool = False,
+    progress: Progress = no_progress,
+) -> Imported:
+    """Put the benchmark's data set together; a call that was interrupted goes on when it is made again.
+
+    Rows are the fakes in published order, then the reals in the order of their lists, then spares. Images of LAION-400M
+    that are missing or cannot be used are replaced by spares: those of the same download that no list names, in the
+    order of their ids. The manifest lists them.
+
+    Args:
+        out: folder to make.
+        fakes: folder of the published Parquet shards, or that data set saved.
+        coco: folder with ``train2017``, ``val2017`` and ``annotations``.
+        raise_images: folder below which RAISE's images lie.
+        laion: what img2dataset left, as files or WebDataset, or a saved data set.
+        ids: folder of the two lists of the reals' ids.
+        per_generator: only so many fakes of every generator in each split, and as many reals: drawn by id.
+        seed: of that draw.
+        follow_links: take files that links out of a folder lead to.
+        fetch_fakes: download the fakes into ``fakes`` first.
+        workers: processes.
+        restart: throw away what an interrupted call left.
+        progress: called with what is being done, images done, images in all.
+
+    Raises:
+        InputError: anything is missing: all of it is told, with where to get it.
+    """
+    if fetch_fakes:
+        _fetch(user_path(fakes))
+    named = _read_ids(user_path(ids))
+    rules = Rules(follow_links=follow_links)
+    entries, wanted = _published_fakes(fakes, rules), named
+    if per_generator is not None:
+        entries = part_of(entries, per_generator, seed)
+        wanted = _part_of_ids(named, entries, seed)
+    every_id = {file_id for of_split in named.values() for file_id in of_split}
+    reals, spares = _find_reals(wanted, every_id, user_path(coco), user_path(raise_images), laion, rules)
+    entries += reals
+    check_ids(entries)
+    decisions: dict[str, Any] = {
+        "benchmark": "AI-GenBench",
+        "part": per_generator and {"name": f"mini-{per_generator}", "per_generator": per_generator, "seed": seed},
+    }
+    listing = [*entries, *spares]
+    with work_folder(user_path(out), listing, [decisions, wanted], restart) as work, mapper(workers) as mapped:
+        seen = inspect(entries, work / "seen.jsonl", mapped, progress)
+        rows, lacking = _usable(work, entries, seen, wanted)
+        replacing = _usable_spares(work, spares, sum(map(len, lacking.values())), mapped, progress)
+        decisions["substitutions"] = _replace(rows, lacking, replacing)
+        return finish(work, user_path(out), rows, decisions, "", mapped, progress)
+
+
+def _fetch(folder: Path) -> None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        snapshot_download(FAKES_REPOSITORY, repo_type="dataset", local_dir=folder, allow_patterns="*.parquet")
+    except (HfHubHTTPError, OSError) as error:
+        raise InputError(f"{FAKES_REPOSITORY} cannot be fetched: {error}; the same command goes on") from error
+
+
+def _read_ids(folder: Path) -> dict[str, list[str]]:
+    named = {}
+    for split, count in FAKES.items():
+        path = folder / f"{split}_real_file_ids.txt"
+        named[split] = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+        expected = count * len(PUBLISHED.names)
+        if len(named[split]) != expected:
+            raise InputError(f"{path} names {len(named[split])} images, expected {expected}; take the published list")
+    doubled = [name for name, n in Counter(name for names in named.values() for name in names).items() if n > 1]
+    if doubled:
+        raise InputError(f"{folder}: the lists name images twice: {listed(doubled)}; take the published lists")
+    return named
+
+
+def _published_fakes(folder: str | Path, rules: Rules) -> list[Entry]:
+    """The fakes in published order, all of them there."""
+    entries = list_source(folder, rules, [])
+    entries.sort(key=lambda entry: entry.order)
+    counts = Counter((entry.split, entry.generator) for entry in entries)
+    expected = {(split, name): count for split, count in FAKES.items() for name in PUBLISHED.names}
+    wrong = [
+        f"{of[1] or 'real'} in {of[0] or 'no split'}: {counts[of]} of {expected.get(of, 0)}"
+        for of in sorted({*counts, *expected})
+        if counts[of] != expected.get(of, 0)
+    ]
+    if wrong:
+        raise InputError(
+            f"{folder}: images of generators by split: {listed(wrong)}; take all shards of the data set "
+            f"{FAKES_REPOSITORY} of huggingface.co (--fetch-fakes does)"
+        )
+    return entries
+
+
+def _part_of_ids(named: dict[str, list[str]], fakes: Sequence[Entry], seed: int) -> dict[str, list[str]]:
+    """Of each list as many ids as there are fakes, in its order: those with the least draws."""
+    counts = Counter(entry.split for entry in fakes)
+    kept = {split: set(sorted(ids, key=lambda one: draw(seed, one))[: counts[split]]) for split, ids in named.items()}
+    return {split: [one for one in ids if one in kept[split]] for split, ids in named.items()}
+
+
+def _find_reals(
+    wanted: dict[str, list[str]], every_id: set[str], coco: Path, raise_images: Path, laion: str | Path, rules: Rules
+) -> tuple[list[Entry], list[Entry]]:
+    """The wanted reals that are there, in their lists' order, and LAION's images that no list names, by id.
+
+    Raises:
+        InputError: an image that cannot be replaced is missing, or more of LAION's than there are spares.
+    """
+    faults = Faults()
+    by_origin = origins([file_id for ids in wanted.values() for file_id in ids])
+    found = {}
+    coco_ids = [file_id for origin in COCO_FOLDERS for file_id in by_origin[origin]]
+    for entry in (*coco_entries(coco, coco_ids, faults), *raise_entries(raise_images, by_origin[RAISE], rules, faults)):
+        found[entry.file_id] = entry
+    of_laion = laion_entries(laion, rules) if by_origin[LAION] else {}
+    spares = [of_laion[file_id] for file_id in sorted(set(of_laion) - every_id)]
+    missing = [file_id for file_id in by_origin[LAION] if file_id not in of_laion]
+    if len(missing) > len(spares):
+        for file_id in missing:
+            faults.add(f"{laion}: images missing, with {len(spares)} spares for them; get {WHERE[LAION]}", file_id)
+    faults.check("benchmark", "nothing was written")
+    found.update(of_laion)
+    reals = [
+        replace(found[file_id], split=split) for split, ids in wanted.items() for file_id in ids if file_id in found
+    ]
+    return reals, spares
+
+
+def _usable(
+    work: Path, entries: Sequence[Entry], seen: Sequence[Seen], wanted: dict[str, list[str]]
+) -> tuple[list[Row], dict[str, dict[str, str]]]:
+    """The rows of images that can be used; and of those that must be replaced, by split, why.
+
+    Raises:
+        InputError: an image that cannot be replaced cannot be used.
+    """
+    faults, why, rows = Faults(), {}, []
+    for entry, found in zip(entries, seen, strict=True):
+        fault = found.fault if entry.generator else _fault(found)
+        if not fault:
+            rows.append((entry, found))
+        elif entry.file_id.startswith(f"{LAION}/"):
+            why[entry.file_id] = fault
+        else:
+            faults.add(fault, entry.file_id)
+    if faults:
+        give_up(work)
+        faults.check("benchmark: images that cannot be used", "get them again")
+    there = {entry.file_id for entry, _ in rows}
+    return rows, {
+        split: {file_id: why.get(file_id, _ABSENT) for file_id in ids if file_id not in there}
+        for split, ids in wanted.items()
+    }
+
+
+def _fault(seen: Seen) -> str:
+    """Why a real image cannot be used."""
+    if not seen.fault and min(seen.height, seen.width) < SHORTEST_SIDE:
+        return f"its shorter side is below {SHORTEST_SIDE} pixels"
+    if not seen.fault and seen.height * seen.width > MOST_PIXELS:
+        return f"more than {MOST_PIXELS} pixels"
+    return seen.fault
+
+
+def _usable_spares(work: Path, spares: Sequence[Entry], needed: int, mapped: Mapped, progress: Progress) -> list[Row]:
+    """The first spares that can be used, as many as needed.
+
+    Raises:
+        InputError: there are not so many.
+    """
+    rows: list[Row] = []
+    start = 0
+    while len(rows) < needed:
+        some = spares[start : start + needed - len(rows) + _MORE_SPARES]
+        if not some:
+            give_up(work)
+            raise InputError(
+                f"benchmark: {needed} images of {LAION} are missing or cannot be used, and {len(rows)} spares can; get "
+                f"more of {WHERE[LAION]}"
+            )
+        seen = inspect(some, work / f"spares-{start}.jsonl", mapped, progress)
+        rows += [(entry, found) for entry, found in zip(some, seen, strict=True) if not _fault(found)]
+        start += len(some)
+    return rows[:needed]
+
+
+def _replace(rows: list[Row], lacking: dict[str, dict[str, str]], spares: Sequence[Row]) -> list[dict[str, str]]:
+    """Append spares to the rows; returns what replaces what, and why."""
+    substitutions = []
+    gaps = [(split, file_id, why) for split, of_split in lacking.items() for file_id, why in of_split.items()]
+    for (split, file_id, why), (spare, seen) in zip(gaps, spares, strict=True):
+        rows.append((replace(spare, split=split), seen))
+        substitutions.append({"split": split, "file_id": file_id, "by": spare.file_id, "why": why})
+    if substitutions:
+        logger.info("%d images of %s are replaced by spares; manifest.json lists them", len(substitutions), LAION)
+    return substitutions
