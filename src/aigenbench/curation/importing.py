@@ -18,7 +18,7 @@ from aigenbench.curation.entries import SPLITS, Entry, Faults, Rules, listed
 from aigenbench.curation.generators import settle_names
 from aigenbench.curation.inspection import Progress, Seen, inspect
 from aigenbench.curation.manifest import MANIFEST, count, write_manifest
-from aigenbench.curation.places import forget
+from aigenbench.curation.places import ChangedError, forget
 from aigenbench.curation.shards import FEATURES, Row, plan_shards, write_shards
 from aigenbench.curation.sources import list_source
 from aigenbench.curation.splits import VALIDATION_SHARE, assign_splits, part_of
@@ -189,6 +189,9 @@ def work_folder(out: Path, entries: Sequence[Entry], options: object, restart: b
                 "changed since; --restart begins anew"
             )
         yield folder
+    except ChangedError:
+        give_up(folder)
+        raise
     finally:
         forget()
         if not begun.exists():

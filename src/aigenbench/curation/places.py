@@ -40,6 +40,10 @@ class UnreadableError(ValueError):
     """The image cannot be read there; the message says why."""
 
 
+class ChangedError(InputError):
+    """A source was changed while it was imported."""
+
+
 def stamp_of(path: str | Path) -> Stamp:
     """What tells that a file was written to."""
     status = Path(path).stat()
@@ -50,7 +54,7 @@ def read(place: Place) -> Any:
     """The image's bytes, or a buffer of them.
 
     Raises:
-        InputError: the file was changed since it was listed.
+        ChangedError: the file was changed since it was listed.
         UnreadableError: it cannot be read, or the image is larger than ``MAXIMUM_BYTES``.
     """
     try:
@@ -70,9 +74,9 @@ def read(place: Place) -> Any:
     return data
 
 
-def changed(path: str) -> InputError:
+def changed(path: str) -> ChangedError:
     """The error for a file that is no longer what was listed."""
-    return InputError(f"{readable_name(path)} was changed while it was imported; start again when it is at rest")
+    return ChangedError(f"{readable_name(path)} was changed while it was imported; import again when it is at rest")
 
 
 def _read_file(place: Place) -> bytes:
