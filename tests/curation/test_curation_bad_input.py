@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from aigenbench.cli import main
-from aigenbench.curation import import_data, importing, places, shards
+from aigenbench.curation import import_data, places, shards, work
 from aigenbench.errors import InputError
 
 Case = Callable[[Any, Path], Path]
@@ -391,7 +391,7 @@ def test_another_import_left_unfinished_is_not_taken_over(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(importing, "write_shards", stop)
+        patch.setattr(work, "write_shards", stop)
         with pytest.raises(KeyboardInterrupt):
             import_data(source, out=tmp_path / "set")
     with pytest.raises(InputError, match="--restart begins anew"):

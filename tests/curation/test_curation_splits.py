@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aigenbench.curation.entries import Entry
-from aigenbench.curation.generators import settle_names
+from aigenbench.curation.names import settle_names
 from aigenbench.curation.places import Place
 from aigenbench.curation.splits import assign_splits, part_of
 from aigenbench.errors import InputError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aigenbench.curation.benchmark import import_benchmark
-from aigenbench.curation.importing import Imported, import_data
+from aigenbench.curation.importing import import_data
+from aigenbench.curation.work import Imported
 
 __all__ = ["Imported", "import_benchmark", "import_data"]

@@ -11,22 +11,14 @@ from typing import Any
 
 from aigenbench.csv_files import read_text
 from aigenbench.curation.entries import Entry, Faults, Rules, listed
-from aigenbench.curation.importing import Imported, check_ids, finish, give_up, no_progress, work_folder
-from aigenbench.curation.inspection import Progress, Seen, inspect
-from aigenbench.curation.parts import (
-    COCO_FOLDERS,
-    LAION,
-    RAISE,
-    WHERE,
-    coco_entries,
-    laion_entries,
-    origins,
-    raise_entries,
-)
+from aigenbench.curation.importing import check_ids, check_part, no_progress
+from aigenbench.curation.inspection import Progress, Seen
+from aigenbench.curation.parts import LAION, WHERE, coco_entries, ids_by_origin, laion_entries, raise_entries
+from aigenbench.curation.places import RefusedError
 from aigenbench.curation.shards import Row
 from aigenbench.curation.sources import list_source
 from aigenbench.curation.splits import draw, part_of
-from aigenbench.curation.workers import Mapped, mapper
+from aigenbench.curation.work import Imported, Work, begin
 from aigenbench.errors import InputError
 from aigenbench.files import user_path
 from aigenbench.protocol import published
@@ -40,9 +32,11 @@ FAKES_REPOSITORY = "lrzpellegrini/AI-GenBench-fake_part"
 SHORTEST_SIDE, MOST_PIXELS = 200, 49_766_400
 """Of a real image that can be used."""
 
-_ABSENT = "not in the download"
 _MORE_SPARES = 16
 """So many spares are looked at beyond those needed: some will not do."""
+
+Lacking = tuple[str, str, str]
+"""Split and id of an image that must be replaced, and why."""
 
 
 def import_benchmark(
@@ -84,10 +78,10 @@ def import_benchmark(
     Raises:
         InputError: anything is missing: all of it is told, with where to get it.
     """
+    check_part(per_generator)
     if fetch_fakes:
         _fetch(user_path(fakes))
-    named = _read_ids(user_path(ids))
-    rules = Rules(follow_links=follow_links)
+    named, rules = _read_ids(user_path(ids)), Rules(follow_links=follow_links)
     entries, wanted = _published_fakes(fakes, rules), named
     if per_generator is not None:
         entries = part_of(entries, per_generator, seed)
@@ -96,17 +90,14 @@ def import_benchmark(
     reals, spares = _find_reals(wanted, every_id, user_path(coco), user_path(raise_images), laion, rules)
     entries += reals
     check_ids(entries)
-    decisions: dict[str, Any] = {
-        "benchmark": "AI-GenBench",
-        "part": per_generator and {"name": f"mini-{per_generator}", "per_generator": per_generator, "seed": seed},
-    }
+    part = per_generator and {"name": f"mini-{per_generator}", "per_generator": per_generator, "seed": seed}
+    decisions: dict[str, Any] = {"benchmark": "AI-GenBench", "part": part}
     listing = [*entries, *spares]
-    with work_folder(user_path(out), listing, [decisions, wanted], restart) as work, mapper(workers) as mapped:
-        seen = inspect(entries, work / "seen.jsonl", mapped, progress)
-        rows, lacking = _usable(work, entries, seen, wanted)
-        replacing = _usable_spares(work, spares, sum(map(len, lacking.values())), mapped, progress)
-        decisions["substitutions"] = _replace(rows, lacking, replacing)
-        return finish(work, user_path(out), rows, decisions, "", mapped, progress)
+    with begin(user_path(out), listing, [decisions, wanted], workers, restart, progress) as work:
+        rows, lacking = _usable(entries, work.inspect(entries), wanted)
+        substitutes = _usable_spares(work, spares, len(lacking))
+        decisions["substitutions"] = _replace(rows, lacking, substitutes)
+        return work.finish(rows, decisions)
 
 
 def _fetch(folder: Path) -> None:
@@ -168,11 +159,8 @@ def _find_reals(
         InputError: an image that cannot be replaced is missing, or more of LAION's than there are spares.
     """
     faults = Faults()
-    by_origin = origins([file_id for ids in wanted.values() for file_id in ids])
-    found = {}
-    coco_ids = [file_id for origin in COCO_FOLDERS for file_id in by_origin[origin]]
-    for entry in (*coco_entries(coco, coco_ids, faults), *raise_entries(raise_images, by_origin[RAISE], rules, faults)):
-        found[entry.file_id] = entry
+    by_origin = ids_by_origin([file_id for ids in wanted.values() for file_id in ids])
+    fixed = [*coco_entries(coco, by_origin, faults), *raise_entries(raise_images, by_origin, rules, faults)]
     of_laion = laion_entries(laion, rules) if by_origin[LAION] else {}
     spares = [of_laion[file_id] for file_id in sorted(set(of_laion) - every_id)]
     missing = [file_id for file_id in by_origin[LAION] if file_id not in of_laion]
@@ -180,22 +168,20 @@ def _find_reals(
         for file_id in missing:
             faults.add(f"{laion}: images missing, with {len(spares)} spares for them; get {WHERE[LAION]}", file_id)
     faults.check("benchmark", "nothing was written")
-    found.update(of_laion)
-    reals = [
-        replace(found[file_id], split=split) for split, ids in wanted.items() for file_id in ids if file_id in found
-    ]
+    there = {**of_laion, **{entry.file_id: entry for entry in fixed}}
+    reals = [replace(there[one], split=split) for split, ids in wanted.items() for one in ids if one in there]
     return reals, spares
 
 
 def _usable(
-    work: Path, entries: Sequence[Entry], seen: Sequence[Seen], wanted: dict[str, list[str]]
-) -> tuple[list[Row], dict[str, dict[str, str]]]:
-    """The rows of images that can be used; and of those that must be replaced, by split, why.
+    entries: Sequence[Entry], seen: Sequence[Seen], wanted: dict[str, list[str]]
+) -> tuple[list[Row], list[Lacking]]:
+    """The rows of images that can be used, and what must be replaced.
 
     Raises:
         InputError: an image that cannot be replaced cannot be used.
     """
-    faults, why, rows = Faults(), {}, []
+    faults, why, rows = Faults(), dict[str, str](), list[Row]()
     for entry, found in zip(entries, seen, strict=True):
         fault = found.fault if entry.generator else _fault(found)
         if not fault:
@@ -204,14 +190,14 @@ def _usable(
             why[entry.file_id] = fault
         else:
             faults.add(fault, entry.file_id)
-    if faults:
-        give_up(work)
-        faults.check("benchmark: images that cannot be used", "get them again")
+    faults.check("benchmark: images that cannot be used", "get them again")
     there = {entry.file_id for entry, _ in rows}
-    return rows, {
-        split: {file_id: why.get(file_id, _ABSENT) for file_id in ids if file_id not in there}
+    return rows, [
+        (split, file_id, why.get(file_id, "not in the download"))
         for split, ids in wanted.items()
-    }
+        for file_id in ids
+        if file_id not in there
+    ]
 
 
 def _fault(seen: Seen) -> str:
@@ -223,7 +209,7 @@ def _fault(seen: Seen) -> str:
     return seen.fault
 
 
-def _usable_spares(work: Path, spares: Sequence[Entry], needed: int, mapped: Mapped, progress: Progress) -> list[Row]:
+def _usable_spares(work: Work, spares: Sequence[Entry], needed: int) -> list[Row]:
     """The first spares that can be used, as many as needed.
 
     Raises:
@@ -234,24 +220,22 @@ def _usable_spares(work: Path, spares: Sequence[Entry], needed: int, mapped: Map
     while len(rows) < needed:
         some = spares[start : start + needed - len(rows) + _MORE_SPARES]
         if not some:
-            give_up(work)
-            raise InputError(
+            raise RefusedError(
                 f"benchmark: {needed} images of {LAION} are missing or cannot be used, and {len(rows)} spares can; get "
                 f"more of {WHERE[LAION]}"
             )
-        seen = inspect(some, work / f"spares-{start}.jsonl", mapped, progress)
+        seen = work.inspect(some, f"spares-{start}")
         rows += [(entry, found) for entry, found in zip(some, seen, strict=True) if not _fault(found)]
         start += len(some)
     return rows[:needed]
 
 
-def _replace(rows: list[Row], lacking: dict[str, dict[str, str]], spares: Sequence[Row]) -> list[dict[str, str]]:
+def _replace(rows: list[Row], lacking: Sequence[Lacking], spares: Sequence[Row]) -> list[dict[str, str]]:
     """Append spares to the rows; returns what replaces what, and why."""
-    substitutions = []
-    gaps = [(split, file_id, why) for split, of_split in lacking.items() for file_id, why in of_split.items()]
-    for (split, file_id, why), (spare, seen) in zip(gaps, spares, strict=True):
-        rows.append((replace(spare, split=split), seen))
-        substitutions.append({"split": split, "file_id": file_id, "by": spare.file_id, "why": why})
-    if substitutions:
-        logger.info("%d images of %s are replaced by spares; manifest.json lists them", len(substitutions), LAION)
-    return substitutions
+    if lacking:
+        logger.info("%d images of %s are replaced by spares; manifest.json lists them", len(lacking), LAION)
+    rows += [(replace(spare, split=split), seen) for (split, _, _), (spare, seen) in zip(lacking, spares, strict=True)]
+    return [
+        {"split": split, "file_id": file_id, "by": spare.file_id, "why": why}
+        for (split, file_id, why), (spare, _) in zip(lacking, spares, strict=True)
+    ]

@@ -1,4 +1,4 @@
-"""One image to be imported, and what is said of it."""
+"""One image to be imported, what is said of it, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aigenbench.curation.places import Place
-from aigenbench.errors import InputError
+from aigenbench.curation.places import Place, RefusedError
 
 SPLITS = ("train", "validation", "test")
 TEXTS = ("description", "positive_prompt", "negative_prompt", "conditioning", "origin_dataset", "license")
 """Columns of text that are taken over as they stand."""
-
 SAID = ("label", "generator", "split", "file_id", "group", *TEXTS)
-"""What a source may say of an image in words."""
-
+"""What a source may say of an image in words; ``in_our_words`` knows other words for some."""
+PAIRED = "paired_real_images"
 SYNONYMS = {
     "id": "file_id",
     "caption": "description",
@@ -24,10 +22,9 @@ SYNONYMS = {
     "source": "group",
 }
 
-TOLD = 3
-"""So many of the images of one fault are named."""
-
 _LABELS = {"real": False, "0": False, "fake": True, "1": True}
+_NAMED = 3
+"""So many of the images of one fault are named."""
 
 
 @dataclass(slots=True)
@@ -57,42 +54,9 @@ class Entry:
     on_white: bool = False
 
 
-class Faults:
-    """What is wrong with a source, by kind: told in one line, with counts and the first few names."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, list[str]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._names)
-
-    def add(self, fault: str, name: str) -> None:
-        """Note a fault of one image."""
-        self._names.setdefault(fault, []).append(name)
-
-    def told(self) -> str:
-        """All kinds of faults in one line."""
-        return "; ".join(f"{fault}: {listed(names)}" for fault, names in self._names.items())
-
-    def check(self, place: object, advice: str) -> None:
-        """Raise what was found.
-
-        Raises:
-            InputError: anything was.
-        """
-        if self._names:
-            raise InputError(f"{place}: {self.told()}; {advice}")
-
-
-def listed(names: list[str]) -> str:
-    """Count and first names."""
-    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
-    return f"{len(names)} ({', '.join(sorted(names)[:TOLD])}{more})"
-
-
-@dataclass
+@dataclass(frozen=True)
 class Rules:
-    """How a user wants sources to be read.
+    """How sources are read.
 
     Attributes:
         pattern: of names, such as ``{split}/{generator}/*.png``; None for ``real/...`` and ``fake/GENERATOR/...``.
@@ -105,24 +69,55 @@ class Rules:
     follow_links: bool = False
 
 
+class Faults:
+    """What is wrong with images, by kind: told in one line, with counts and the first few names."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, list[str]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._names)
+
+    def add(self, fault: str, name: str) -> None:
+        """Note a fault of one image."""
+        self._names.setdefault(fault, []).append(name)
+
+    def check(self, place: object, advice: str) -> None:
+        """Raise RefusedError if there is any."""
+        if self._names:
+            told = "; ".join(f"{fault}: {listed(names)}" for fault, names in self._names.items())
+            raise RefusedError(f"{place}: {told}; {advice}")
+
+
+def listed(names: list[str]) -> str:
+    """Count and first names."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{len(names)} ({', '.join(sorted(names)[:_NAMED])}{more})"
+
+
+def in_our_words(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Synonyms of columns replaced, where the column itself is not there."""
+    return {**{ours: said[key] for key, ours in SYNONYMS.items() if key in said}, **said}
+
+
 def make_entry(
     place: Place, name: str, said: Mapping[str, Any], order: tuple[str, int], rules: Rules, faults: Faults, told_as: str
-) -> Entry | None:
-    """An entry from what is said of an image; None where that is not enough or contradicts itself.
+) -> list[Entry]:
+    """The entry of an image from what is said of it; none where that is not enough or contradicts itself.
 
     Args:
         place: where it lies.
         name: names it where no ``file_id`` is said.
-        said: words by ``SAID``, and ``paired_real_images``.
+        said: words by ``SAID``, and ids by ``PAIRED``.
         order: sorts it.
         rules: what holds where nothing is said.
-        faults: where to note what is wrong.
+        faults: gets what is wrong.
         told_as: its name in messages.
     """
     words = {key: str(said[key]).strip() for key in SAID if said.get(key) not in (None, "")}
     is_said_real = _LABELS.get(words.get("label", "").lower()) is False
     words = {**{key: value for key, value in rules.defaults.items() if key != "generator" or not is_said_real}, **words}
-    label, generator = words.get("label", "").lower(), words.get("generator", "")
+    label, generator, split = words.get("label", "").lower(), words.get("generator", ""), words.get("split", "")
     if generator.lower() == "real":
         label, generator = label or "real", ""
     is_fake = _LABELS.get(label, bool(generator) if not label else None)
@@ -132,20 +127,12 @@ def make_entry(
         faults.add("nothing says whether it is real or which generator made it", told_as)
     elif is_fake != bool(generator):
         faults.add("a fake without a generator" if is_fake else "a real image with a generator", told_as)
-    elif words.get("split", SPLITS[0]) not in SPLITS:
-        faults.add(f"split {words['split']!r}, expected {', '.join(SPLITS)}", told_as)
+    elif split and split not in SPLITS:
+        faults.add(f"split {split!r}, expected {', '.join(SPLITS)}", told_as)
     else:
         facts: dict[str, Any] = {key: words[key] for key in TEXTS if key in words}
-        if said.get("paired_real_images"):
-            facts["paired_real_images"] = [str(one) for one in said["paired_real_images"]]
-        return Entry(
-            place,
-            words.get("file_id", name),
-            generator,
-            words.get("split", ""),
-            name.rpartition("/")[2],
-            order,
-            words.get("group", ""),
-            facts,
-        )
-    return None
+        if isinstance(said.get(PAIRED), list):
+            facts[PAIRED] = [str(one) for one in said[PAIRED]]
+        file_id, last = words.get("file_id", name), name.rpartition("/")[2]
+        return [Entry(place, file_id, generator, split, last, order, words.get("group", ""), facts)]
+    return []

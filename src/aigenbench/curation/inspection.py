@@ -9,12 +9,12 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from PIL import Image
 
 from aigenbench.curation.entries import Entry
-from aigenbench.curation.places import UnreadableError, read
+from aigenbench.curation.places import read
 from aigenbench.curation.workers import Mapped
 from aigenbench.data.sources.decode import UnreadableImageError, decode
 from aigenbench.data.sources.formats import HEAD, PictureFormat, format_of, load_plugin
@@ -38,30 +38,23 @@ class Seen(NamedTuple):
         found_sha256: of the file as found, where transparency was laid over white; else ``""``.
     """
 
-    size: int
-    sha256: str
-    height: int
-    width: int
-    form: str
+    size: int = 0
+    sha256: str = ""
+    height: int = 0
+    width: int = 0
+    form: str = ""
     fault: str = ""
     found_sha256: str = ""
 
 
 def inspect(entries: Sequence[Entry], journal: Path, mapped: Mapped, progress: Progress) -> list[Seen]:
-    """Look at every image.
-
-    Args:
-        entries: the images.
-        journal: a file that keeps what was seen: after a kill, looking goes on where it stopped.
-        mapped: maps in worker processes, in order.
-        progress: is told how far it is.
-    """
-    seen = _noted(journal)[: len(entries)]
-    progress("looking at images", len(seen), len(entries))
+    """Look at every image; what the journal tells was seen before a kill is not looked at again."""
+    seen = _noted(journal)
     rest = entries[len(seen) :]
     chunks = [rest[at : at + _CHUNK] for at in range(0, len(rest), _CHUNK)]
+    progress("looking at images", len(seen), len(entries))
     with journal.open("a", encoding="utf-8") as notes:
-        for found in mapped(look_at, chunks):
+        for found in mapped(_look_at, chunks):
             notes.write("".join(json.dumps(one) + "\n" for one in found))
             notes.flush()
             seen += found
@@ -79,12 +72,7 @@ def _noted(journal: Path) -> list[Seen]:
     return [Seen(*json.loads(line)) for line in data[:whole].splitlines()]
 
 
-def look_at(entries: Sequence[Entry]) -> list[Seen]:
-    """What the images of some entries are.
-
-    Raises:
-        InputError: a file changed since it was listed.
-    """
+def _look_at(entries: Sequence[Entry]) -> list[Seen]:
     return [_look(entry) for entry in entries]
 
 
@@ -92,25 +80,21 @@ def _look(entry: Entry) -> Seen:
     try:
         found = read(entry.place)
         height, width, _ = decode(found).shape
-    except (UnreadableError, UnreadableImageError) as error:
-        return Seen(0, "", 0, 0, "", str(error) or "cannot be read")
+    except UnreadableImageError as error:
+        return Seen(fault=str(error))
     data = on_white(found) if entry.on_white else found
     found_sha256 = "" if data is found else hashlib.sha256(found).hexdigest()
     return Seen(len(data), hashlib.sha256(data).hexdigest(), height, width, _format(data).name, "", found_sha256)
 
 
-def _format(data: Any) -> PictureFormat:
-    picture = format_of(bytes(memoryview(data)[:HEAD]))
+def _format(data: bytes) -> PictureFormat:
+    picture = format_of(data[:HEAD])
     assert picture is not None
     return picture
 
 
-def on_white(found: Any) -> Any:
-    """A picture with its transparency laid over white, as a PNG file's bytes; ``found`` itself where it has none.
-
-    Args:
-        found: the bytes of a picture that decodes.
-    """
+def on_white(found: bytes) -> bytes:
+    """A picture, which decodes, with its transparency laid over white, as PNG; ``found`` itself where it has none."""
     picture = _format(found)
     if picture.name == "JPEG":
         return found
@@ -121,8 +105,7 @@ def on_white(found: Any) -> Any:
     ):
         if not image.has_transparency_data:
             return found
-        layers = image.convert("RGBA")
-        orientation = image.info.get("exif", b"")
+        layers, orientation = image.convert("RGBA"), image.info.get("exif", b"")
     if layers.getchannel("A").getextrema()[0] == 255:
         return found
     white = Image.new("RGBA", layers.size, "white")

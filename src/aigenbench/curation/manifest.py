@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aigenbench.curation.entries import TEXTS
 from aigenbench.curation.shards import Row
 from aigenbench.files import canonical_json, whole_file
 
@@ -16,11 +15,16 @@ MANIFEST = "manifest.json"
 _VERSION = 1
 
 
+def count(splits: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, int]]:
+    """Images of every generator, by split; ``""`` for the reals."""
+    return {name: dict(sorted(Counter(entry.generator for entry, _ in rows).items())) for name, rows in splits.items()}
+
+
 def write_manifest(path: Path, decisions: Mapping[str, Any], splits: Mapping[str, Sequence[Row]]) -> str:
     """Write the manifest, an image a line; returns its hash.
 
-    The last line is the hash: the SHA-256 of all that stands before it. No place on this machine is in it, so that the
-    same images give the same manifest wherever they lie.
+    The last line is the hash: the SHA-256 of all lines before it. No place on this machine is in it, so that the same
+    images give the same manifest wherever they lie.
 
     Args:
         path: to be written.
@@ -34,32 +38,23 @@ def write_manifest(path: Path, decisions: Mapping[str, Any], splits: Mapping[str
             digest.update(text.encode())
             file.write(text.encode())
 
-        write("{\n" + f'"version": {_VERSION},\n')
+        write(f'{{\n"version": {_VERSION},\n')
         for key, value in {**decisions, "counts": count(splits)}.items():
             write(f'"{key}": {canonical_json(value)},\n')
         write('"images": [')
         comma = "\n"
         for split, rows in splits.items():
             for number, row in enumerate(rows):
-                write(comma + canonical_json(_line(split, number, row)))
+                write(comma + canonical_json({"split": split, "row": number, **_described(row)}))
                 comma = ",\n"
         write("\n],\n")
         file.write(f'"hash": "{digest.hexdigest()}"\n}}\n'.encode())
     return digest.hexdigest()
 
 
-def count(splits: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, int]]:
-    """Images of every generator, by split; ``""`` for the reals."""
-    return {
-        split: dict(sorted(Counter(entry.generator for entry, _ in rows).items())) for split, rows in splits.items()
-    }
-
-
-def _line(split: str, number: int, row: Row) -> dict[str, Any]:
+def _described(row: Row) -> dict[str, Any]:
     entry, seen = row
-    line = {
-        "split": split,
-        "row": number,
+    return {
         "file_id": entry.file_id,
         "generator": entry.generator,
         "sha256": seen.sha256,
@@ -67,6 +62,6 @@ def _line(split: str, number: int, row: Row) -> dict[str, Any]:
         "height": seen.height,
         "width": seen.width,
         "format": seen.form,
-        **{name: entry.facts[name] for name in TEXTS if name in ("origin_dataset", "license") and name in entry.facts},
+        **{name: entry.facts[name] for name in ("origin_dataset", "license") if name in entry.facts},
+        **({"laid_on_white_from": seen.found_sha256} if seen.found_sha256 else {}),
     }
-    return {**line, "laid_on_white_from": seen.found_sha256} if seen.found_sha256 else line

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from aigenbench.curation.entries import Entry, Faults, Rules
 from aigenbench.curation.layouts import beside
-from aigenbench.curation.places import Place, stamp_of
+from aigenbench.curation.places import Place, file_place
 from aigenbench.curation.sources import list_source
 from aigenbench.curation.trees import folder_tree
 from aigenbench.data.sources.formats import SUFFIXES
@@ -29,52 +28,59 @@ WHERE = {
 }
 """Where the images of an origin are found."""
 
-
-def part_of_id(file_id: str) -> tuple[str, str]:
-    """Origin and name of a real image, such as ``("RAISE", "r000da54ft")``."""
-    origin, _, name = file_id.partition("/")
-    return origin, name
+ByOrigin = Mapping[str, list[str]]
+"""Ids of real images by their origin, of which ``WHERE`` names all."""
 
 
-def coco_entries(folder: Path, ids: Iterable[str], faults: Faults) -> list[Entry]:
-    """Entries of COCO's images that are there, with their captions in the order of the annotations' ids."""
-    by_origin: dict[str, list[str]] = defaultdict(list)
+def ids_by_origin(ids: Iterable[str]) -> dict[str, list[str]]:
+    """Ids of real images, such as ``RAISE/r000da54ft``, by what stands before the slash.
+
+    Raises:
+        InputError: an id is of no known origin.
+    """
+    by_origin: dict[str, list[str]] = {origin: [] for origin in WHERE}
     for file_id in ids:
-        by_origin[part_of_id(file_id)[0]].append(file_id)
+        origin, _, name = file_id.partition("/")
+        if origin not in by_origin or not name or (origin in COCO_FOLDERS and not name.isdecimal()):
+            raise InputError(f"the lists of ids name {file_id!r}; expected ORIGIN/NAME with one of {', '.join(WHERE)}")
+        by_origin[origin].append(file_id)
+    return by_origin
+
+
+def coco_entries(folder: Path, by_origin: ByOrigin, faults: Faults) -> list[Entry]:
+    """Entries of COCO's images that are there, with their captions in the order of the annotations' ids."""
     entries = []
-    for origin, of_origin in by_origin.items():
-        captions, licenses = _annotations(folder / "annotations" / f"captions_{COCO_FOLDERS[origin]}.json", origin)
-        for file_id in of_origin:
-            number = part_of_id(file_id)[1]
-            path = folder / COCO_FOLDERS[origin] / f"{number:0>12}.jpg"
-            if not path.is_file():
+    for origin, images in COCO_FOLDERS.items():
+        if not by_origin[origin]:
+            continue
+        captions, licenses = _annotations(folder / "annotations" / f"captions_{images}.json", origin)
+        for file_id in by_origin[origin]:
+            number = int(file_id.rpartition("/")[2])
+            path = folder / images / f"{number:012d}.jpg"
+            if path.is_file():
+                facts = {"description": " ".join(captions.get(number, ())), "license": licenses.get(number, "")}
+                entries.append(_real(file_place(path), file_id, facts))
+            else:
                 faults.add(f"{path.parent}: images missing, from {WHERE[origin]}", path.name)
-                continue
-            facts = {
-                "description": " ".join(captions.get(number.lstrip("0"), ())),
-                "license": licenses.get(number.lstrip("0"), ""),
-            }
-            entries.append(_real(Place("file", str(path), "", path.stat().st_size, stamp_of(path)), file_id, facts))
     return entries
 
 
-def _annotations(path: Path, origin: str) -> tuple[dict[str, list[str]], dict[str, str]]:
+def _annotations(path: Path, origin: str) -> tuple[dict[int, list[str]], dict[int, str]]:
     """Captions and licence of every image, by its number."""
     try:
         content = json.loads(read_regular(path))
         names = {one["id"]: str(one["name"]) for one in content.get("licenses", ())}
-        captions: dict[str, list[str]] = defaultdict(list)
+        captions: dict[int, list[str]] = defaultdict(list)
         for one in sorted(content["annotations"], key=lambda one: one["id"]):
-            captions[str(one["image_id"])].append(str(one["caption"]).strip())
-        licenses = {str(one["id"]): names.get(one.get("license"), "") for one in content.get("images", ())}
+            captions[one["image_id"]].append(str(one["caption"]).strip())
+        return captions, {one["id"]: names.get(one.get("license"), "") for one in content.get("images", ())}
     except FileNotFoundError:
         raise InputError(f"{path} is missing; it is in {WHERE[origin]}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is no file of COCO's captions ({error!r}); take it anew: {WHERE[origin]}") from error
-    return captions, licenses
 
 
-def raise_entries(folder: Path, ids: Iterable[str], rules: Rules, faults: Faults) -> list[Entry]:
+def raise_entries(folder: Path, by_origin: ByOrigin, rules: Rules, faults: Faults) -> list[Entry]:
     """Entries of RAISE's images that are there, under their names or under a number with the address in a JSON beside.
 
     Of several files of one name the first counts.
@@ -82,52 +88,35 @@ def raise_entries(folder: Path, ids: Iterable[str], rules: Rules, faults: Faults
     tree = folder_tree(folder, rules.follow_links, faults)
     by_name: dict[str, Place] = {}
     for name, place in sorted(tree.items()):
-        stem, dot, suffix = name.rpartition(".")
-        if dot + suffix.lower() in SUFFIXES:
-            url = beside(tree, stem, faults).get("url")
-            by_name.setdefault(_bare(str(url) if url else name), place)
+        if PurePosixPath(name).suffix.lower() in SUFFIXES:
+            url = beside(tree, name.rpartition(".")[0], faults).get("url")
+            by_name.setdefault(_bare(str(url or name)), place)
     entries = []
-    for file_id in ids:
-        found = by_name.get(_bare(part_of_id(file_id)[1]))
-        if found is None:
-            faults.add(f"{folder}: images missing, from {WHERE[RAISE]}", part_of_id(file_id)[1])
+    for file_id in by_origin[RAISE]:
+        wanted = file_id.rpartition("/")[2]
+        if _bare(wanted) in by_name:
+            entries.append(_real(by_name[_bare(wanted)], file_id, {}))
         else:
-            entries.append(_real(found, file_id, {}))
+            faults.add(f"{folder}: images missing, from {WHERE[RAISE]}", wanted)
     return entries
 
 
 def _bare(name: str) -> str:
     """The name of an image, whatever its folder, suffix and case."""
-    last = PurePosixPath(name).name
-    return (last.rpartition(".")[0] if PurePosixPath(last).suffix.lower() in SUFFIXES else last).lower()
+    last = PurePosixPath(name)
+    return (last.stem if last.suffix.lower() in SUFFIXES else last.name).lower()
 
 
 def laion_entries(source: str | Path, rules: Rules) -> dict[str, Entry]:
-    """Entries of all images of a download, by id; the sample id stands in a JSON beside each, or in ``file_id``."""
-    found = list_source(source, replace(rules, defaults={"label": "real"}), [])
+    """Entries of all images of a download, by id: the sample id in a JSON beside each, or the ``file_id`` of a row."""
     entries = {}
-    for entry in found:
+    for entry in list_source(source, replace(rules, defaults={"label": "real"}), []):
         file_id = f"{LAION}/{entry.file_id.removeprefix(f'{LAION}/')}"
         entries[file_id] = _real(entry.place, file_id, {"description": entry.facts.get("description", "")})
     return entries
 
 
-def _real(place: Place, file_id: str, facts: dict[str, Any]) -> Entry:
-    name = PurePosixPath(place.path).name if place.kind == "file" else part_of_id(file_id)[1]
-    facts = {key: value for key, value in facts.items() if value}
-    return Entry(place, file_id, "", "", name, ("", 0), "", {**facts, "origin_dataset": part_of_id(file_id)[0]}, True)
-
-
-def origins(ids: Sequence[str]) -> dict[str, list[str]]:
-    """Ids by origin.
-
-    Raises:
-        InputError: an id is of no known origin.
-    """
-    by_origin: dict[str, list[str]] = {origin: [] for origin in WHERE}
-    for file_id in ids:
-        origin, name = part_of_id(file_id)
-        if origin not in by_origin or not name or (origin in COCO_FOLDERS and not name.isdecimal()):
-            raise InputError(f"the lists of ids name {file_id!r}; expected ORIGIN/NAME with one of {', '.join(WHERE)}")
-        by_origin[origin].append(file_id)
-    return by_origin
+def _real(place: Place, file_id: str, facts: Mapping[str, str]) -> Entry:
+    origin, _, name = file_id.partition("/")
+    told = {key: value for key, value in {**facts, "origin_dataset": origin}.items() if value}
+    return Entry(place, file_id, "", "", name, ("", 0), "", told, on_white=True)

@@ -1,18 +1,17 @@
-"""Writing: shards of images, each whole or not at all, by a plan that says what belongs in each."""
+"""Writing shards of images, each whole or not at all, by a plan that says what belongs in each."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from aigenbench.curation.entries import TEXTS, Entry
+from aigenbench.curation.entries import PAIRED, TEXTS, Entry
 from aigenbench.curation.inspection import Progress, Seen, on_white
-from aigenbench.curation.places import changed, forget, read
+from aigenbench.curation.places import changed, read
 from aigenbench.curation.workers import Mapped
 from aigenbench.data.sources.saved_layout import data_file, data_file_name, features_of
 from aigenbench.errors import InputError
@@ -28,8 +27,7 @@ _BATCH_ROWS = 256
 Row = tuple[Entry, Seen]
 
 
-@dataclass(frozen=True)
-class Shard:
+class Shard(NamedTuple):
     """A file of a split, and the rows in it."""
 
     split: str
@@ -51,18 +49,19 @@ def plan_shards(splits: dict[str, list[Row]]) -> list[Shard]:
     """The shards of a data set: consecutive rows, cut by bytes."""
     shards = []
     for split, rows in splits.items():
-        parts = list(_cut(rows))
+        parts = list(_cut(rows, SHARD_BYTES, SHARD_ROWS))
         shards += [Shard(split, data_file_name(i, len(parts)), part) for i, part in enumerate(parts)]
     return shards
 
 
-def _cut(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    start = size = 0
+def _cut(rows: Sequence[Row], size: int, count: int) -> Iterator[Sequence[Row]]:
+    """Consecutive parts of so many bytes and rows: each ends with the row that reaches one of them."""
+    start = held = 0
     for end, (_, seen) in enumerate(rows, 1):
-        size += seen.size
-        if size >= SHARD_BYTES or end - start >= SHARD_ROWS or end == len(rows):
+        held += seen.size
+        if held >= size or end - start >= count or end == len(rows):
             yield rows[start:end]
-            start, size = end, 0
+            start, held = end, 0
 
 
 def write_shards(folder: Path, plan: Path, shards: Sequence[Shard], mapped: Mapped, progress: Progress) -> None:
@@ -76,7 +75,7 @@ def write_shards(folder: Path, plan: Path, shards: Sequence[Shard], mapped: Mapp
         progress: is told how far it is.
 
     Raises:
-        InputError: the plan is another, there is too little space, or an image has changed.
+        InputError: the plan is another, there is too little space, or a source has changed.
     """
     description = [shard.to_dict() for shard in shards]
     if not plan.exists():
@@ -92,35 +91,21 @@ def write_shards(folder: Path, plan: Path, shards: Sequence[Shard], mapped: Mapp
     total = sum(len(shard.rows) for shard in shards)
     done = total - sum(len(shard.rows) for shard in missing)
     progress("writing", done, total)
-    tasks = [(folder / shard.split / shard.name, shard.rows) for shard in missing]
-    for count in mapped(_write, tasks):
+    for count in mapped(_write, [(folder / shard.split / shard.name, shard.rows) for shard in missing]):
         done += count
         progress("writing", done, total)
-    forget()
 
 
 def _write(task: tuple[Path, Sequence[Row]]) -> int:
     path, rows = task
     with whole_file(path) as temporary, data_file(temporary, FEATURES) as write:
-        for batch in _batches(rows):
+        for batch in _cut(rows, _BATCH_BYTES, _BATCH_ROWS):
             write([_columns(entry, seen) for entry, seen in batch])
     return len(rows)
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    batch: list[Row] = []
-    size = 0
-    for row in rows:
-        if batch and (size + row[1].size > _BATCH_BYTES or len(batch) == _BATCH_ROWS):
-            yield batch
-            batch, size = [], 0
-        batch.append(row)
-        size += row[1].size
-    yield batch
-
-
 def _columns(entry: Entry, seen: Seen) -> dict[str, Any]:
-    data = bytes(read(entry.place))
+    data = read(entry.place)
     if seen.found_sha256:
         data = on_white(data)
     if hashlib.sha256(data).hexdigest() != seen.sha256:
@@ -133,6 +118,6 @@ def _columns(entry: Entry, seen: Seen) -> dict[str, Any]:
         "generator": entry.generator,
         "file_id": entry.file_id,
         **{name: entry.facts.get(name, "") for name in TEXTS},
-        "paired_real_images": entry.facts.get("paired_real_images", []),
+        PAIRED: entry.facts.get(PAIRED, []),
         "sha256": seen.sha256,
     }

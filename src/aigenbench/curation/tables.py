@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aigenbench.curation.entries import SAID, SPLITS, SYNONYMS, Entry, Faults, Rules, make_entry
-from aigenbench.curation.layouts import in_our_words
+from aigenbench.curation.entries import PAIRED, SAID, SPLITS, SYNONYMS, Entry, Faults, Rules, in_our_words, make_entry
 from aigenbench.curation.places import Place, stamp_of
 from aigenbench.curation.trees import within
+from aigenbench.data.sources.arrow_images import open_table
 from aigenbench.errors import InputError
 from aigenbench.files import read_regular
 
 _ROWS = 5000
-_WANTED = (*SAID, *SYNONYMS, "paired_real_images")
+_WANTED = (*SAID, *SYNONYMS, PAIRED)
+
+Classes = dict[str, list[str]]
+"""Names of the classes of each column of them."""
 
 
 def open_parquet(path: Path) -> Any:
@@ -39,17 +42,19 @@ def parquet_entries(root: Path, path: Path, rules: Rules, faults: Faults) -> Ite
 
     Where they say no split, the file's name below ``root`` does (``train-00000-of-00072.parquet``), or a folder's.
     """
-    file = open_parquet(path)
-    name = path.relative_to(root).as_posix()
+    name = path.relative_to(root)
     stamp = stamp_of(path)
-    split = next((one for one in SPLITS if one in path.relative_to(root).parts or path.name.startswith(one)), "")
-    places = (Place("parquet", str(path), row, 0, stamp) for row in range(file.metadata.num_rows))
-    wanted = [column for column in file.schema_arrow.names if column in _WANTED]
-    batches = file.iter_batches(_ROWS, columns=wanted) if wanted else []
-    said = (row for batch in batches for row in batch.to_pylist())
-    yield from _entries(
-        places, said, _classes(file.schema_arrow.metadata), name, f"{root.name}/{name}", split, rules, faults
-    )
+    split = next((one for one in SPLITS if one in name.parts or name.name.startswith(one)), "")
+    with open_parquet(path) as file:
+        groups = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
+        keys = ((number, row) for number, count in enumerate(groups) for row in range(count))
+        places = (Place("parquet", str(path), key, 0, stamp) for key in keys)
+        columns = [column for column in file.schema_arrow.names if column in _WANTED]
+        said = (row for batch in file.iter_batches(_ROWS, columns=columns) for row in batch.to_pylist())
+        classes = _noted_classes(file.schema_arrow.metadata)
+        yield from _entries(
+            zip(places, said, strict=True), classes, f"{root.name}/{name}", str(name), split, rules, faults
+        )
 
 
 def saved_entries(root: Path, rules: Rules, faults: Faults) -> Iterator[Entry]:
@@ -58,62 +63,54 @@ def saved_entries(root: Path, rules: Rules, faults: Faults) -> Iterator[Entry]:
     Raises:
         InputError: a file is missing, damaged, or lies outside.
     """
-    if (root / "dataset_dict.json").is_file():
-        for split in map(str, _json(root / "dataset_dict.json").get("splits") or ()):
-            yield from _split_entries(root / split, split, f"{root.name}/{split}", rules, faults)
-    else:
-        split = str(_json(root / "state.json").get("_split") or "")
-        yield from _split_entries(root, split if split in SPLITS else "", root.name, rules, faults)
+    if not (root / "dataset_dict.json").is_file():
+        yield from _split_entries(root, root.name, "", rules, faults)
+        return
+    for split in map(str, _json(root / "dataset_dict.json").get("splits") or ()):
+        yield from _split_entries(root / split, f"{root.name}/{split}", split, rules, faults)
 
 
-def _split_entries(folder: Path, split: str, name: str, rules: Rules, faults: Faults) -> Iterator[Entry]:
-    from aigenbench.data.sources.arrow_images import open_table
-
-    state = _json(folder / "state.json")
+def _split_entries(folder: Path, name: str, split: str, rules: Rules, faults: Faults) -> Iterator[Entry]:
+    state, info = _json(folder / "state.json"), folder / "dataset_info.json"
     files = _files(folder, state.get("_data_files"), rules)
     tables = [open_table(file) for file in files]
     starts = np.cumsum([0, *map(len, tables)])
-    indices = _files(folder, state.get("_indices_data_files") or [], rules)
-    order = np.concatenate([open_table(one).column("indices").to_numpy() for one in indices] or [np.arange(starts[-1])])
-    if len(order) and int(order.max()) >= starts[-1]:
+    selections = [open_table(file) for file in _files(folder, state.get("_indices_data_files") or [], rules)]
+    if any(one.schema.names != ["indices"] for one in selections):
+        raise InputError(f"{folder}: its files of indices hold none; copy the data set again")
+    order = np.concatenate([one.column(0).to_numpy() for one in selections] or [np.arange(starts[-1])]).astype(np.int64)
+    if order.min(initial=0) < 0 or order.max(initial=0) >= max(starts[-1], 1):
         raise InputError(f"{folder}: its indices name row {order.max()} of {starts[-1]}; copy the data set again")
     stamps = [stamp_of(file) for file in files]
-    number = np.searchsorted(starts, order, side="right") - 1
-    rows = order - starts[number]
-    places = (
-        Place("arrow", str(files[file]), int(row), 0, stamps[file]) for file, row in zip(number, rows, strict=True)
-    )
-    wanted = [column for column in _WANTED if all(column in table.column_names for table in tables)]
-    texts = pa.concat_tables([table.select(wanted) for table in tables], promote_options="permissive")
-    info = folder / "dataset_info.json"
-    classes = _class_names(_json(info).get("features")) if info.is_file() else _classes(tables[0].schema.metadata)
+    numbers = np.searchsorted(starts, order, side="right") - 1
+    located = zip(numbers.tolist(), (order - starts[numbers]).tolist(), strict=True)
+    places = (Place("arrow", str(files[number]), row, 0, stamps[number]) for number, row in located)
+    columns = [column for column in _WANTED if all(column in table.column_names for table in tables)]
+    texts = pa.concat_tables([table.select(columns) for table in tables], promote_options="permissive")
     parts = (texts.take(pa.array(order[at : at + _ROWS])) for at in range(0, len(order), _ROWS))
     said = (row for part in parts for row in part.to_pylist())
-    yield from _entries(places, said, classes, name, name, split, rules, faults)
+    classes = _classes(_json(info).get("features")) if info.is_file() else _noted_classes(tables[0].schema.metadata)
+    yield from _entries(zip(places, said, strict=True), classes, name, name, split, rules, faults)
 
 
 def _entries(
-    places: Iterator[Place],
-    said: Iterator[dict[str, Any]],
-    classes: Mapping[str, list[str]],
-    order: str,
+    rows: Iterable[tuple[Place, dict[str, Any]]],
+    classes: Classes,
     name: str,
+    order: str,
     split: str,
     rules: Rules,
     faults: Faults,
 ) -> Iterator[Entry]:
-    for row, place in enumerate(places):
-        values = in_our_words({key: value for key, value in next(said, {}).items() if value is not None})
+    for row, (place, said) in enumerate(rows):
+        values = in_our_words({"split": split, **{key: value for key, value in said.items() if value is not None}})
         for column, names in classes.items():
             code = values.get(column)
             if isinstance(code, int):
                 values[column] = names[code] if 0 <= code < len(names) else ""
         if isinstance(values.get("label"), (bool, float)) and float(values["label"]).is_integer():
             values["label"] = int(values["label"])
-        values.setdefault("split", split)
-        entry = make_entry(place, f"{name}/{row}", values, (order, row), rules, faults, f"{name}, row {row}")
-        if entry is not None:
-            yield entry
+        yield from make_entry(place, f"{name}/{row}", values, (order, row), rules, faults, f"{name}, row {row}")
 
 
 def _files(folder: Path, entries: Any, rules: Rules) -> list[Path]:
@@ -128,25 +125,20 @@ def _files(folder: Path, entries: Any, rules: Rules) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _classes(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
+def _noted_classes(metadata: Mapping[bytes, bytes] | None) -> Classes:
     try:
-        return _class_names(json.loads((metadata or {})[b"huggingface"])["info"]["features"])
+        return _classes(json.loads((metadata or {})[b"huggingface"])["info"]["features"])
     except (ValueError, KeyError, TypeError):
         return {}
 
 
-def _class_names(features: Any) -> dict[str, list[str]]:
-    if not isinstance(features, dict):
-        return {}
-    named = {name: one["names"] for name, one in features.items() if isinstance(one, dict) and one.get("names")}
+def _classes(features: Any) -> Classes:
+    named = {name: one.get("names") for name, one in dict(features or {}).items() if isinstance(one, dict)}
     return {name: [str(one) for one in names] for name, names in named.items() if isinstance(names, list)}
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(read_regular(path))
-    except (OSError, ValueError) as error:
+        return dict(json.loads(read_regular(path)))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path} is missing or damaged ({error}); copy the data set again") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} is no JSON mapping; copy the data set again")
-    return content

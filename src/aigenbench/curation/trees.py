@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from aigenbench.curation.entries import Faults
-from aigenbench.curation.places import Place, stamp_of
+from aigenbench.curation.places import Place, file_place, stamp_of
 from aigenbench.errors import InputError
 from aigenbench.files import readable_name
 
@@ -19,6 +19,8 @@ _BOMB = 1000
 """A member that unpacks to more than so many times its size: deflate gives up to 1032, of nothing but one byte."""
 _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_REGULAR, _KIND = 0o100000, 0o170000
+_LINKS = "members that are links or devices"
 
 
 def folder_tree(root: Path, follow_links: bool, faults: Faults) -> Tree:
@@ -27,7 +29,7 @@ def folder_tree(root: Path, follow_links: bool, faults: Faults) -> Tree:
     Args:
         root: the folder.
         follow_links: take what links lead to, each folder once.
-        faults: notes links that lead out, links to folders, and folders that cannot be read.
+        faults: gets links that lead out, links to folders, and folders that cannot be read.
     """
     tree: Tree = {}
     home = os.path.realpath(root)
@@ -41,20 +43,16 @@ def folder_tree(root: Path, follow_links: bool, faults: Faults) -> Tree:
             faults.add(f"folders that cannot be read ({error.strerror})", readable_name(folder))
             continue
         for entry in entries:
+            name = prefix + entry.name
             if entry.name.startswith("."):
                 continue
-            name = prefix + entry.name
             if entry.is_symlink() and not follow_links and not _is_file_within(entry, home):
                 faults.add("links that lead out or to folders (--follow-links takes them)", readable_name(name))
-            elif entry.is_dir():
-                real = os.path.realpath(entry.path)
-                if real not in seen:
-                    seen.add(real)
-                    waiting.append((entry.path, name + "/"))
+            elif entry.is_dir() and (real := os.path.realpath(entry.path)) not in seen:
+                seen.add(real)
+                waiting.append((entry.path, name + "/"))
             elif entry.is_file():
-                status = entry.stat()
-                stamp = (status.st_size, status.st_mtime_ns)
-                tree[name] = Place("file", entry.path, "", status.st_size, stamp)
+                tree[name] = file_place(entry.path)
     return tree
 
 
@@ -78,19 +76,15 @@ def zip_tree(path: Path, faults: Faults) -> Tree:
         raise InputError(f"{path}: its members are larger together than the archive; it was made to do harm")
     tree: Tree = {}
     for one in members:
-        kind = (one.external_attr >> 16) & 0o170000
-        if kind not in (0, 0o100000):
-            faults.add(_LINKS, one.filename)
+        if (one.external_attr >> 16) & _KIND not in (0, _REGULAR):
+            faults.add(_LINKS, readable_name(one.filename))
         elif one.flag_bits & _ENCRYPTED or one.compress_type not in _METHODS:
-            faults.add("members that are encrypted, or neither stored nor deflated", one.filename)
+            faults.add("members that are encrypted, or neither stored nor deflated", readable_name(one.filename))
         elif one.file_size > _BOMB * max(one.compress_size, 1):
-            faults.add(f"members that unpack to more than {_BOMB} times their size", one.filename)
+            faults.add(f"members that unpack to more than {_BOMB} times their size", readable_name(one.filename))
         else:
             _add(tree, one.filename, Place("zip", str(path), one.filename, one.file_size, stamp), faults)
     return tree
-
-
-_LINKS = "members that are links or devices"
 
 
 def tar_tree(path: Path, faults: Faults) -> Tree:
@@ -100,29 +94,29 @@ def tar_tree(path: Path, faults: Faults) -> Tree:
         InputError: it is damaged or compressed.
     """
     stamp = stamp_of(path)
-    tree: Tree = {}
     try:
         with tarfile.open(path, "r:") as archive:
-            for one in archive:
-                if one.isdir():
-                    continue
-                if not one.isreg() or one.issparse():
-                    faults.add(_LINKS, one.name)
-                else:
-                    _add(tree, one.name, Place("tar", str(path), one.offset_data, one.size, stamp), faults)
+            members = [one for one in archive if not one.isdir()]
     except (tarfile.TarError, OSError, ValueError) as error:
-        raise InputError(f"{path} is no tar archive without compression, or damaged ({error}); unpack it") from error
+        raise InputError(f"{path} is a damaged tar archive ({error}); copy it again") from error
+    tree: Tree = {}
+    for one in members:
+        if one.isreg() and not one.issparse():
+            _add(tree, one.name, Place("tar", str(path), one.offset_data, one.size, stamp), faults)
+        else:
+            faults.add(_LINKS, readable_name(one.name))
     return tree
 
 
-def _add(tree: Tree, name: str, place: Place, faults: Faults) -> None:
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    if not parts or name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
-        faults.add("members whose names lead out of the archive", readable_name(name))
-    elif "/".join(parts) in tree:
-        faults.add("members that stand twice", readable_name(name))
+def _add(tree: Tree, member: str, place: Place, faults: Faults) -> None:
+    parts = PurePosixPath(member.replace("\\", "/")).parts
+    name = "/".join(parts)
+    if not parts or name.startswith("/") or ".." in parts or ":" in parts[0]:
+        faults.add("members whose names lead out of the archive", readable_name(member))
+    elif name in tree:
+        faults.add("members that stand twice", readable_name(member))
     elif not any(part.startswith(".") or part == "__MACOSX" for part in parts):
-        tree["/".join(parts)] = place
+        tree[name] = place
 
 
 def within(root: Path, name: str, follow_links: bool) -> Place | str:
@@ -130,7 +124,4 @@ def within(root: Path, name: str, follow_links: bool) -> Place | str:
     path = Path(root, name)
     if not follow_links and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         return "paths that lead out of its folder (--follow-links takes them)"
-    if not path.is_file():
-        return "files that are missing"
-    stamp = stamp_of(path)
-    return Place("file", str(path), "", stamp[0], stamp)
+    return file_place(path) if path.is_file() else "files that are missing"

@@ -25,30 +25,25 @@ def settle_names(
         new: names that are what they are, however near.
 
     Raises:
-        InputError: a name is near another, or one to be renamed is not there.
+        InputError: a name is near another, or one of ``renames`` or ``new`` is not there.
     """
     found = {entry.generator for entry in entries} - {""}
-    for name in [*renames, *new]:
-        if name not in found:
-            raise InputError(f"no image is of generator {name!r}; found {', '.join(sorted(found)) or 'none'}")
+    absent = [name for name in (*renames, *new) if name not in found]
+    if absent:
+        raise InputError(f"no image is of generator {absent[0]!r}; found {', '.join(sorted(found)) or 'none'}")
     for entry in entries:
         entry.generator = renames.get(entry.generator, entry.generator)
-    names = sorted(known)
+    by_plain = {_plain(name): name for name in known}
     asked = []
-    for name in sorted({renames.get(one, one) for one in found} - set(names)):
-        near = [] if name in new else _near(name, names)
-        if near:
-            asked.append(f"{name!r} is near {near[0]!r}")
-        names.append(name)
+    for name in sorted({renames.get(one, one) for one in found} - set(by_plain.values())):
+        near = difflib.get_close_matches(_plain(name), by_plain, n=1, cutoff=_NEAR)
+        if near and name not in new:
+            asked.append(f"{name!r} is near {by_plain[near[0]]!r}")
+        by_plain[_plain(name)] = name
     if asked:
         raise InputError(
             f"generators: {'; '.join(asked)}: --rename 'NAME=OTHER' where they are one, --new-generator NAME where not"
         )
-
-
-def _near(name: str, names: Sequence[str]) -> list[str]:
-    by_plain = {_plain(one): one for one in names}
-    return [by_plain[one] for one in difflib.get_close_matches(_plain(name), by_plain, n=1, cutoff=_NEAR)]
 
 
 def _plain(name: str) -> str:
