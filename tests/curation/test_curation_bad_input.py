@@ -39,6 +39,12 @@ def nothing(forms: Any, folder: Path) -> Path:
     return folder / "nothing"
 
 
+@case("neither a file nor a folder")
+def pipe(forms: Any, folder: Path) -> Path:
+    os.mkfifo(folder / "pipe")
+    return folder / "pipe"
+
+
 @case("no image found")
 def empty(forms: Any, folder: Path) -> Path:
     return forms.folder(folder, {"notes.txt": b"words"})

@@ -249,3 +249,37 @@ def test_the_slice_of_real_data_imports_with_one_command(
     assert "157 real images, 146 fakes of 26 generators" in capsys.readouterr().out
     assert all((source / name).read_bytes() == data for name, data in images_of(out).items())
     assert main(["data", "windows", str(out)]) == 0
+
+
+@pytest.mark.slow
+def test_a_run_on_what_was_imported(forms: Any, tmp_path: Path) -> None:
+    files = forms.files(each=12, reals=40)
+    out = ab.import_data(forms.folder(tmp_path / "source", files), out=tmp_path / "set", validation=0.4).path
+    experiment = ab.fit(
+        "benchmark_pipelines/base_benchmark_sliding_windows.yaml",
+        overrides={
+            "dataset_path": str(out),
+            "model.model_name": "small_cnn_tune",
+            "model.model_args": {"pretrained": False},
+            "model.model_input_size": 16,
+            "data.num_workers": 0,
+            "data.train_batch_size": 4,
+            "data.augmentation_factor": 1,
+            "trainer.accelerator": "cpu",
+            "trainer.logger": False,
+            "experiment_info.experiment_id": "x",
+            "experiment_info.experiments_data_folder": str(tmp_path / "runs"),
+            "experiment_info.sliding_windows_definition.n_generators_per_window": 2,
+        },
+    )
+    assert experiment.scores().headline.mean is not None
+
+
+def test_parquet_with_images_alone_takes_what_holds_where_nothing_is_said(forms: Any, tmp_path: Path) -> None:
+    rows = [{"image": {"bytes": forms.picture(number), "path": None}} for number in range(3)]
+    import pyarrow.parquet as pq
+
+    (tmp_path / "own").mkdir()
+    pq.write_table(forms.table(rows, class_label=False), tmp_path / "own" / "test-00000-of-00001.parquet")
+    imported = import_data(tmp_path / "own", out=tmp_path / "set", defaults={"generator": "Own"})
+    assert imported.counts == {"test": {"Own": 3}}

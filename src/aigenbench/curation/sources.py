@@ -36,8 +36,8 @@ def list_source(source: str | Path, rules: Rules, left_out: list[str]) -> list[E
         InputError: anything in it cannot be imported: all faults are told together.
     """
     path, faults = user_path(source), Faults()
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder")
+    if not (path.is_dir() or path.is_file()):
+        raise InputError(f"{path}: {'neither a file nor a folder' if path.exists() else 'no such file or folder'}")
     entries = list(_folder(path, rules, faults, left_out) if path.is_dir() else _file(path, rules, faults, left_out))
     faults.check(path, "set that right and import again")
     if not entries:

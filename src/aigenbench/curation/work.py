@@ -96,6 +96,7 @@ def begin(
     Raises:
         InputError: ``out`` exists, another process is at work there, or the folder holds an import of something else.
     """
+    out = out.resolve()
     _check_free(out)
     folder = out.with_name(f".{out.name}.importing")
     try:

@@ -6,20 +6,15 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from aigenbench.errors import InputError
 
 Mapped = Callable[..., Iterable[Any]]
-
-_AHEAD = 4
-"""Tasks that wait for each worker: enough to keep it busy, few enough to hold in memory."""
 
 
 @contextmanager
@@ -36,7 +31,7 @@ def mapper(workers: int) -> Iterator[Mapped]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
         try:
-            yield partial(_in_order, pool, workers * _AHEAD)
+            yield pool.map
         except BrokenProcessPool as error:
             raise InputError(
                 "a worker process was killed, perhaps for lack of memory; the same command goes on, with --workers 1 "
@@ -60,15 +55,3 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     os._exit(1)
-
-
-def _in_order(
-    pool: ProcessPoolExecutor, ahead: int, function: Callable[[Any], Any], tasks: Iterable[Any]
-) -> Iterator[Any]:
-    waiting: deque[Future[Any]] = deque()
-    for task in tasks:
-        waiting.append(pool.submit(function, task))
-        if len(waiting) >= ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
