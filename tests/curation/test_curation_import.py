@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import random
 import zipfile
 from collections.abc import Callable
@@ -206,6 +207,16 @@ def test_content_says_what_a_picture_is(forms: Any, tmp_path: Path) -> None:
         "real/a.jpg": "PNG",
         "fake/DDPM/b.bin": "JPEG",
     }
+
+
+def test_names_and_words_that_are_no_text_become_text(forms: Any, tmp_path: Path) -> None:
+    files = {"a.json": b'{"label": "fake", "generator": "A\\ud800", "caption": "b\\udfff"}', "a.png": forms.picture(1)}
+    source = forms.folder(tmp_path / "source", files)
+    (source / "fake" / os.fsdecode(b"caf\xe9")).mkdir(parents=True)
+    (source / "fake" / os.fsdecode(b"caf\xe9") / "b.png").write_bytes(forms.picture(2))
+    imported = import_data(source, out=tmp_path / "set", defaults={"split": "train"})
+    assert imported.counts == {"train": {"A?": 1, "caf\\xe9": 1}}
+    assert set(images_of(imported.path)) == {"a.png", "fake/caf\\xe9/b.png"}
 
 
 def test_only_so_many_of_each_are_drawn_by_name(forms: Any, tmp_path: Path) -> None:

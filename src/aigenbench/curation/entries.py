@@ -100,6 +100,11 @@ def in_our_words(said: Mapping[str, Any]) -> dict[str, Any]:
     return {**{ours: said[key] for key, ours in SYNONYMS.items() if key in said}, **said}
 
 
+def _text(value: Any) -> str:
+    # JSON can hold halves of characters, which no file can
+    return str(value).strip().encode(errors="replace").decode()
+
+
 def make_entry(
     place: Place, name: str, said: Mapping[str, Any], order: tuple[str, int], rules: Rules, faults: Faults, told_as: str
 ) -> list[Entry]:
@@ -114,7 +119,7 @@ def make_entry(
         faults: gets what is wrong.
         told_as: its name in messages.
     """
-    words = {key: str(said[key]).strip() for key in SAID if said.get(key) not in (None, "")}
+    words = {key: _text(said[key]) for key in SAID if said.get(key) not in (None, "")}
     is_said_real = _LABELS.get(words.get("label", "").lower()) is False
     words = {**{key: value for key, value in rules.defaults.items() if key != "generator" or not is_said_real}, **words}
     label, generator, split = words.get("label", "").lower(), words.get("generator", ""), words.get("split", "")
@@ -132,7 +137,7 @@ def make_entry(
     else:
         facts: dict[str, Any] = {key: words[key] for key in TEXTS if key in words}
         if isinstance(said.get(PAIRED), list):
-            facts[PAIRED] = [str(one) for one in said[PAIRED]]
+            facts[PAIRED] = [_text(one) for one in said[PAIRED]]
         file_id, last = words.get("file_id", name), name.rpartition("/")[2]
         return [Entry(place, file_id, generator, split, last, order, words.get("group", ""), facts)]
     return []

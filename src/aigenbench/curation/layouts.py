@@ -36,16 +36,16 @@ def tree_entries(tree: Tree, rules: Rules, faults: Faults, left_out: list[str], 
         prefix: of the images' names, where several archives may hold the same ones.
     """
     said_by = _by_layout if rules.pattern is None else _by_pattern(rules.pattern)
-    stems = set()
-    others = []
+    stems, others = set(), []
     for name, place in sorted(tree.items()):
-        said = said_by(name) if _is_picture(name, place) else None
+        stem, shown = name.rpartition(".")[0], readable_name(name)
+        said = said_by(shown) if _is_picture(name, place) else None
         if said is None:
             others.append(name)
             continue
-        stem, shown = name.rpartition(".")[0], readable_name(prefix + name)
         stems.add(stem)
-        yield from make_entry(place, shown, {**said, **beside(tree, stem, faults)}, (shown, 0), rules, faults, shown)
+        said.update(beside(tree, stem, faults))
+        yield from make_entry(place, prefix + shown, said, (prefix + shown, 0), rules, faults, prefix + shown)
     left_out += [name for name in others if not (name.endswith(tuple(_BESIDE)) and name.rpartition(".")[0] in stems)]
 
 
