@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,8 @@ def test_every_layout_of_laion_gives_the_same(parts: Parts, forms: Any) -> None:
     ]
     saved = datasets.Dataset(forms.table(rows, class_label=False)).cast_column("image", datasets.Image())
     saved.save_to_disk(str(parts.root / "saved"))
+    # one stands twice in a download
+    forms.tar(parts.root / "tars" / "00001.tar", {name: data for name, data in files.items() if "902" in name})
     for form in ("tars", "saved"):
         arguments = parts.arguments(laion=parts.root / form, out=parts.root / f"set of {form}")
         assert import_benchmark(**arguments).manifest_hash == expected, form
@@ -252,10 +255,12 @@ def test_all_that_is_missing_is_told_before_anything_is_written(parts: Parts) ->
     (parts.root / "coco/train2017" / f"{4:012d}.jpg").unlink()
     (parts.root / "coco/val2017" / f"{501:012d}.jpg").unlink()
     (parts.root / "raise/originals/r000da54ft.TIF").unlink()
+    (parts.root / "fakes/data/train-00001-of-00002.parquet").unlink()
     before = sorted(parts.root.rglob("*"))
     with pytest.raises(InputError) as told:
         import_benchmark(**parts.arguments())
-    assert "train2017: images missing, from train2017.zip" in str(told.value)
+    assert "images missing in train2017, from train2017.zip" in str(told.value)
+    assert "images of generators by split: 4" in str(told.value)
     assert "1 (000000000501.jpg)" in str(told.value)
     assert "RAISE, all images: 1 (r000da54ft)" in str(told.value)
     assert sorted(parts.root.rglob("*")) == before
@@ -269,7 +274,7 @@ def test_too_few_spares_are_told(parts: Parts) -> None:
         import_benchmark(**parts.arguments())
     for path in (parts.root / "laion/00000").glob("0000009*"):
         path.unlink()
-    with pytest.raises(InputError, match="images missing, with 0 spares for them"):
+    with pytest.raises(InputError, match=r"images missing: 2 \(LAION-400M/103, LAION-400M/109\), with 0 spares"):
         import_benchmark(**parts.arguments())
     assert not list(parts.root.glob("*set*"))
 
@@ -290,6 +295,23 @@ def test_what_is_not_the_published_part_is_told(parts: Parts) -> None:
     (parts.root / "fakes/data/train-00001-of-00002.parquet").unlink()
     with pytest.raises(InputError, match=r"images of generators by split: 4 \(.* in train: \d of 6"):
         import_benchmark(**parts.arguments())
+
+
+def test_the_fakes_are_fetched_when_asked(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    def fetch(repository: str, repo_type: str, local_dir: Path, allow_patterns: str) -> None:
+        assert (repository, repo_type) == ("lrzpellegrini/AI-GenBench-fake_part", "dataset")
+        (parts.root / "published").rename(local_dir)
+
+    (parts.root / "fakes").rename(parts.root / "published")
+    with monkeypatch.context() as patch:
+        patch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        with pytest.raises(InputError, match="AI-GenBench-fake_part cannot be fetched"):
+            import_benchmark(**parts.arguments(fetch_fakes=True))
+    shutil.rmtree(parts.root / "fakes", ignore_errors=True)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    assert import_benchmark(**parts.arguments(fetch_fakes=True)).counts["train"][""] == 24
 
 
 def test_a_damaged_image_that_cannot_be_replaced_is_told(parts: Parts) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +82,23 @@ def import_benchmark(
     check_part(per_generator)
     if fetch_fakes:
         _fetch(user_path(fakes))
-    named, rules = _read_ids(user_path(ids)), Rules(follow_links=follow_links)
-    entries, wanted = _published_fakes(fakes, rules), named
+    rules, named = Rules(follow_links=follow_links), _read_ids(user_path(ids))
+    wanted = named if per_generator is None else _part_of_ids(named, per_generator, seed)
+    by_origin = ids_by_origin([file_id for of_split in wanted.values() for file_id in of_split])
+    entries, of_coco, of_raise, of_laion = _all_of(
+        partial(_published_fakes, user_path(fakes), rules),
+        partial(coco_entries, user_path(coco), by_origin),
+        partial(raise_entries, user_path(raise_images), by_origin, rules),
+        partial(laion_entries, user_path(laion), by_origin, rules),
+    )
     if per_generator is not None:
         entries = part_of(entries, per_generator, seed)
-        wanted = _part_of_ids(named, entries, seed)
-    every_id = {file_id for of_split in named.values() for file_id in of_split}
-    reals, spares = _find_reals(wanted, every_id, user_path(coco), user_path(raise_images), laion, rules)
-    entries += reals
+    there = {entry.file_id: entry for entry in (*of_coco, *of_raise, *of_laion)}
+    for split, file_ids in wanted.items():
+        entries += [replace(there[file_id], split=split) for file_id in file_ids if file_id in there]
     check_ids(entries)
+    every_id = {file_id for of_split in named.values() for file_id in of_split}
+    spares = sorted((entry for entry in of_laion if entry.file_id not in every_id), key=lambda entry: entry.file_id)
     part = per_generator and {"name": f"mini-{per_generator}", "per_generator": per_generator, "seed": seed}
     decisions: dict[str, Any] = {"benchmark": "AI-GenBench", "part": part}
     listing = [*entries, *spares]
@@ -98,6 +107,19 @@ def import_benchmark(
         substitutes = _usable_spares(work, spares, len(lacking))
         decisions["substitutions"] = _replace(rows, lacking, substitutes)
         return work.finish(rows, decisions)
+
+
+def _all_of(*parts: Callable[[], list[Entry]]) -> list[list[Entry]]:
+    """What each part gives, or all that is wrong with any."""
+    found, told = [], []
+    for part in parts:
+        try:
+            found.append(part())
+        except InputError as error:
+            told.append(str(error))
+    if told:
+        raise InputError("; ".join(told))
+    return found
 
 
 def _fetch(folder: Path) -> None:
@@ -124,16 +146,15 @@ def _read_ids(folder: Path) -> dict[str, list[str]]:
     return named
 
 
-def _published_fakes(folder: str | Path, rules: Rules) -> list[Entry]:
+def _published_fakes(folder: Path, rules: Rules) -> list[Entry]:
     """The fakes in published order, all of them there."""
-    entries = list_source(folder, rules, [])
-    entries.sort(key=lambda entry: entry.order)
+    entries = sorted(list_source(folder, rules, []), key=lambda entry: entry.order)
     counts = Counter((entry.split, entry.generator) for entry in entries)
-    expected = {(split, name): count for split, count in FAKES.items() for name in PUBLISHED.names}
+    expected = Counter({(split, name): count for split, count in FAKES.items() for name in PUBLISHED.names})
     wrong = [
-        f"{of[1] or 'real'} in {of[0] or 'no split'}: {counts[of]} of {expected.get(of, 0)}"
-        for of in sorted({*counts, *expected})
-        if counts[of] != expected.get(of, 0)
+        f"{of[1] or 'real'} in {of[0] or 'no split'}: {counts[of]} of {expected[of]}"
+        for of in {*counts, *expected}
+        if counts[of] != expected[of]
     ]
     if wrong:
         raise InputError(
@@ -143,34 +164,13 @@ def _published_fakes(folder: str | Path, rules: Rules) -> list[Entry]:
     return entries
 
 
-def _part_of_ids(named: dict[str, list[str]], fakes: Sequence[Entry], seed: int) -> dict[str, list[str]]:
-    """Of each list as many ids as there are fakes, in its order: those with the least draws."""
-    counts = Counter(entry.split for entry in fakes)
-    kept = {split: set(sorted(ids, key=lambda one: draw(seed, one))[: counts[split]]) for split, ids in named.items()}
-    return {split: [one for one in ids if one in kept[split]] for split, ids in named.items()}
-
-
-def _find_reals(
-    wanted: dict[str, list[str]], every_id: set[str], coco: Path, raise_images: Path, laion: str | Path, rules: Rules
-) -> tuple[list[Entry], list[Entry]]:
-    """The wanted reals that are there, in their lists' order, and LAION's images that no list names, by id.
-
-    Raises:
-        InputError: an image that cannot be replaced is missing, or more of LAION's than there are spares.
-    """
-    faults = Faults()
-    by_origin = ids_by_origin([file_id for ids in wanted.values() for file_id in ids])
-    fixed = [*coco_entries(coco, by_origin, faults), *raise_entries(raise_images, by_origin, rules, faults)]
-    of_laion = laion_entries(laion, rules) if by_origin[LAION] else {}
-    spares = [of_laion[file_id] for file_id in sorted(set(of_laion) - every_id)]
-    missing = [file_id for file_id in by_origin[LAION] if file_id not in of_laion]
-    if len(missing) > len(spares):
-        for file_id in missing:
-            faults.add(f"{laion}: images missing, with {len(spares)} spares for them; get {WHERE[LAION]}", file_id)
-    faults.check("benchmark", "nothing was written")
-    there = {**of_laion, **{entry.file_id: entry for entry in fixed}}
-    reals = [replace(there[one], split=split) for split, ids in wanted.items() for one in ids if one in there]
-    return reals, spares
+def _part_of_ids(named: dict[str, list[str]], per_generator: int, seed: int) -> dict[str, list[str]]:
+    """Of each list as many ids as there will be fakes, in its order: those with the least draws."""
+    kept = set()
+    for split, ids in named.items():
+        count = min(per_generator, FAKES[split]) * len(PUBLISHED.names)
+        kept.update(sorted(ids, key=lambda one: draw(seed, one))[:count])
+    return {split: [one for one in ids if one in kept] for split, ids in named.items()}
 
 
 def _usable(

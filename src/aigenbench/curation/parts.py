@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from aigenbench.curation.entries import Entry, Faults, Rules
+from aigenbench.curation.entries import Entry, Faults, Rules, listed
 from aigenbench.curation.layouts import beside
 from aigenbench.curation.places import Place, file_place
 from aigenbench.curation.sources import list_source
@@ -47,9 +47,13 @@ def ids_by_origin(ids: Iterable[str]) -> dict[str, list[str]]:
     return by_origin
 
 
-def coco_entries(folder: Path, by_origin: ByOrigin, faults: Faults) -> list[Entry]:
-    """Entries of COCO's images that are there, with their captions in the order of the annotations' ids."""
-    entries = []
+def coco_entries(folder: Path, by_origin: ByOrigin) -> list[Entry]:
+    """Entries of COCO's images, with their captions in the order of the annotations' ids.
+
+    Raises:
+        InputError: images are missing, or the captions.
+    """
+    entries, faults = [], Faults()
     for origin, images in COCO_FOLDERS.items():
         if not by_origin[origin]:
             continue
@@ -61,7 +65,8 @@ def coco_entries(folder: Path, by_origin: ByOrigin, faults: Faults) -> list[Entr
                 facts = {"description": " ".join(captions.get(number, ())), "license": licenses.get(number, "")}
                 entries.append(_real(file_place(path), file_id, facts))
             else:
-                faults.add(f"{path.parent}: images missing, from {WHERE[origin]}", path.name)
+                faults.add(f"images missing in {images}, from {WHERE[origin]}", path.name)
+    faults.check(folder, "get them")
     return entries
 
 
@@ -80,24 +85,28 @@ def _annotations(path: Path, origin: str) -> tuple[dict[int, list[str]], dict[in
         raise InputError(f"{path} is no file of COCO's captions ({error!r}); take it anew: {WHERE[origin]}") from error
 
 
-def raise_entries(folder: Path, by_origin: ByOrigin, rules: Rules, faults: Faults) -> list[Entry]:
-    """Entries of RAISE's images that are there, under their names or under a number with the address in a JSON beside.
+def raise_entries(folder: Path, by_origin: ByOrigin, rules: Rules) -> list[Entry]:
+    """Entries of RAISE's images, which lie under their names, or under a number with the address in a JSON beside.
 
     Of several files of one name the first counts.
+
+    Raises:
+        InputError: images are missing.
     """
+    entries, faults = [], Faults()
     tree = folder_tree(folder, rules.follow_links, faults)
     by_name: dict[str, Place] = {}
     for name, place in sorted(tree.items()):
         if PurePosixPath(name).suffix.lower() in SUFFIXES:
             url = beside(tree, name.rpartition(".")[0], faults).get("url")
             by_name.setdefault(_bare(str(url or name)), place)
-    entries = []
     for file_id in by_origin[RAISE]:
         wanted = file_id.rpartition("/")[2]
         if _bare(wanted) in by_name:
             entries.append(_real(by_name[_bare(wanted)], file_id, {}))
         else:
-            faults.add(f"{folder}: images missing, from {WHERE[RAISE]}", wanted)
+            faults.add(f"images missing, from {WHERE[RAISE]}", wanted)
+    faults.check(folder, "get them")
     return entries
 
 
@@ -107,13 +116,22 @@ def _bare(name: str) -> str:
     return (last.stem if last.suffix.lower() in SUFFIXES else last.name).lower()
 
 
-def laion_entries(source: str | Path, rules: Rules) -> dict[str, Entry]:
-    """Entries of all images of a download, by id: the sample id in a JSON beside each, or the ``file_id`` of a row."""
-    entries = {}
-    for entry in list_source(source, replace(rules, defaults={"label": "real"}), []):
+def laion_entries(source: Path, by_origin: ByOrigin, rules: Rules) -> list[Entry]:
+    """Entries of all images of a download, listed or not: their ids stand in a JSON beside each, or in a ``file_id``.
+
+    Raises:
+        InputError: fewer images are there than are listed.
+    """
+    found: dict[str, Entry] = {}
+    for entry in list_source(source, replace(rules, defaults={"label": "real"}), []) if by_origin[LAION] else ():
         file_id = f"{LAION}/{entry.file_id.removeprefix(f'{LAION}/')}"
-        entries[file_id] = _real(entry.place, file_id, {"description": entry.facts.get("description", "")})
-    return entries
+        # a download may hold one twice
+        found.setdefault(file_id, _real(entry.place, file_id, {"description": entry.facts.get("description", "")}))
+    missing = sorted(set(by_origin[LAION]) - set(found))
+    spare = len(found) + len(missing) - len(by_origin[LAION])
+    if len(missing) > spare:
+        raise InputError(f"{source}: images missing: {listed(missing)}, with {spare} spares; get {WHERE[LAION]}")
+    return list(found.values())
 
 
 def _real(place: Place, file_id: str, facts: Mapping[str, str]) -> Entry:
