@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import tarfile
 import zipfile
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+
+import pyarrow as pa
 
 from aigenbench.data.sources.decode import UnreadableImageError
 from aigenbench.errors import InputError
@@ -14,6 +18,9 @@ from aigenbench.files import read_regular, readable_name
 
 MAXIMUM_BYTES = 2**30
 """Of one image's file. A table's column holds 2 GiB."""
+
+DAMAGE = (OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile, tarfile.TarError, pa.ArrowException)
+"""What readers of archives and tables raise where these are damaged."""
 
 Stamp = tuple[int, int]
 """Size of a file, and when it was last written (ns): they tell that it was written to."""
@@ -73,7 +80,7 @@ def read(place: Place) -> bytes:
         data = _READERS[place.kind](place)
     except FileNotFoundError:
         raise changed(place.path) from None
-    except (OSError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise UnreadableImageError(" ".join(str(error).split())) from error
     if place.size and len(data) < place.size:
         raise UnreadableImageError(f"the file ends within the image ({len(data)} of {place.size} bytes)")
