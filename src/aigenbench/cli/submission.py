@@ -80,8 +80,8 @@ def run_import(args: argparse.Namespace) -> int:
     from aigenbench.evaluation.predictions.external import import_csv
 
     folder = output_folder(args.output, "--output")
-    evaluation, present = _generators(args.columns)
-    windows = import_csv(args.file, evaluation, folder, present)
+    evaluation, present, keys = _generators(args.columns)
+    windows = import_csv(args.file, evaluation, folder, present, keys=keys)
     print(f"{folder}: windows {', '.join(map(str, windows))}")
     return 0
 
@@ -96,12 +96,17 @@ def check_options(args: argparse.Namespace) -> dict[str, Any]:
     return {"per_generator": per_generator, "columns": _generators(args.columns)[0]}
 
 
-def _generators(path: str) -> tuple[list[str], list[str]]:
+def _generators(path: str) -> tuple[list[str], list[str], Any]:
+    """Generator names of the evaluation split's rows, those of all splits, and the rows' keys where they have names."""
+    import numpy as np
+
+    from aigenbench.data.identity import FILE_ID, keys_of
     from aigenbench.data.sources.opening import open_source
 
     source = open_source(path)
     table = source.table("validation")
-    return [table.generator_names[code] for code in table.generator_codes], sorted(source.generator_names)
+    keys = keys_of(table, np.arange(len(table))) if FILE_ID in table.columns else None
+    return [table.generator_names[code] for code in table.generator_codes], sorted(source.generator_names), keys
 
 
 def _card(path: str | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from aigenbench.errors import InputError
 from aigenbench.files import read_regular
 
 REQUIRED_COLUMNS = ("image", "label", "generator")
-OPTIONAL_COLUMNS = ("height", "width", "origin_dataset")
+OPTIONAL_COLUMNS = ("height", "width", "origin_dataset", "file_id")
 
 _LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
 _MISSING = -1

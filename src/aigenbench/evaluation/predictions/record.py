@@ -40,6 +40,8 @@ _SCALARS: dict[str, type] = {
     "benchmark_type": str,
     "protocol_fingerprint": str,
     "pairing_fingerprint": str,
+    "data_fingerprint": str,
+    "training_fingerprint": str,
 }
 _NAMES = ("generator_id_to_name", "next_generators", "earlier_generators")
 _WINDOWS = ("windows_timeline", "trained_windows")
@@ -73,6 +75,9 @@ class Predictions:
         window: index of the window, None where the file does not say.
         benchmark_type: "cumulative", "continual_learning" or "none"; None where the file does not say.
         protocol_fingerprint, pairing_fingerprint: see protocol section 4; None where the file lacks them.
+        image_key: uint64 (n,), aligned with ``identifier``: which image each is, in whatever copy of the data; None
+            where the file does not say, or its images have no names of their own.
+        data_fingerprint, training_fingerprint: of the evaluated images, and of those of the window's training.
         trained_windows: the generator names of the windows that the weights were trained on, the last one last; None
             where the file does not say: they are then taken to be those of ``windows_timeline`` up to ``window``.
         next_generators: the generators of the Next period, which follow from ``trained_windows``.
@@ -104,6 +109,9 @@ class Predictions:
     benchmark_type: str | None = None
     protocol_fingerprint: str | None = None
     pairing_fingerprint: str | None = None
+    image_key: NDArray[np.uint64] | None = None
+    data_fingerprint: str | None = None
+    training_fingerprint: str | None = None
     trained_windows: tuple[tuple[str, ...], ...] | None = None
     next_generators: tuple[str, ...] | None = None
     earlier_generators: tuple[str, ...] | None = None
@@ -122,6 +130,19 @@ class Predictions:
     def paired_generators(self) -> NDArray[np.int64]:
         """The pairing aligned with the ``fused_*`` rows: int64 (n,), -1 for fakes."""
         return self.pairing[self.places()]
+
+    def of_images(self, kept: NDArray[np.bool_]) -> Predictions:
+        """The predictions of some of the images; ``kept``, bool (n,), is aligned with ``identifier``."""
+        images = kept[self.places()]
+        crops = images[self.crop_to_image_index]
+        masks = {"fused": images, "crop": crops, "identifier": kept, "pairing": kept, "image": kept}
+        changes: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                changes[field.name] = value[masks[field.name.partition("_")[0]]]
+        changes["crop_to_image_index"] = (np.cumsum(images) - 1)[self.crop_to_image_index[crops]]
+        return replace(self, **changes)
 
     def period_generators(self, period: str, window: int) -> tuple[str, ...]:
         """Generators that count for a period: by what the weights were trained on, else by the index of the window."""
@@ -192,6 +213,8 @@ def _typed(p: Predictions) -> Predictions:
 def _dtype(name: str) -> Any:
     if name.endswith(("_logits", "_multiclass_predictions")):
         return np.float32
+    if name == "image_key":
+        return np.uint64
     return _DTYPES.get(name.partition("_")[2] if name.startswith(("fused_", "crop_")) else "", np.int64)
 
 

@@ -142,7 +142,10 @@ def seed_groups(runs: Sequence[ExperimentResults], declared: bool = False) -> tu
     """
     if declared:
         return (_declared(runs),)
-    found = seeds_of([run.config for run in runs], [run.scores["pairing_fingerprint"] for run in runs])
+    found = seeds_of(
+        [run.config for run in runs],
+        [run.scores["data_fingerprint"] or run.scores["pairing_fingerprint"] for run in runs],
+    )
     return tuple(
         SeedGroup(tuple(runs[i] for i in places), tuple(seed_of(runs[i].config) for i in places)) for places in found
     )

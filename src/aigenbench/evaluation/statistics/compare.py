@@ -15,6 +15,8 @@ from aigenbench.errors import InputError
 from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, percent
 from aigenbench.evaluation.metrics.score import score
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions, check_same_periods
+from aigenbench.evaluation.predictions.record import Predictions
+from aigenbench.evaluation.predictions.standing import mandatory_fingerprints
 from aigenbench.evaluation.statistics.bootstrap import Replicates, bootstrap_auroc, row_means
 from aigenbench.evaluation.statistics.draws import REPLICATES, SEED
 from aigenbench.evaluation.statistics.intervals import (
@@ -28,6 +30,7 @@ from aigenbench.evaluation.statistics.intervals import (
     outward,
     p_value,
 )
+from aigenbench.evaluation.statistics.shared import shared_images
 
 HEADLINE = "headline"
 
@@ -51,28 +54,36 @@ def compare(
     seed: int = SEED,
     pairing: bool = True,
     models: Sequence[Model] = (),
+    by_row: bool = False,
 ) -> dict[str, Any]:
     """Compare the AUROC of every two experiments, each replicate on the same images.
 
     Args:
-        experiments: two or more, evaluated on the same images with the same pairing.
+        experiments: two or more; the images that all hold are compared, see `shared_images`.
         replicates: how many draws of images.
         seed: of the draws.
         pairing: see `evaluate`.
         models: where some experiments are trainings of one model, all of them sorted into models.
+        by_row: whether images without keys are known by their rows, see `shared_images`.
 
     Returns:
-        ``experiments`` (names), ``notes`` (such as missing windows), ``results`` (name -> headline value and
-        interval) and ``differences``: one entry for every two of them with ``a``, ``b``, and ``headline`` and the mean
-        over windows and the windows of each period: ``difference`` (a - b), ``interval``, ``p``, ``p_from`` (see
-        `p_value`) and, for the headline, ``p_holm``: Holm's adjustment for how many are compared. Only windows that
-        both have enter. With ``models`` also ``models`` and ``model_differences``, see `compare_models`.
+        ``experiments`` (names), ``notes`` (such as missing windows), ``shared`` (those of `shared_images`), ``results``
+        (name -> headline value and interval) and ``differences``: one entry for every two of them with ``a``, ``b``,
+        and ``headline`` and the mean over windows and the windows of each period: ``difference`` (a - b),
+        ``interval``, ``p``, ``p_from`` (see `p_value`) and, for the headline, ``p_holm``: Holm's adjustment for how
+        many are compared. Only windows that both have enter. With ``models`` also ``models`` and
+        ``model_differences``, see `compare_models`.
 
     Raises:
         InputError: fewer than two experiments, two of one name, or not the same evaluation set.
     """
     check_comparable(experiments)
-    replicated = [bootstrap_auroc(e, replicates, seed, pairing, SHOWN_PERIODS) for e in experiments]
+    shared = shared_images(experiments, by_row)
+    experiments = shared.experiments
+    replicated = [
+        bootstrap_auroc(e, replicates, seed, pairing, SHOWN_PERIODS, units)
+        for e, units in zip(experiments, shared.units, strict=True)
+    ]
     scores = [score(e, pairing) for e in experiments]
     points = [_points(s) for s in scores]
     differences = []
@@ -86,7 +97,8 @@ def compare(
         entry[HEADLINE]["p_holm"] = _none(p)
     found = {
         "experiments": [e.name for e in experiments],
-        "notes": [f"{e.name}: {note}" for e in experiments for note in e.notes],
+        "notes": [*shared.notes, *(f"{e.name}: {note}" for e in experiments for note in e.notes)],
+        "shared": list(shared.notes),
         "replicates": replicates,
         "results": {
             e.name: {"mean": s["headline"]["mean"], "interval": _around(s["headline"]["mean"], r.headline)}
@@ -143,7 +155,7 @@ def compare_models(
 
 
 def check_comparable(experiments: Sequence[ExperimentPredictions]) -> None:
-    """See that experiments were evaluated on the same images.
+    """See that experiments have the same windows and were evaluated alike.
 
     Raises:
         InputError: see `compare`.
@@ -152,23 +164,31 @@ def check_comparable(experiments: Sequence[ExperimentPredictions]) -> None:
         raise InputError("compare needs at least two experiments")
     first = experiments[0]
     for other in experiments[1:]:
-        for name in ("windows_timeline", "identifier", "pairing"):
-            a, b = getattr(first.first, name), getattr(other.first, name)
-            if not (a == b if isinstance(a, tuple) else np.array_equal(a, b)):
+        for name in ("windows_timeline", "generator_id_to_name"):
+            if getattr(first.first, name) != getattr(other.first, name):
                 raise InputError(
-                    f"{first.name} and {other.name} differ in {name}: only runs evaluated on the same images with "
-                    "the same pairing can be compared"
+                    f"{first.name} and {other.name} differ in {name}: only runs over the same windows can be compared"
                 )
         check_same_periods(first, other)
-        known = (first.first.protocol_fingerprint, other.first.protocol_fingerprint)
-        if None not in known and known[0] != known[1]:
+        if not _evaluated_alike(first.first, other.first):
             raise InputError(
-                f"{first.name} and {other.name} have protocol fingerprints {known[0]} and {known[1]}: the same images, "
-                "but not the same evaluation of them"
+                f"{first.name} and {other.name} have protocol fingerprints {first.first.protocol_fingerprint} and "
+                f"{other.first.protocol_fingerprint}: the same windows, but not the same evaluation of their images"
             )
     names = [e.name for e in experiments]
     if len(set(names)) < len(names):
         raise InputError(f"experiments to compare need different names, found {', '.join(names)}")
+
+
+def _evaluated_alike(a: Predictions, b: Predictions) -> bool:
+    """Whether fingerprints do not tell the evaluation's steps apart; those of two copies of the data differ anyway."""
+    if None in (a.protocol_fingerprint, b.protocol_fingerprint) or a.protocol_fingerprint == b.protocol_fingerprint:
+        return True
+    modes = [
+        [mode for mode, known in mandatory_fingerprints(p).items() if known == p.protocol_fingerprint] for p in (a, b)
+    ]
+    same_rows = a.pairing_fingerprint == b.pairing_fingerprint
+    return modes[0] == modes[1] and (bool(modes[0]) or not same_rows)
 
 
 def comparison_table(result: dict[str, Any]) -> str:
