@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 from collections.abc import Iterator, Sequence
@@ -10,16 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aigenbench.errors import InputError, nearest
-from aigenbench.files import read_regular, user_path
+from aigenbench.files import read_text, user_path
 
-_MARKS = (
-    # the longer ones first: UTF-32 begins as UTF-16 does
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _DELIMITERS = (",", ";", "\t")
 """Of spreadsheets: where a comma parts the decimals, a semicolon parts the columns; "Unicode text" has tabs."""
 
@@ -67,32 +58,6 @@ def read_csv(path: Path | str, required: Sequence[str]) -> CsvTable:
     if doubled is not None:
         raise InputError(f"{path}: two columns are called {doubled!r}; name each once")
     return CsvTable(path, columns, tuple(_rows(text, columns, frozenset(required), delimiter, path)))
-
-
-def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, or in another of Unicode's encodings if a byte order mark says so.
-
-    Raises:
-        InputError: there is no such file, or it is not such a text.
-    """
-    try:
-        data = read_regular(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path}, line {line}: not {encoding.removesuffix('-sig').upper()} text (byte {data[error.start]:#04x}); "
-            "save it as UTF-8 (in a spreadsheet: 'CSV UTF-8')"
-        ) from error
-    if "\0" in text:
-        raise InputError(f"{path} is not a text file (it holds NUL bytes); save it as UTF-8")
-    return text
 
 
 def _names(header: str, delimiter: str, path: Path) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and files of strangers: regular ones only, of bounded size."""
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -10,11 +11,26 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from aigenbench.errors import InputError, MissingFileError
+from aigenbench.json_text import parse_json
 
 PACKAGE = Path(__file__).resolve().parent
 """Where this package's own files are."""
 
+LARGEST_TEXT = 64 * 2**20
+"""Bytes of a text file, CSV included; what it becomes in memory is several times that."""
+LARGEST_JSON = 16 * 2**20
+
+_MARKS = (
+    # the longer ones first: UTF-32 begins as UTF-16 does
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 # control characters, ends of lines, and surrogates, which stand for bytes that are not UTF-8
 _ODD = re.compile("[\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -36,9 +52,126 @@ def read_regular(path: Path) -> bytes:
     Raises:
         OSError: there is no such file, it is of another kind, or it cannot be read.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(f"{path} is no regular file")
-    return path.read_bytes()
+    with open_regular(path) as file:
+        return file.read()
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A file opened for reading bytes; a pipe, device or folder is refused, and none is waited for.
+
+    Raises:
+        OSError: as of `read_regular`.
+    """
+    try:
+        # without O_NONBLOCK, opening a pipe waits for a writer
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except ValueError as error:
+        # a NUL byte in the name
+        raise OSError(f"{str(path)!r}: {error}") from error
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise OSError(f"{path} is no regular file")
+
+
+def read_bytes(path: Path | str, largest: int = LARGEST_TEXT) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: it is of another kind, has more than ``largest`` bytes, or cannot be read.
+    """
+    path = Path(path)
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read() if size <= largest else b""
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    if size > largest:
+        raise InputError(f"{path} has {size} bytes; at most {largest} are read of such a file")
+    return data
+
+
+def read_text(path: Path | str, largest: int = LARGEST_TEXT) -> str:
+    """The text of a file in UTF-8, or in another of Unicode's encodings if a byte order mark says so.
+
+    Raises:
+        InputError: as of `read_bytes`, or it is not such a text.
+    """
+    return decoded(read_bytes(path, largest), str(path))
+
+
+def decoded(data: bytes, where: str) -> str:
+    """``data`` as text, as `read_text` reads it; ``where`` is what an error calls it."""
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{where}, line {line}: not {encoding.removesuffix('-sig').upper()} text (byte {data[error.start]:#04x}); "
+            "save it as UTF-8 (in a spreadsheet: 'CSV UTF-8')"
+        ) from error
+    if "\0" in text:
+        raise InputError(f"{where} is not a text file (it holds NUL bytes); save it as UTF-8")
+    return text
+
+
+def read_json(path: Path | str, kind: type | None = dict, largest: int = LARGEST_JSON) -> Any:
+    """The value in a JSON file of at most ``largest`` bytes, as `parse_json` reads it.
+
+    Raises:
+        InputError: as of `read_text` and `parse_json`.
+    """
+    return parse_json(read_text(path, largest), str(path), kind)
+
+
+class Root:
+    """A folder, and the paths that a file in it names: they stay inside, through links too.
+
+    Args:
+        folder: the root.
+        follow_links: let links and names lead anywhere, where the user has said so.
+    """
+
+    def __init__(self, folder: Path | str, follow_links: bool = False) -> None:
+        self._folder = Path(folder)
+        self._follow_links = follow_links
+        self._real = os.path.realpath(folder)
+        self._known: dict[str, bool] = {}
+
+    def path(self, name: str) -> Path:
+        """Where ``name`` leads, relative to the root unless it is absolute.
+
+        Raises:
+            InputError: outside.
+        """
+        path = self._folder / name
+        if self._follow_links:
+            return path
+        # a folder's links are resolved once, for all files in it
+        parent = os.fspath(path.parent)
+        if parent not in self._known:
+            self._known[parent] = self._holds(parent)
+        leads_out = path.name == ".." or (path.is_symlink() and not self._holds(os.fspath(path)))
+        if leads_out or not self._known[parent]:
+            raise InputError(
+                f"{readable_name(str(path))} leads outside {self._folder}; "
+                "put the file inside, or give --follow-links if you trust who made the folder"
+            )
+        return path
+
+    def _holds(self, path: str) -> bool:
+        real = os.path.realpath(path)
+        return os.path.commonpath((self._real, real)) == self._real
+
+
+def inside(root: Path | str, path: str, follow_links: bool = False) -> Path:
+    """As `Root.path`, for a single one."""
+    return Root(root, follow_links).path(path)
 
 
 def readable_name(name: str) -> str:

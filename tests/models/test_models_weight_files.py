@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import zipfile
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from safetensors.torch import save_file
 
 from aigenbench.errors import InputError
 from aigenbench.models import ensure_weights
-from aigenbench.models.weights.kinds import Kind, kind_of, metadata_of
+from aigenbench.models.weights.contents import metadata_of
+from aigenbench.models.weights.kinds import Kind, kind_of
 from aigenbench.models.weights.reading import read_weights
 
 STATE = {"conv.weight": torch.arange(600.0), "conv.bias": torch.ones(2)}
@@ -116,3 +119,109 @@ def test_whole_files_are_told_apart(tmp_path: Path) -> None:
     assert metadata_of(tmp_path / "any.name") == {"model": "x"}
     # the content says what it is, not the name
     assert list(read_weights(tmp_path / "any.name")) == sorted(STATE)
+
+
+def safetensors_file(path: Path, header: object, body: bytes = bytes(8)) -> Path:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + body)
+    return path
+
+
+ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+NO_HEADER = "its header is no safetensors header"
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (b"{" + b'"a":[' * 3000 + b"]" * 3000 + b"}", NO_HEADER),
+        ({"__metadata__": 7, "a": ENTRY}, NO_HEADER),
+        ({"a": 7}, NO_HEADER),
+        ({"a": {**ENTRY, "shape": [-2]}}, NO_HEADER),
+        ({"a": {**ENTRY, "shape": [True, 2]}}, NO_HEADER),
+        ({"a": {**ENTRY, "data_offsets": [0, 4, 8]}}, NO_HEADER),
+        ({"a": {**ENTRY, "shape": [2**70]}}, NO_HEADER),
+        ({"a": {**ENTRY, "shape": [2**62, 4]}}, "the bytes of its tensor 'a' do not fit its shape"),
+        ({"a": {**ENTRY, "dtype": "F64"}}, "the bytes of its tensor 'a' do not fit its shape"),
+        ({"a": {**ENTRY, "dtype": "X"}}, "is no whole safetensors file"),
+        (b'{"a": 1, "a": 2}', NO_HEADER),
+        (b'{"a": "\xff"}', NO_HEADER),
+    ],
+)
+def test_a_safetensors_header_that_lies_is_told(tmp_path: Path, header: object, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read_weights(safetensors_file(tmp_path / "a.safetensors", header))
+    assert list(read_weights(safetensors_file(tmp_path / "b.safetensors", {"a": ENTRY}))) == ["a"]
+
+
+def torch_members(path: Path) -> list[tuple[str, bytes]]:
+    torch.save(STATE, path)
+    with zipfile.ZipFile(path) as archive:
+        return [(name, archive.read(name)) for name in archive.namelist()]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize(
+    ("method", "further", "said"),
+    [
+        (zipfile.ZIP_DEFLATED, [], "is compressed"),
+        (zipfile.ZIP_BZIP2, [], "is compressed"),
+        (zipfile.ZIP_LZMA, [], "is compressed"),
+        (zipfile.ZIP_STORED, [("a/data.pkl", b"x"), ("a/data.pkl", b"y")], "stands twice"),
+    ],
+)
+def test_an_archive_that_torch_would_not_write_is_told(
+    tmp_path: Path, method: int, further: list[tuple[str, bytes]], said: str
+) -> None:
+    path = tmp_path / "a.pt"
+    members = torch_members(path)
+    for name, content in (("a.pt", members), ("odd.pt", members + further)):
+        with zipfile.ZipFile(tmp_path / name, "w", method if name == "odd.pt" else zipfile.ZIP_STORED) as archive:
+            for member in content:
+                archive.writestr(*member)
+    assert list(read_weights(path)) == list(STATE)
+    with pytest.raises(InputError, match=said):
+        read_weights(tmp_path / "odd.pt")
+
+
+@pytest.mark.parametrize(("at", "value"), [(6, 255), (10, 99), (46, 255)], ids=["version", "method", "name"])
+def test_a_damaged_directory_of_an_archive_is_told(tmp_path: Path, at: int, value: int) -> None:
+    path = tmp_path / "a.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in torch_members(tmp_path / "whole.pt"):
+            archive.writestr(name.replace("whole", "whol\u00e9"), content)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + at] = value
+    path.write_bytes(data)
+    with pytest.raises(InputError):
+        read_weights(path)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"\x80\x02(((.",
+        b"\x80\x02X\xff\xff\xff\x7fabc",
+        b"\x80\x02K\x01h\x07.",
+        b"\x80\x02X\x02\x00\x00\x00\xff\xff.",
+        b"\x80\x02M",
+        b"\x80\x02Q.",
+        b"\x80\x02.",
+        pickle.dumps(print, protocol=2),
+    ],
+)
+def test_an_odd_pickle_is_one_line(tmp_path: Path, damaged: bytes) -> None:
+    (tmp_path / "old.pt").write_bytes(damaged)
+    members = torch_members(tmp_path / "a.pt")
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
+        for name, content in members:
+            archive.writestr(name, damaged if name.endswith("data.pkl") else content)
+    for name in ("old.pt", "a.pt"):
+        with pytest.raises(InputError, match=r"is damaged|would run code") as caught:
+            read_weights(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_torch_is_read_by_its_content(tmp_path: Path) -> None:
+    torch.save(STATE, tmp_path / "a.safetensors")
+    assert list(read_weights(tmp_path / "a.safetensors")) == list(STATE)

@@ -25,6 +25,7 @@ def register(subparsers: Any) -> None:
     windows.add_argument("--timeline", help="YAML or CSV with generators of your own")
     windows.add_argument("--train-subset-size", type=_number, metavar="N", help="a count, or a fraction")
     windows.add_argument("--validation-subset-size", type=_number, metavar="N", help="a count, or a fraction")
+    windows.add_argument("--follow-links", action="store_true", help="read files outside the data set's folder too")
     windows.set_defaults(run=run_windows)
     data_cache.register(commands)
     data_import.register(commands)
@@ -48,6 +49,7 @@ def run_windows(arguments: argparse.Namespace) -> int:
         arguments.train_subset_size,
         arguments.validation_subset_size,
         arguments.timeline,
+        arguments.follow_links,
     )
     shown = describe(benchmark, with_ids=arguments.ids)
     if arguments.json or arguments.ids:

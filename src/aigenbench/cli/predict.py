@@ -104,6 +104,7 @@ def _parser() -> Parser:
         metavar="FILE.py",
         help="Python to run first: the models and classes the detector was made of; repeats",
     )
+    parser.add_argument("--follow-links", action="store_true", help="let data sets lead outside their folders")
     parser.add_argument("--batch-size", metavar="N", help="pictures at a time (default: as the detector was evaluated)")
     parser.add_argument("--num-workers", metavar="N", help="loader processes (default: one a processor, at most 8)")
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda|cuda:N", help="default: a GPU where one is")
@@ -134,4 +135,4 @@ def _with_weights(args: argparse.Namespace) -> Predicted:
 
     weights = find_weights(Path(args.weights), window)
     run = request_of_weights(weights, trainer, args.imports).over(*layers).run("predict")
-    return predict_pictures(run, weights, [Path(path) for path in args.paths], output)
+    return predict_pictures(run, weights, [Path(path) for path in args.paths], output, args.follow_links)

@@ -67,10 +67,13 @@ class AIGenBenchDatasetLoader:
 
     Args:
         dataset_path: a folder saved with Hugging Face ``save_to_disk``, or one with ``index.csv``.
+        follow_links: read files outside that folder (or ``predict``'s), where paths or links in it lead there.
     """
 
-    def __init__(self, dataset_path: str | None = None) -> None:
-        self.dataset_path = dataset_path
+    follow_links = False
+
+    def __init__(self, dataset_path: str | None = None, follow_links: bool = False) -> None:
+        self.dataset_path, self.follow_links = dataset_path, follow_links
 
     def load(self) -> SplitTables:
         """Open the splits; metadata is read, images are not.
@@ -78,7 +81,7 @@ class AIGenBenchDatasetLoader:
         Raises:
             InputError: there is no data set at the path, or it lacks a file or column.
         """
-        return open_source(self.dataset_path)
+        return open_source(self.dataset_path, self.follow_links)
 
 
 class AIGenBenchPipeline(WindowDataModule):
@@ -198,6 +201,11 @@ class AIGenBenchPipeline(WindowDataModule):
         return described if perturbation is None else {**described, "perturbation": perturbation.describe()}
 
     # rows
+
+    @property
+    def follow_links(self) -> bool:
+        """Whether the data set's user trusts who made it (see the loader)."""
+        return bool(getattr(self.dataset_loader, "follow_links", False))
 
     @cached_property
     def source(self) -> SplitTables:
@@ -322,7 +330,7 @@ class AIGenBenchPipeline(WindowDataModule):
     def predict_set(self, plan: Callable[[], Plan]) -> PredictSet:
         """The images ``predict`` scores: those at ``predict_path``, or the evaluation images."""
         if self.predict_path is not None:
-            return open_predict_set(self.predict_path)
+            return open_predict_set(self.predict_path, self.follow_links)
         return PredictSet(self.source.table("validation"), plan().evaluation.ids)
 
     def predict_loader(

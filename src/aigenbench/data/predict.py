@@ -57,16 +57,17 @@ class PredictBatch(NamedTuple):
     positions: Any
 
 
-def open_predict_set(path: Path | str | Sequence[Path | str]) -> PredictSet:
+def open_predict_set(path: Path | str | Sequence[Path | str], follow_links: bool = False) -> PredictSet:
     """Open folders of pictures (searched through all levels), single pictures, or the evaluation split of a data set.
 
     Of a data set no labels are needed: an ``index.csv`` may have the column ``path`` alone.
 
     Args:
         path: one path, or several; images of one folder are named relative to it, those of several places as given.
+        follow_links: let a data set lead outside its folder.
 
     Raises:
-        InputError: there is no image at ``path``.
+        InputError: there is no image at ``path``, or a data set leads outside its folder.
     """
     places = [user_path(one) for one in ([path] if isinstance(path, str | Path) else path)]
     if not places:
@@ -75,36 +76,36 @@ def open_predict_set(path: Path | str | Sequence[Path | str]) -> PredictSet:
         if not os.path.lexists(place):
             raise InputError(f"predict_path: nothing at {shown(place)}")
     if len(places) == 1:
-        return _one_place(places[0])
-    files = [name for place in places for name in _files_of(place)]
+        return _one_place(places[0], follow_links)
+    files = [name for place in places for name in _files_of(place, follow_links)]
     return _pictures(FolderImages(Path(), list(dict.fromkeys(files))))
 
 
-def _one_place(place: Path) -> PredictSet:
+def _one_place(place: Path, follow_links: bool) -> PredictSet:
     # pyarrow is imported by those who need it
     if is_saved(place):
         from aigenbench.data.sources.arrow import open_evaluation_images
 
-        table = open_evaluation_images(place)
+        table = open_evaluation_images(place, follow_links)
         return PredictSet(table, np.arange(len(table)))
     if not place.is_dir():
         # the user named it: whatever it holds, its reader says so
         return _pictures(FolderImages(place.parent, [place.name]))
-    return _pictures(_folder_images(place))
+    return _pictures(_folder_images(place, follow_links))
 
 
-def _files_of(place: Path) -> list[str]:
+def _files_of(place: Path, follow_links: bool) -> list[str]:
     """Paths of the pictures at one of several places."""
     if is_saved(place):
         raise InputError(f"predict_path: {shown(place)} is a saved data set; predict it by itself")
     if not place.is_dir():
         return [os.fspath(place)]
-    return [os.fspath(place / name) for name in _folder_images(place).paths]
+    return [os.fspath(place / name) for name in _folder_images(place, follow_links).paths]
 
 
-def _folder_images(folder: Path) -> FolderImages:
+def _folder_images(folder: Path, follow_links: bool) -> FolderImages:
     if (folder / INDEX).is_file():
-        return open_unlabelled_folder(folder)
+        return open_unlabelled_folder(folder, follow_links)
     found = find_pictures(folder)
     told = found.told(folder)
     if not found.pictures:
@@ -121,7 +122,7 @@ def _pictures(store: FolderImages) -> PredictSet:
     return PredictSet(table, np.arange(n))
 
 
-def open_predict_sets(paths: Sequence[Path]) -> list[tuple[Path, PredictSet]]:
+def open_predict_sets(paths: Sequence[Path], follow_links: bool = False) -> list[tuple[Path, PredictSet]]:
     """Open what each path names, pictures that stand side by side together; see ``open_predict_set``.
 
     Returns:
@@ -136,7 +137,7 @@ def open_predict_sets(paths: Sequence[Path]) -> list[tuple[Path, PredictSet]]:
             # named one by one, perhaps by thousands: one set, which loads in whole batches
             sets.append((Path(), _pictures(FolderImages(Path(), [os.fspath(path) for path in group]))))
         else:
-            sets += [(path, open_predict_set(path)) for path in group]
+            sets += [(path, open_predict_set(path, follow_links)) for path in group]
     return sets
 
 

@@ -57,6 +57,7 @@ class Benchmark:
         train_subset_size: train rows a window: a number, or a share in 0..1; None takes all.
         validation_subset_size: likewise of the evaluation images.
         timeline: a file of generators and release dates; None takes the published one.
+        follow_links: read files outside the folder too, where paths or links in it lead there.
 
     Raises:
         InputError: there is no data set, a split is missing, or the protocol cannot be met.
@@ -70,12 +71,13 @@ class Benchmark:
         train_subset_size: int | float | None = None,
         validation_subset_size: int | float | None = None,
         timeline: Path | str | None = None,
+        follow_links: bool = False,
     ) -> None:
         from aigenbench.data.plan import make_plan
         from aigenbench.data.sources.opening import open_source
         from aigenbench.protocol.timeline import PUBLISHED, load_timeline
 
-        self.source: SplitTables = open_source(path)
+        self.source: SplitTables = open_source(path, follow_links)
         self.path = self.source.path
         self.plan: Plan = make_plan(
             self.source,

@@ -8,9 +8,9 @@ from datetime import date
 from functools import cached_property
 from pathlib import Path
 
-from aigenbench.csv_files import read_csv, read_text
+from aigenbench.csv_files import read_csv
 from aigenbench.errors import InputError, nearest
-from aigenbench.files import user_path
+from aigenbench.files import read_text, user_path
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class Trained:
                 tuple(map(str, record["generator_id_to_name"])),
                 str(images) if (images := record.get("training_fingerprint")) else None,
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{where}: what it says of its training is damaged ({error!r})") from error
 
 

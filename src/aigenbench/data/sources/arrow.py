@@ -18,7 +18,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aigenbench.data.sources.arrow_images import ArrowImages, column_of, open_table
+from aigenbench.data.sources.arrow_images import ArrowImages
+from aigenbench.data.sources.inside import check_inside
+from aigenbench.data.sources.streams import column_of, open_stream
 from aigenbench.data.sources.tables import Columns, ImageTable, make_table
 from aigenbench.errors import InputError
 from aigenbench.files import read_regular
@@ -31,20 +33,23 @@ _MISSING = -1
 _TOLD = 3
 
 
-def open_saved_dataset(path: Path) -> dict[str, ImageTable]:
+def open_saved_dataset(path: Path, follow_links: bool = False) -> dict[str, ImageTable]:
     """Open every split of a ``DatasetDict`` folder.
 
     Raises:
-        InputError: a single split, a missing or damaged file, a missing column, or one of another type.
+        InputError: a single split, a missing or damaged file, a missing column, or one of another type; a file lies
+            outside, where ``follow_links`` does not allow it.
     """
-    return {name: _open_split(path / name, name) for name in _split_names(path)}
+    root = None if follow_links else path
+    return {name: _open_split(path / name, name, root) for name in _split_names(path)}
 
 
-def open_evaluation_images(path: Path) -> ImageTable:
+def open_evaluation_images(path: Path, follow_links: bool = False) -> ImageTable:
     """The images alone of the split ``test``, or else ``validation``, or of a single saved split: no labels are needed.
 
     Raises:
-        InputError: there is no such split, a file is missing or damaged, or there are no images.
+        InputError: there is no such split, a file is missing or damaged, or there are no images; a file lies outside,
+            where ``follow_links`` does not allow it.
     """
     folder, split = path, path.name
     if (path / "dataset_dict.json").is_file():
@@ -53,9 +58,10 @@ def open_evaluation_images(path: Path) -> ImageTable:
         if found is None:
             raise InputError(f"{path} has no split 'test' or 'validation'; found {', '.join(names) or 'none'}")
         folder, split = path / found, found
-    files = _files(folder)
-    _check_columns(folder, [open_table(file) for file in files], ("image",))
-    store = ArrowImages(files)
+    root = None if follow_links else path
+    files = _files(folder, root)
+    _check_columns(folder, [open_stream(file).table for file in files], ("image",))
+    store = _images(files, root)
     nothing = np.zeros(len(store), dtype=np.int32)
     return ImageTable(split, nothing.astype(np.uint8), nothing, ("",), store, Columns({}))
 
@@ -72,18 +78,26 @@ def _split_names(path: Path) -> list[str]:
     return names
 
 
-def _open_split(folder: Path, split: str) -> ImageTable:
-    files = _files(folder)
-    tables = [open_table(file) for file in files]
+def _open_split(folder: Path, split: str, root: Path | None) -> ImageTable:
+    files = _files(folder, root)
+    tables = [open_stream(file).table for file in files]
     held = _check_columns(folder, tables, REQUIRED_COLUMNS)
     classes = _class_names(folder, tables[0])
     codes, names = _generators(folder, tables, classes.get("generator"))
     columns = {name: partial(_read_column, files, name) for name in OPTIONAL_COLUMNS if name in held}
     labels = _labels(folder, tables, classes.get("label"))
-    return make_table(folder.parent, split, labels, codes, names, ArrowImages(files), Columns(columns))
+    return make_table(folder.parent, split, labels, codes, names, _images(files, root), Columns(columns))
 
 
-def _files(folder: Path) -> list[Path]:
+def _images(files: list[Path], root: Path | None) -> ArrowImages:
+    """The images of a split; those that are paths alone lie inside ``root``, where there is one."""
+    images = ArrowImages(files)
+    if root is not None and (paths := images.outer_paths()):
+        check_inside(root, paths, f"{files[0].parent}: images", Path.cwd())
+    return images
+
+
+def _files(folder: Path, root: Path | None) -> list[Path]:
     state = _read_json(folder / "state.json")
     entries = state.get("_data_files")
     if not isinstance(entries, list) or not entries:
@@ -92,10 +106,13 @@ def _files(folder: Path) -> list[Path]:
         raise InputError(
             f"{folder} holds a selection of rows in indices of its own; save it again with flatten_indices()"
         )
-    try:
-        return [folder / entry["filename"] for entry in entries]
-    except (TypeError, KeyError) as error:
-        raise InputError(f"{folder}: state.json names no data files; copy the data set again") from error
+    found = [entry.get("filename") if isinstance(entry, dict) else None for entry in entries]
+    names = [name for name in found if isinstance(name, str) and name and "\0" not in name]
+    if names != found:
+        raise InputError(f"{folder}: state.json names no data files; copy the data set again")
+    if root is not None:
+        check_inside(root, names, str(folder / "state.json"), folder)
+    return [folder / name for name in names]
 
 
 def _check_columns(folder: Path, tables: Sequence[pa.Table], wanted: Sequence[str]) -> list[str]:
@@ -239,14 +256,18 @@ def _chunk_integers(chunk: pa.Array, missing: int) -> npt.NDArray[Any]:
 
 
 def _read_column(files: Sequence[Path], name: str) -> npt.NDArray[Any]:
-    columns = [_plain(column_of(open_table(file), name, file)) for file in files]
+    columns = [_plain(column_of(open_stream(file).table, name, file)) for file in files]
     held = [column for column in columns if not pa.types.is_null(column.type)]
     if held and all(pa.types.is_integer(column.type) or pa.types.is_floating(column.type) for column in held):
         kinds = {column.type for column in held}
         # NumPy would join signed and unsigned numbers to fractions
         one_kind = kinds.pop() if len(kinds) == 1 and pa.types.is_integer(held[0].type) else pa.int64()
         return _integers([column.cast(one_kind, safe=False) for column in columns], 0)
-    codes, names = _dictionary(columns)
+    try:
+        codes, names = _dictionary(columns)
+    except pa.ArrowException as error:
+        found = ", ".join(sorted({str(column.type) for column in held}))
+        raise InputError(f"{files[0].parent}: column {name!r} holds {found}, expected numbers or text") from error
     return np.array([*names, ""], dtype=object)[codes]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from aigenbench.data.sources.streams import column_of, open_stream
 from aigenbench.data.sources.tables import file_size
 from aigenbench.errors import InputError
 from aigenbench.files import read_regular, user_path
@@ -22,8 +23,6 @@ NOT_STORED = -1
 """A length that says: no bytes are stored for the row."""
 COMPRESSED = -1
 """A position that says: Arrow must read the row."""
-_INDEXED = b"ARROW1"
-"""How files of Arrow's other form begin."""
 
 
 class ArrowImages:
@@ -71,6 +70,11 @@ class ArrowImages:
         """The stored path, or ``""``."""
         return self._value(row, PATH).as_py() or ""
 
+    def outer_paths(self) -> list[str]:
+        """Paths of the images that are stored as such, as far as a file can have them."""
+        names = [self.name(int(row)) for row in np.flatnonzero(self._lengths == NOT_STORED)]
+        return [str(user_path(name)) for name in names if name and "\0" not in name]
+
     def sizes(self) -> npt.NDArray[np.int64]:
         """Bytes of every file, without reading them; int64 (n,)."""
         sizes = self._lengths.copy()
@@ -90,32 +94,9 @@ class ArrowImages:
     def _value(self, row: int, field: str) -> Any:
         number = self._file_of(row)
         if number not in self._images:
-            self._images[number] = _images(open_table(self._files[number]), self._files[number])
+            self._images[number] = _images(open_stream(self._files[number]).table, self._files[number])
         # as a column of several pieces, a table would be cut anew for every row
         return self._images[number][field][row - int(self._starts[number])]
-
-
-def open_table(file: Path) -> pa.Table:
-    """A stream file, memory-mapped.
-
-    Raises:
-        InputError: the file is missing or damaged.
-    """
-    return _open(file)[0]
-
-
-def column_of(table: pa.Table, name: str, place: Path) -> pa.ChunkedArray:
-    """A column of a stream file; all values missing where the file has none of that name.
-
-    Args:
-        table: of the file.
-        name: of the column.
-        place: named where it stands twice.
-    """
-    places = table.schema.get_all_field_indices(name)
-    if len(places) > 1:
-        raise InputError(f"{place} has {len(places)} columns called {name!r}; name each once")
-    return table.column(places[0]) if places else pa.chunked_array([pa.nulls(len(table))])
 
 
 def _images(table: pa.Table, file: Path) -> dict[str, pa.ChunkedArray]:
@@ -159,34 +140,9 @@ def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
-def _start_of(file: Path) -> bytes:
-    if not file.is_file():
-        return b""
-    with file.open("rb") as data:
-        return data.read(len(_INDEXED))
-
-
-def _open(file: Path) -> tuple[pa.Table, int, int]:
-    """The table of a stream file, and the address and size of its memory map."""
-    try:
-        mapped = pa.memory_map(str(file))
-        start = mapped.read_buffer(1).address if mapped.size() else 0
-        mapped.seek(0)
-        return pa.ipc.open_stream(mapped).read_all(), start, mapped.size()
-    except FileNotFoundError as error:
-        raise InputError(f"{file} is missing; the data set is incomplete, copy it again") from error
-    except (pa.ArrowException, OSError) as error:
-        if _start_of(file) == _INDEXED:
-            raise InputError(
-                f"{file} is an Arrow file with an index (Feather), not the stream that `datasets` writes and opens; "
-                "save the data set with save_to_disk"
-            ) from error
-        raise InputError(f"{file} is damaged ({' '.join(str(error).split())}); copy it again") from error
-
-
 def _locate(file: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Position in the file and length of every row's image: int64 (n,) each."""
-    table, start, size = _open(file)
+    table, start, size = open_stream(file)
     parts = [_locate_chunk(chunk, start, size) for chunk in _images(table, file)[BYTES].chunks]
     empty = np.empty(0, dtype=np.int64)
     positions = np.concatenate([empty, *(positions for positions, _ in parts)])
@@ -194,6 +150,9 @@ def _locate(file: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
 
 
 def _locate_chunk(data: pa.Array, start: int, size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    if not len(data):
+        # Arrow lets it do without offsets
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     if pa.types.is_binary_view(data.type):
         lengths = np.array([one.as_buffer().size if one.is_valid else NOT_STORED for one in data], dtype=np.int64)
         return np.full(len(data), COMPRESSED, dtype=np.int64), lengths

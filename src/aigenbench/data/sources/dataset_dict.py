@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from aigenbench.data.sources.tables import Columns, ImageTable, SplitTables, file_size, make_table
 from aigenbench.errors import InputError
+from aigenbench.files import read_regular
 
 REQUIRED = ("image", "label", "generator")
 _ROWS = 1000
@@ -67,7 +68,7 @@ class DatasetImages:
         path = image.field("path")[0].as_py()
         if not path:
             raise OSError("neither bytes nor a path are stored")
-        return Path(path).read_bytes()
+        return read_regular(Path(path))
 
     def name(self, row: int) -> str:
         """The stored path, or ``""``."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aigenbench.csv_files import read_csv
+from aigenbench.data.sources.inside import check_inside
 from aigenbench.data.sources.tables import Columns, ImageTable, file_size, make_table
 from aigenbench.errors import InputError
 from aigenbench.files import read_regular, readable_name, user_path
@@ -56,11 +57,12 @@ class FolderImages:
         return self._folder / self._path(row)
 
 
-def open_indexed_folder(path: Path) -> dict[str, ImageTable]:
+def open_indexed_folder(path: Path, follow_links: bool = False) -> dict[str, ImageTable]:
     """Open the splits an ``index.csv`` names. Row numbers count within a split, in the index's order.
 
     Raises:
-        InputError: a column, label or file name is missing or wrong.
+        InputError: a column, label or file name is missing or wrong, or a path leads outside, where ``follow_links``
+            does not allow it.
     """
     index = read_csv(path / INDEX, REQUIRED_COLUMNS)
     by_split: dict[str, list[Row]] = {}
@@ -69,16 +71,19 @@ def open_indexed_folder(path: Path) -> dict[str, ImageTable]:
         if row["label"].strip().lower() not in _LABELS:
             raise InputError(f"{index.path}, line {line}: label {row['label']!r}; expected 'real' or 'fake'")
         by_split.setdefault(row["split"].strip(), []).append((line, row))
+    if not follow_links:
+        check_inside(path, [_file_name(row) for _, row in index.rows], str(index.path))
     return {split: _table(path, split, [row for _, row in rows]) for split, rows in by_split.items()}
 
 
-def open_unlabelled_folder(path: Path) -> FolderImages:
+def open_unlabelled_folder(path: Path, follow_links: bool = False) -> FolderImages:
     """The files that ``index.csv`` names, by its column ``path`` alone.
 
     Where it tells splits apart, those of ``test``, or else of ``validation``, as evaluation takes them.
 
     Raises:
-        InputError: there is no such column, or no such split.
+        InputError: there is no such column, or no such split, or a path leads outside, where ``follow_links`` does not
+            allow it.
     """
     index = read_csv(path / INDEX, ("path",))
     splits = {row["split"].strip() for _, row in index.rows if row.get("split", "").strip()}
@@ -93,7 +98,10 @@ def open_unlabelled_folder(path: Path) -> FolderImages:
         _check_path(index.path, line, row)
     if not rows:
         raise InputError(f"{index.path} names no image")
-    return FolderImages(path, [_file_name(row) for _, row in rows])
+    names = [_file_name(row) for _, row in rows]
+    if not follow_links:
+        check_inside(path, names, str(index.path))
+    return FolderImages(path, names)
 
 
 def _check_path(index: Path, line: int, row: dict[str, str]) -> None:

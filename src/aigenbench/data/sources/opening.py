@@ -31,15 +31,16 @@ class NoImages:
         return np.empty(0, dtype=np.int64)
 
 
-def open_source(path: str | Path | None) -> SplitTables:
+def open_source(path: str | Path | None, follow_links: bool = False) -> SplitTables:
     """Open a data set.
 
     Args:
         path: a folder written by Hugging Face ``save_to_disk``, a folder with ``index.csv``, or a columns file
             (JSON: generator name of every row, by split; it serves to show selections, not to train).
+        follow_links: read files outside the folder too, where paths or links lead there.
 
     Raises:
-        InputError: there is nothing at ``path``, or it is none of these.
+        InputError: there is nothing at ``path``, it is none of these, or it leads outside its folder.
     """
     if not path:
         raise InputError(
@@ -56,9 +57,9 @@ def open_source(path: str | Path | None) -> SplitTables:
         # pyarrow is imported by those who need it
         from aigenbench.data.sources.arrow import open_saved_dataset
 
-        return SplitTables(path, open_saved_dataset(path))
+        return SplitTables(path, open_saved_dataset(path, follow_links))
     if (path / INDEX).is_file():
-        return SplitTables(path, open_indexed_folder(path))
+        return SplitTables(path, open_indexed_folder(path, follow_links))
     raise InputError(
         f"dataset_path: {path} holds neither dataset_dict.json (a data set saved with save_to_disk) nor {INDEX}"
     )

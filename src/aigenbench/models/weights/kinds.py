@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 import stat
 import zipfile
-from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from aigenbench.errors import InputError
+from aigenbench.models.weights.contents import archive_members, safetensors_problem, torch_archive_problem
 
 _HEAD = 4096
-_LARGEST_HEADER = 100_000_000  # as the safetensors library's
 _SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
 _LFS = b"version https://git-lfs.github.com/spec/"
 _OTHER_FORMATS = {
@@ -72,13 +69,6 @@ def kind_of(path: Path, key: str = "", noun: str = "file") -> Kind:
     raise InputError(f"{label}{path} {found}")
 
 
-def metadata_of(path: Path) -> dict[str, str]:
-    """What a whole safetensors file says of itself."""
-    with path.open("rb") as file:
-        header = _header(file.read(int.from_bytes(file.read(8), "little"))) or {}
-    return {str(key): str(value) for key, value in (header.get("__metadata__") or {}).items()}
-
-
 def _no_file(path: Path) -> str:
     if not path.is_dir():
         return "no ordinary file"
@@ -98,7 +88,7 @@ def _kind(path: Path, head: bytes, size: int) -> Kind | str:
     if head[:2] == b"PK":
         return _zip_kind(path, size)
     if head[8:9] == b"{" or path.suffix == ".safetensors":
-        problem = _safetensors_problem(path, head, size)
+        problem = safetensors_problem(path, head, size)
         if problem is None:
             return Kind.SAFETENSORS
         if head[8:9] == b"{":
@@ -152,47 +142,14 @@ def _text_problem(text: str, head: bytes) -> str:
 def _zip_kind(path: Path, size: int) -> Kind | str:
     if not zipfile.is_zipfile(path):
         return f"is half a file: it ends after {size:,} bytes, without the index at its end; get it again"
-    with zipfile.ZipFile(path) as archive:
-        names = [Path(name).name for name in archive.namelist()]
+    members = archive_members(path)
+    names = [Path(member.filename).name for member in members]
     if "constants.pkl" in names:
         # a program; torch.save writes none
         return Kind.TORCHSCRIPT
     if "data.pkl" in names:
-        return Kind.ZIPPED
+        return torch_archive_problem(members, size) or Kind.ZIPPED
     if names and all(name.endswith(".npy") for name in names):
         return "is an archive of NumPy arrays; save it as a state dict or safetensors"
     inside = ", ".join(name for name in names if name)[:60] or "nothing"
     return f"is a zip archive that holds {inside}, no checkpoint; unpack it and name the file of weights"
-
-
-def _safetensors_problem(path: Path, head: bytes, size: int) -> str | None:
-    length = int.from_bytes(head[:8], "little")
-    if size < 9 or length > _LARGEST_HEADER:
-        return f"is half a file or no safetensors ({size:,} bytes); get it again"
-    if size < 8 + length:
-        return f"is half a file: {size:,} bytes, and its header alone has {length:,}; get it again"
-    with path.open("rb") as file:
-        file.seek(8)
-        header = _header(file.read(length))
-    if header is None:
-        return "is damaged: its header is no safetensors header; get it again"
-    ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
-    expected = 8 + length + max(ends, default=0)
-    if size != expected:
-        what = "half a file" if size < expected else "damaged"
-        return f"is {what}: {size:,} bytes, {expected:,} are expected by its header; get it again"
-    return None
-
-
-def _header(raw: bytes) -> Mapping[str, Any] | None:
-    """A safetensors header, or None where it has another form."""
-    try:
-        header = json.loads(raw)
-        for key, entry in header.items():
-            if key != "__metadata__" and not all(isinstance(end, int) for end in entry["data_offsets"][:2]):
-                return None
-            if key != "__metadata__" and len(entry["data_offsets"]) != 2:
-                return None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return header

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import pickle
+import struct
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError
 
 from aigenbench.errors import InputError
 from aigenbench.models.weights.kinds import Kind, kind_of
@@ -19,6 +21,11 @@ logger = logging.getLogger(__name__)
 
 StateDict = dict[str, torch.Tensor]
 
+#: What reading a damaged file can raise, beside pickle's own error: torch.load lets through whatever goes wrong inside.
+READING_ERRORS = (
+    *(AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, OverflowError, RuntimeError),
+    *(TypeError, ValueError, struct.error, SafetensorError),
+)
 #: Under these keys, training scripts keep the state dict inside what they save; the averaged weights first.
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model", "teacher")
 #: What data-parallel training and torch.compile put before every name.
@@ -53,12 +60,11 @@ def read_safetensors(path: Path, key: str = "") -> StateDict:
     Raises:
         InputError: It is damaged.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         return load_file(path)
-    except (SafetensorError, ValueError, OSError) as error:
+    except READING_ERRORS as error:
         raise InputError(f"{_label(key)}{path} is no whole safetensors file ({_short(error)}); get it again") from error
 
 
@@ -69,9 +75,10 @@ def read_pickle(path: Path, key: str = "") -> Any:
         InputError: It holds more than that, is damaged, or is not whole.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), path.open("rb") as file:
             warnings.simplefilter("ignore", UserWarning)  # what torch has to say of pickles by others
-            return torch.load(path, map_location="cpu", weights_only=True)
+            # by its content: of a path, torch would believe the name
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Unsupported" in str(error) and "Unsupported operand" not in str(error):
             raise InputError(
@@ -81,7 +88,7 @@ def read_pickle(path: Path, key: str = "") -> Any:
         raise InputError(
             f"{_label(key)}{path} is damaged, or no checkpoint that torch.save wrote ({_short(error)})"
         ) from error
-    except Exception as error:  # a damaged pickle can raise anything
+    except READING_ERRORS as error:
         raise InputError(
             f"{_label(key)}{path} is damaged, half a file or no checkpoint ({_short(error)}); get it again"
         ) from error

@@ -104,7 +104,7 @@ def predict(inputs: RunInputs) -> Predicted:
 
 @failures_told()
 def predict_pictures(
-    inputs: RunInputs, weights: Weights, paths: Sequence[Path], output: Path | None = None
+    inputs: RunInputs, weights: Weights, paths: Sequence[Path], output: Path | None = None, follow_links: bool = False
 ) -> Predicted:
     """Score pictures, folders and data sets with weights alone: no configuration, no data set of the benchmark's.
 
@@ -113,11 +113,12 @@ def predict_pictures(
         weights: the checkpoint.
         paths: what to score.
         output: the table; None takes ``predictions_predict.csv`` here, or the next free name.
+        follow_links: let data sets among them lead outside their folders.
 
     Raises:
         InputError: see ``predict``.
     """
-    sets = open_predict_sets(paths)
+    sets = open_predict_sets(paths, follow_links)
     pipeline, detector = ready_to_predict(inputs, weights)
     return _scored(inputs, pipeline, detector, weights, sets, Path(), output)
 
