@@ -9,7 +9,8 @@ what was written.
 from __future__ import annotations
 
 import json
-import resource
+import multiprocessing
+import os
 import subprocess
 import sys
 import tempfile
@@ -37,22 +38,30 @@ def make_folder(root: Path, count: int) -> None:
         (folder / f"{number:07d}.jpg").write_bytes(files[number % DISTINCT])
 
 
+def peak_memory(pid: int | None) -> float:
+    """The most that a process has held, in MB."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
+
+
 def import_once(source: str, out: str, workers: int) -> dict[str, float]:
     """Seconds of each stage, and peak memory in MB; alone in its process."""
     from aigenbench.curation import import_data
 
     begun = [time.perf_counter()]
+    worker = 0.0
     stages: list[str] = []
 
     def progress(doing: str, done: int, total: int) -> None:
+        nonlocal worker
+        worker = max(worker, *(peak_memory(child.pid) for child in multiprocessing.active_children()), 0.0)
         if doing not in stages:
             stages.append(doing)
             begun.append(time.perf_counter())
 
     import_data(source, out=out, workers=workers, progress=progress)
     spent = np.diff([*begun, time.perf_counter()]).tolist()
-    own, worker = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return {**dict(zip(STAGES, spent, strict=True)), "process": own, "worker": worker}
+    return {**dict(zip(STAGES, spent, strict=True)), "process": peak_memory(os.getpid()), "worker": worker}
 
 
 def main() -> None:

@@ -50,12 +50,13 @@ def empty(forms: Any, folder: Path) -> Path:
     return forms.folder(folder, {"notes.txt": b"words"})
 
 
-@case(r"links that lead out or to folders \(--follow-links takes them\): 2 \(fake/DDPM/link.png, real/linked\)")
+@case(r"2 of 3 paths lead outside .* \(real/linked, fake/DDPM/link.png\).*--follow-links")
 def links(forms: Any, folder: Path) -> Path:
     (folder.parent / "outside.png").write_bytes(forms.picture(1))
     forms.folder(folder, {"real/a.png": forms.picture(1), "fake/DDPM/b.png": forms.picture(2)})
     (folder / "fake/DDPM/link.png").symlink_to(folder.parent / "outside.png")
     (folder / "real/linked").symlink_to(folder.parent)
+    (folder / "real/again.png").symlink_to(folder / "real/a.png")
     return folder
 
 
@@ -176,7 +177,7 @@ def missing_files(forms: Any, folder: Path) -> Path:
     return index(forms, folder, "path,label\na.png,real\n" + "".join(f"{name}.png,real\n" for name in "wxyz"))
 
 
-@case(r"paths that lead out of its folder .*: 2 \(../../outside.png, .*outside.png\)")
+@case(r"index.csv: 2 of 2 paths lead outside .* \(../../outside.png, .*outside.png\).*--follow-links")
 def leading_out(forms: Any, folder: Path) -> Path:
     outside = folder.parent / "outside.png"
     outside.write_bytes(forms.picture(3))
@@ -198,7 +199,7 @@ def unknown_split(forms: Any, folder: Path) -> Path:
     return index(forms, folder, "path,label,split\na.png,real,val\n")
 
 
-@case("damaged Parquet file")
+@case("a.parquet is damaged")
 def damaged_parquet(forms: Any, folder: Path) -> Path:
     path = forms.parquet(folder / "a.parquet", forms.files(2, 2))
     path.write_bytes(path.read_bytes()[:-100])
@@ -227,7 +228,7 @@ def indices_beyond(forms: Any, folder: Path) -> Path:
     return folder / "part"
 
 
-@case("train/state.json is missing or damaged")
+@case("train/state.json is not readable JSON")
 def damaged_state(forms: Any, folder: Path) -> Path:
     return forms.folder(folder, {"dataset_dict.json": b'{"splits": ["train"]}', "train/state.json": b"{"})
 
@@ -257,7 +258,7 @@ def test_links_are_followed_when_asked(forms: Any, tmp_path: Path) -> None:
     (tmp_path / "a" / "real" / "linked").unlink(missing_ok=True)
     (tmp_path / "a" / "real" / "round").symlink_to(tmp_path / "a")
     imported = import_data(tmp_path / "a", out=tmp_path / "set", follow_links=True, validation=0)
-    assert imported.counts == {"train": {"": 1, "DDPM": 2}}
+    assert imported.counts == {"train": {"": 2, "DDPM": 2}}
 
 
 def test_a_folder_that_cannot_be_read_is_told(forms: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -324,7 +324,7 @@ def test_a_damaged_image_that_cannot_be_replaced_is_told(parts: Parts) -> None:
 
 def test_captions_that_are_none_are_told(parts: Parts) -> None:
     path = parts.root / "coco/annotations/captions_val2017.json"
-    path.write_text("[]")
+    path.write_text('{"annotations": [7]}')
     with pytest.raises(InputError, match=r"captions_val2017.json is no file of COCO's captions"):
         import_benchmark(**parts.arguments())
     path.unlink()

@@ -108,25 +108,23 @@ def _by_pattern(pattern: str) -> Callable[[str], Said | None]:
 
 
 def index_entries(
-    rows: Iterable[tuple[str, Mapping[str, Any]]],
-    place_of: Callable[[str], Place | str],
+    rows: Iterable[tuple[str, str, Mapping[str, Any]]],
+    place_of: Callable[[str], Place | None],
     rules: Rules,
     faults: Faults,
 ) -> Iterator[Entry]:
     """An entry for every row of a table of paths.
 
     Args:
-        rows: how a row is called in messages, and its values by column.
-        place_of: the place of a path, or what is wrong with it.
+        rows: how a row is called in messages, its path, and its values by column.
+        place_of: the place of a path; None where there is no such file.
         rules: what holds where the table says nothing.
         faults: gets what is wrong.
     """
-    for told_as, row in rows:
-        path = str(row.get("path") or "").strip()
-        place = place_of(path) if path else "rows without a path"
-        name = readable_name(path)
-        if isinstance(place, str):
-            faults.add(place, name or told_as)
+    for told_as, path, row in rows:
+        place, name = place_of(path), readable_name(path)
+        if place is None:
+            faults.add("files that are missing", name or told_as)
         else:
             order = (str(row.get("file_id") or name), 0)
             yield from make_entry(place, name, in_our_words(row), order, rules, faults, told_as)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -15,7 +14,7 @@ from aigenbench.curation.sources import list_source
 from aigenbench.curation.trees import folder_tree
 from aigenbench.data.sources.formats import SUFFIXES
 from aigenbench.errors import InputError
-from aigenbench.files import read_regular
+from aigenbench.files import read_json
 
 COCO_FOLDERS = {"COCO2017_train": "train2017", "COCO2017_val": "val2017"}
 RAISE, LAION = "RAISE", "LAION-400M"
@@ -27,6 +26,9 @@ WHERE = {
     LAION: "the LAION-400M part of ELSA_D3, by img2dataset with its sample ids kept as 'id'",
 }
 """Where the images of an origin are found."""
+
+_LARGEST_CAPTIONS = 2**28
+"""Bytes; those of the training images have 92 million."""
 
 ByOrigin = Mapping[str, list[str]]
 """Ids of real images by their origin, of which ``WHERE`` names all."""
@@ -61,9 +63,10 @@ def coco_entries(folder: Path, by_origin: ByOrigin) -> list[Entry]:
         for file_id in by_origin[origin]:
             number = int(file_id.rpartition("/")[2])
             path = folder / images / f"{number:012d}.jpg"
-            if path.is_file():
+            place = file_place(path)
+            if place is not None:
                 facts = {"description": " ".join(captions.get(number, ())), "license": licenses.get(number, "")}
-                entries.append(_real(file_place(path), file_id, facts))
+                entries.append(_real(place, file_id, facts))
             else:
                 faults.add(f"images missing in {images}, from {WHERE[origin]}", path.name)
     faults.check(folder, "get them")
@@ -72,16 +75,16 @@ def coco_entries(folder: Path, by_origin: ByOrigin) -> list[Entry]:
 
 def _annotations(path: Path, origin: str) -> tuple[dict[int, list[str]], dict[int, str]]:
     """Captions and licence of every image, by its number."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing; it is in {WHERE[origin]}")
     try:
-        content = json.loads(read_regular(path))
+        content = read_json(path, largest=_LARGEST_CAPTIONS)
         names = {one["id"]: str(one["name"]) for one in content.get("licenses", ())}
         captions: dict[int, list[str]] = defaultdict(list)
         for one in sorted(content["annotations"], key=lambda one: one["id"]):
             captions[one["image_id"]].append(str(one["caption"]).strip())
         return captions, {one["id"]: names.get(one.get("license"), "") for one in content.get("images", ())}
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; it is in {WHERE[origin]}") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is no file of COCO's captions ({error!r}); take it anew: {WHERE[origin]}") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tarfile
 import zipfile
 import zlib
@@ -59,10 +60,14 @@ def stamp_of(path: str | Path) -> Stamp:
     return status.st_size, status.st_mtime_ns
 
 
-def file_place(path: str | Path) -> Place:
-    """The place of an image in a file of its own."""
-    stamp = stamp_of(path)
-    return Place("file", str(path), None, stamp[0], stamp)
+def file_place(path: str | Path) -> Place | None:
+    """The place of an image in a file of its own; None where there is no such regular file."""
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    stamp = (status.st_size, status.st_mtime_ns)
+    return Place("file", str(path), None, stamp[0], stamp) if stat.S_ISREG(status.st_mode) else None
 
 
 def read(place: Place) -> bytes:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from aigenbench.csv_files import read_csv
 from aigenbench.curation.entries import Entry, Faults, Rules
 from aigenbench.curation.layouts import index_entries, tree_entries
-from aigenbench.curation.places import Place, read
-from aigenbench.curation.tables import open_parquet, parquet_entries, saved_entries
-from aigenbench.curation.trees import Tree, folder_tree, tar_tree, within, zip_tree
+from aigenbench.curation.places import Place, file_place, read
+from aigenbench.curation.tables import open_parquet, parquet_entries, parquet_rows, saved_entries
+from aigenbench.curation.trees import Tree, folder_tree, tar_tree, zip_tree
 from aigenbench.data.sources.folders import INDEX
 from aigenbench.data.sources.formats import SUFFIXES
+from aigenbench.data.sources.inside import check_inside
 from aigenbench.data.sources.tables import is_saved
 from aigenbench.errors import InputError
 from aigenbench.files import user_path
@@ -53,7 +53,7 @@ def _folder(path: Path, rules: Rules, faults: Faults, left_out: list[str]) -> It
         yield from saved_entries(path, rules, faults)
         return
     if (path / INDEX).is_file() and rules.pattern is None:
-        yield from _table(path / INDEX, partial(within, path, follow_links=rules.follow_links), rules, faults)
+        yield from _table(path / INDEX, None, rules, faults)
         return
     tree = folder_tree(path, rules.follow_links, faults)
     for name in [name for name in tree if Path(name).suffix.lower() not in SUFFIXES]:
@@ -75,7 +75,7 @@ def _file(path: Path, rules: Rules, faults: Faults, left_out: list[str]) -> Iter
         return _archive(path, kind, rules, faults, left_out)
     if kind == _IMAGES:
         return parquet_entries(path.parent, path, rules, faults)
-    return _table(path, partial(within, path.parent, follow_links=rules.follow_links), rules, faults)
+    return _table(path, None, rules, faults)
 
 
 def _archive(
@@ -92,22 +92,22 @@ def _archive(
         yield from _table(copy, partial(_member, tree, index.removesuffix(INDEX)), rules, faults)
 
 
-def _member(tree: Tree, folder: str, name: str) -> Place | str:
-    return tree.get(folder + name.removeprefix("./"), "members that are missing")
+def _member(tree: Tree, folder: str, name: str) -> Place | None:
+    return tree.get(folder + name.removeprefix("./"))
 
 
-def _table(path: Path, place_of: Callable[[str], Place | str], rules: Rules, faults: Faults) -> Iterator[Entry]:
-    """Entries of a table of paths, in CSV or Parquet."""
-    rows: Iterator[tuple[str, Mapping[str, Any]]]
+def _table(path: Path, place_of: Callable[[str], Place | None] | None, rules: Rules, faults: Faults) -> Iterator[Entry]:
+    """Entries of a table of paths, in CSV or Parquet, of files in its folder where ``place_of`` is None."""
     if _kind(path) == _PATHS:
-        with open_parquet(path) as file:
-            found = file.read().to_pylist()
-        if found and "path" not in found[0]:
-            raise InputError(f"{path}: no column 'image' or 'path'; found {', '.join(found[0])}")
-        rows = ((f"row {number}", row) for number, row in enumerate(found))
+        named = [(f"row {number}", row) for number, row in enumerate(parquet_rows(path))]
+        if named and "path" not in named[0][1]:
+            raise InputError(f"{path}: no column 'image' or 'path'; found {', '.join(named[0][1])}")
     else:
-        rows = ((f"line {line}", row) for line, row in read_csv(path, ("path",)).rows)
-    return index_entries(rows, place_of, rules, faults)
+        named = [(f"line {line}", row) for line, row in read_csv(path, ("path",)).rows]
+    rows = [(told_as, str(row["path"] or "").strip(), row) for told_as, row in named]
+    if place_of is None and not rules.follow_links:
+        check_inside(path.parent, [name for _, name, _ in rows if "\0" not in name], str(path))
+    return index_entries(rows, place_of or (lambda name: file_place(path.parent / name)), rules, faults)
 
 
 _IMAGES, _PATHS = "Parquet with images", "Parquet without images"

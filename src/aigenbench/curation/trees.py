@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from aigenbench.curation.entries import Faults
 from aigenbench.curation.places import Place, file_place, stamp_of
+from aigenbench.data.sources.inside import check_inside
 from aigenbench.errors import InputError
 from aigenbench.files import readable_name
 
@@ -28,12 +29,15 @@ def folder_tree(root: Path, follow_links: bool, faults: Faults) -> Tree:
 
     Args:
         root: the folder.
-        follow_links: take what links lead to, each folder once.
-        faults: gets links that lead out, links to folders, and folders that cannot be read.
+        follow_links: take what links lead to, each folder once; else only files that lie within.
+        faults: gets folders that cannot be read.
+
+    Raises:
+        InputError: links lead out, and are not to be followed.
     """
     tree: Tree = {}
-    home = os.path.realpath(root)
-    waiting, seen = [(str(root), "")], {home}
+    links = []
+    waiting, seen = [(str(root), "")], {os.path.realpath(root)}
     while waiting:
         folder, prefix = waiting.pop()
         try:
@@ -46,18 +50,16 @@ def folder_tree(root: Path, follow_links: bool, faults: Faults) -> Tree:
             name = prefix + entry.name
             if entry.name.startswith("."):
                 continue
-            if entry.is_symlink() and not follow_links and not _is_file_within(entry, home):
-                faults.add("links that lead out or to folders (--follow-links takes them)", readable_name(name))
-            elif entry.is_dir() and (real := os.path.realpath(entry.path)) not in seen:
+            if entry.is_symlink():
+                links.append(name)
+            if entry.is_dir(follow_symlinks=follow_links) and (real := os.path.realpath(entry.path)) not in seen:
                 seen.add(real)
                 waiting.append((entry.path, name + "/"))
-            elif entry.is_file():
-                tree[name] = file_place(entry.path)
+            elif (place := file_place(entry.path)) is not None:
+                tree[name] = place
+    if not follow_links:
+        check_inside(root, links, str(root))
     return tree
-
-
-def _is_file_within(entry: os.DirEntry[str], home: str) -> bool:
-    return entry.is_file() and os.path.realpath(entry.path).startswith(home + os.sep)
 
 
 def zip_tree(path: Path, faults: Faults) -> Tree:
@@ -117,11 +119,3 @@ def _add(tree: Tree, member: str, place: Place, faults: Faults) -> None:
         faults.add("members that stand twice", readable_name(member))
     elif not any(part.startswith(".") or part == "__MACOSX" for part in parts):
         tree[name] = place
-
-
-def within(root: Path, name: str, follow_links: bool) -> Place | str:
-    """The place of a file that a table names relative to ``root``, or what is wrong with the name."""
-    path = Path(root, name)
-    if not follow_links and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
-        return "paths that lead out of its folder (--follow-links takes them)"
-    return file_place(path) if path.is_file() else "files that are missing"
