@@ -52,7 +52,7 @@ def _write_split(folder: Path, split: str, count: int, rng: np.random.Generator)
     generators = rng.permutation(np.repeat(np.arange(37), [36 * count, *[count] * 36]))
     share = np.array(ORIGINS[split]) / sum(ORIGINS[split])
     origins = np.where(generators > 0, 3, rng.choice(3, len(generators), p=share))
-    images = pa.array(_images(rng), pa.binary())
+    images = pa.array(tiny_images(rng), pa.binary())
     names = pa.array(["", *sorted(PUBLISHED.names)])
     file = "data-00000-of-00001.arrow"
     with pa.OSFile(str(folder / file), "wb") as stream, pa.ipc.new_stream(stream, SCHEMA) as writer:
@@ -85,7 +85,8 @@ def _batch(
     )
 
 
-def _images(rng: np.random.Generator) -> list[bytes]:
+def tiny_images(rng: np.random.Generator) -> list[bytes]:
+    """Distinct JPEG files."""
     files = []
     for _ in range(DISTINCT):
         buffer = io.BytesIO()
