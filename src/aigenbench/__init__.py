@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aigenbench.curation import Imported, import_benchmark, import_data
     from aigenbench.data.demo import make_demo_data
     from aigenbench.engine.benchmark import Benchmark
     from aigenbench.engine.calls import fit, predict, robustness, test, validate
@@ -26,6 +27,7 @@ __all__ = [
     "Benchmark",
     "Detector",
     "Experiment",
+    "Imported",
     "InputError",
     "Interval",
     "Intervals",
@@ -33,6 +35,8 @@ __all__ = [
     "Scores",
     "compare",
     "fit",
+    "import_benchmark",
+    "import_data",
     "make_demo_data",
     "predict",
     "report",
@@ -46,6 +50,7 @@ _PLACES = {
     "Benchmark": "engine.benchmark",
     "Detector": "engine.detector",
     "Experiment": "engine.experiment",
+    "Imported": "curation",
     "InputError": "errors",
     "Interval": "engine.results",
     "Intervals": "engine.results",
@@ -53,6 +58,8 @@ _PLACES = {
     "Scores": "engine.results",
     "compare": "engine.pages",
     "fit": "engine.calls",
+    "import_benchmark": "curation",
+    "import_data": "curation",
     "make_demo_data": "data.demo",
     "predict": "engine.calls",
     "report": "engine.pages",

@@ -6,14 +6,14 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from aigenbench.cli import data_cache
+from aigenbench.cli import data_cache, data_import
 
 if TYPE_CHECKING:
     from aigenbench.engine.benchmark import Benchmark
 
 
 def register(subparsers: Any) -> None:
-    """Add ``data windows`` and ``data cache``."""
+    """Add ``data windows``, ``data cache`` and ``data import``."""
     parser = subparsers.add_parser("data", help="what a run would use of a data set, and what is stored of it")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     windows = commands.add_parser("windows", help="windows with their generators, dates and numbers of images")
@@ -27,6 +27,7 @@ def register(subparsers: Any) -> None:
     windows.add_argument("--validation-subset-size", type=_number, metavar="N", help="a count, or a fraction")
     windows.set_defaults(run=run_windows)
     data_cache.register(commands)
+    data_import.register(commands)
 
 
 def _number(text: str) -> int | float:

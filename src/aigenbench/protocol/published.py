@@ -7,6 +7,8 @@ from dataclasses import dataclass
 GENERATORS_PER_WINDOW = 4
 PER_GENERATOR = 1000
 """Fakes of each generator in the evaluation set."""
+TRAINING_PER_GENERATOR = 4000
+"""Likewise in the training set."""
 
 # Selections and pairing (protocol sections 3 and 4)
 TRAINING_SEED = 1337

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import multiprocessing
 import shutil
 import uuid
@@ -14,30 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench.data.demo.rows import make_rows, plan_split
-from aigenbench.data.sources.mark import INFO_FILE, SYNTHETIC_MARK
+from aigenbench.data.sources.mark import SYNTHETIC_MARK
+from aigenbench.data.sources.saved_layout import data_file, data_file_name, features_of, write_split_info
 from aigenbench.errors import InputError
 from aigenbench.files import canonical_json, fsync_folder, user_path, write_json
 from aigenbench.protocol.timeline import PUBLISHED
 
 _CHUNK = 32
-_TEXT = (
-    "generator",
-    "file_id",
-    "description",
-    "positive_prompt",
-    "negative_prompt",
-    "conditioning",
-    "origin_dataset",
-)
-_FEATURES: dict[str, Any] = {
-    "image": {"_type": "Image"},
-    "height": {"dtype": "uint32", "_type": "Value"},
-    "width": {"dtype": "uint32", "_type": "Value"},
-    "label": {"names": ["real", "fake"], "_type": "ClassLabel"},
-    **{name: {"dtype": "string", "_type": "Value"} for name in _TEXT},
-    # the one list feature that every supported version of `datasets` reads
-    "paired_real_images": {"feature": {"dtype": "string", "_type": "Value"}, "_type": "LargeList"},
-}
 
 
 def make_demo_data(
@@ -127,30 +108,8 @@ def _mapper(processes: int) -> Iterator[Callable[..., Iterable[Any]]]:
 
 @contextmanager
 def _split_writer(folder: Path, split: str, identity: str) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
-    import pyarrow as pa
-
-    types = {"uint32": pa.uint32(), "string": pa.string()}
-    picture = pa.struct({"bytes": pa.binary(), "path": pa.string()})
-    special = {"image": picture, "label": pa.int64(), "paired_real_images": pa.large_list(pa.string())}
-    metadata = {"huggingface": json.dumps({"info": {"features": _FEATURES}})}
-    schema = pa.schema({n: special.get(n) or types[f["dtype"]] for n, f in _FEATURES.items()}, metadata=metadata)
     folder.mkdir()
-    name = "data-00000-of-00001.arrow"
-    with pa.OSFile(str(folder / name), "wb") as stream, pa.ipc.new_stream(stream, schema) as writer:
-        yield lambda rows: writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
-    write_json(
-        folder / INFO_FILE,
-        {"features": _FEATURES, "citation": "", "description": SYNTHETIC_MARK, "homepage": "", "license": ""},
-    )
-    write_json(
-        folder / "state.json",
-        {
-            "_data_files": [{"filename": name}],
-            "_fingerprint": hashlib.sha256(identity.encode()).hexdigest()[:16],
-            "_format_columns": None,
-            "_format_kwargs": {},
-            "_format_type": None,
-            "_output_all_columns": False,
-            "_split": split,
-        },
-    )
+    name, features = data_file_name(0, of=1), features_of()
+    with data_file(folder / name, features) as write:
+        yield write
+    write_split_info(folder, split, [name], identity, SYNTHETIC_MARK, features)

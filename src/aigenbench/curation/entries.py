@@ -1,0 +1,138 @@
+"""One image to be imported, what is said of it, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aigenbench.curation.places import Place, RefusedError
+
+SPLITS = ("train", "validation", "test")
+TEXTS = ("description", "positive_prompt", "negative_prompt", "conditioning", "origin_dataset", "license")
+"""Columns of text that are taken over as they stand."""
+SAID = ("label", "generator", "split", "file_id", "group", *TEXTS)
+"""What a source may say of an image in words; ``in_our_words`` knows other words for some."""
+PAIRED = "paired_real_images"
+SYNONYMS = {
+    "id": "file_id",
+    "caption": "description",
+    "prompt": "positive_prompt",
+    "licence": "license",
+    "source": "group",
+}
+
+_LABELS = {"real": False, "0": False, "fake": True, "1": True}
+_NAMED = 3
+"""So many of the images of one fault are named."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """An image to be imported.
+
+    Attributes:
+        place: where its bytes lie.
+        file_id: names it in the data set.
+        generator: ``""`` for a real image.
+        split: ``""`` where none is said.
+        name: of the file, kept beside the bytes.
+        order: sorts the images of a data set.
+        group: images of one group stay in one split; ``""`` where none is said.
+        facts: further columns.
+        on_white: transparency is laid over white.
+    """
+
+    place: Place
+    file_id: str
+    generator: str
+    split: str
+    name: str
+    order: tuple[str, int]
+    group: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    on_white: bool = False
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How sources are read.
+
+    Attributes:
+        pattern: of names, such as ``{split}/{generator}/*.png``; None for ``real/...`` and ``fake/GENERATOR/...``.
+        defaults: what holds where a source says nothing, by column; its generator for images not said to be real.
+        follow_links: links and paths may lead out of a source.
+    """
+
+    pattern: str | None = None
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    follow_links: bool = False
+
+
+class Faults:
+    """What is wrong with images, by kind: told in one line, with counts and the first few names."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, list[str]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._names)
+
+    def add(self, fault: str, name: str) -> None:
+        """Note a fault of one image."""
+        self._names.setdefault(fault, []).append(name)
+
+    def check(self, place: object, advice: str) -> None:
+        """Raise RefusedError if there is any."""
+        if self._names:
+            told = "; ".join(f"{fault}: {listed(names)}" for fault, names in self._names.items())
+            raise RefusedError(f"{place}: {told}; {advice}")
+
+
+def listed(names: list[str]) -> str:
+    """Count and first names."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{len(names)} ({', '.join(sorted(names)[:_NAMED])}{more})"
+
+
+def in_our_words(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Synonyms of columns replaced, where the column itself is not there."""
+    return {**{ours: said[key] for key, ours in SYNONYMS.items() if key in said}, **said}
+
+
+def make_entry(
+    place: Place, name: str, said: Mapping[str, Any], order: tuple[str, int], rules: Rules, faults: Faults, told_as: str
+) -> list[Entry]:
+    """The entry of an image from what is said of it; none where that is not enough or contradicts itself.
+
+    Args:
+        place: where it lies.
+        name: names it where no ``file_id`` is said.
+        said: words by ``SAID``, and ids by ``PAIRED``.
+        order: sorts it.
+        rules: what holds where nothing is said.
+        faults: gets what is wrong.
+        told_as: its name in messages.
+    """
+    words = {key: str(said[key]).strip() for key in SAID if said.get(key) not in (None, "")}
+    is_said_real = _LABELS.get(words.get("label", "").lower()) is False
+    words = {**{key: value for key, value in rules.defaults.items() if key != "generator" or not is_said_real}, **words}
+    label, generator, split = words.get("label", "").lower(), words.get("generator", ""), words.get("split", "")
+    if generator.lower() == "real":
+        label, generator = label or "real", ""
+    is_fake = _LABELS.get(label, bool(generator) if not label else None)
+    if is_fake is None:
+        faults.add("label is neither 'real' nor 'fake'", told_as)
+    elif not label and not generator:
+        faults.add("nothing says whether it is real or which generator made it", told_as)
+    elif is_fake != bool(generator):
+        faults.add("a fake without a generator" if is_fake else "a real image with a generator", told_as)
+    elif split and split not in SPLITS:
+        faults.add(f"split {split!r}, expected {', '.join(SPLITS)}", told_as)
+    else:
+        facts: dict[str, Any] = {key: words[key] for key in TEXTS if key in words}
+        if isinstance(said.get(PAIRED), list):
+            facts[PAIRED] = [str(one) for one in said[PAIRED]]
+        file_id, last = words.get("file_id", name), name.rpartition("/")[2]
+        return [Entry(place, file_id, generator, split, last, order, words.get("group", ""), facts)]
+    return []
