@@ -159,11 +159,11 @@ def _doubles(groups: Sequence[tuple[Image, ...]], known: Known) -> Iterator[Find
         "contradiction": ("error", "are labelled both real and fake"),
         "leak_splits": (
             "error",
-            "stand in training and evaluation alike, so that scores on them are not of unseen images",
+            "stand in training and evaluation alike: not unseen when evaluated",
         ),
         "leak_windows": (
             "error",
-            "stand under generators of several windows, so that what comes next was already trained on",
+            "stand under generators of several windows: trained on before they come next",
         ),
         "duplicate": ("warning", "stand more than once in their split"),
     }

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from aigenbench import __version__, files
@@ -48,7 +48,7 @@ def write_page(path: Path, audit: Audit) -> None:
 
 
 @cache
-def _template():
+def _template() -> Template:
     text = (package_files("aigenbench.curation.audit") / "audit.html").read_text(encoding="utf-8")
     made = Environment(
         loader=DictLoader({"audit.html": text}), autoescape=True, undefined=StrictUndefined, trim_blocks=True
