@@ -71,7 +71,7 @@ def alike(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.
         a: uint8 (m, ``SIDE``, ``SIDE``).
         b: likewise.
     """
-    x, y = (values.reshape(len(values), -1).astype(np.float64) for values in (a, b))
+    x, y = (values.reshape(len(values), SIDE * SIDE).astype(np.float64) for values in (a, b))
     x, y = (values - values.mean(axis=1, keepdims=True) for values in (x, y))
     scale = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
     correlation = np.divide((x * y).sum(axis=1), scale, out=np.zeros(len(x)), where=scale > 0)
