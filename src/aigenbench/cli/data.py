@@ -6,14 +6,14 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from aigenbench.cli import data_cache, data_import
+from aigenbench.cli import data_audit, data_cache, data_import
 
 if TYPE_CHECKING:
     from aigenbench.engine.benchmark import Benchmark
 
 
 def register(subparsers: Any) -> None:
-    """Add ``data windows``, ``data cache`` and ``data import``."""
+    """Add ``data windows``, ``data cache``, ``data import`` and ``data audit``."""
     parser = subparsers.add_parser("data", help="what a run would use of a data set, and what is stored of it")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     windows = commands.add_parser("windows", help="windows with their generators, dates and numbers of images")
@@ -29,6 +29,7 @@ def register(subparsers: Any) -> None:
     windows.set_defaults(run=run_windows)
     data_cache.register(commands)
     data_import.register(commands)
+    data_audit.register(commands)
 
 
 def _number(text: str) -> int | float:

@@ -1,0 +1,65 @@
+"""``aigenbench data audit``: whether a data set is sound."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from aigenbench.errors import InputError
+
+FOUND = 1
+"""Exit code where an audit finds errors; with ``--strict`` also where it finds warnings."""
+
+
+def register(commands: Any) -> None:
+    """Add ``data audit``."""
+    parser = commands.add_parser(
+        "audit",
+        help="damaged and doubled images, leaks, contradictions, and what the format gives away",
+        description="Look at every image of a data set once and say what is wrong. Exit code 1 where results on it "
+        "would mislead.",
+    )
+    parser.add_argument("source", help="a saved data set, or a folder with index.csv")
+    parser.add_argument("-o", "--output", metavar="FILE", help="also write one page with pictures, such as audit.html")
+    parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
+    parser.add_argument("--strict", action="store_true", help="exit code 1 for warnings too")
+    parser.add_argument("--timeline", help="YAML or CSV with generators of your own")
+    parser.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="LIST.csv",
+        help="images of another training set, by file_id, sha256 or hash: are they in here?",
+    )
+    parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1), metavar="N", help="processes")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Audit, and print what was found."""
+    if args.workers < 1:
+        raise InputError(f"--workers must be at least 1, found {args.workers}")
+    from aigenbench.cli.outputs import output_file
+    from aigenbench.curation.audit.auditing import audit, read_foreign
+    from aigenbench.curation.audit.page import write_page
+    from aigenbench.protocol.timeline import PUBLISHED, load_timeline
+
+    output = output_file(args.output, "--output", "audit.html") if args.output else None
+    foreign = {Path(path).stem: read_foreign(path) for path in args.against}
+    timeline = load_timeline(args.timeline) if args.timeline else PUBLISHED
+    found = audit(args.source, timeline, foreign, args.workers)
+    if output:
+        write_page(output, found)
+    if args.json:
+        print(json.dumps(found.to_dict(), ensure_ascii=False))
+    else:
+        for finding in found.findings:
+            print(f"{finding.weight:<8} {finding.text}")
+        if not found.findings:
+            print("nothing is wrong with these images")
+        if output:
+            print(f"audit: {output}")
+    return FOUND if found.has_errors or (args.strict and found.findings) else 0

@@ -1,0 +1,163 @@
+"""An audit of a data set, from its folder to what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aigenbench.csv_files import read_csv
+from aigenbench.curation.audit.bias import FormatBias, Told, format_bias
+from aigenbench.curation.audit.findings import Finding, Foreign, Known, all_findings
+from aigenbench.curation.audit.looking import look_at
+from aigenbench.curation.workers import mapper
+from aigenbench.data.identity import FILE_ID
+from aigenbench.data.sources.opening import NoImages, open_source
+from aigenbench.data.sources.tables import ImageTable, SplitTables
+from aigenbench.errors import InputError
+from aigenbench.protocol.published import GENERATORS_PER_WINDOW
+from aigenbench.protocol.timeline import PUBLISHED, Timeline
+from aigenbench.protocol.windows import generator_windows
+
+PUBLISHED_COUNTS = {"train": 4000, "validation": 1000}
+"""Images of a generator in the splits of the benchmark itself (protocol section 1)."""
+SHA256_DIGITS, HASH_DIGITS = 64, 16
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        source: the data set.
+        counts: by split, then generator ("" for real), how many images.
+        origins: by split, then origin of a real, how many.
+        bias: what the format alone gives away, by split; None where there are too few images.
+        findings: what is wrong, errors first.
+    """
+
+    source: SplitTables
+    counts: Mapping[str, Mapping[str, int]]
+    origins: Mapping[str, Mapping[str, int]]
+    bias: Mapping[str, FormatBias | None]
+    findings: tuple[Finding, ...]
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether results on this data mislead."""
+        return any(finding.weight == "error" for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "source": str(self.source.path),
+            "counts": {split: dict(of) for split, of in self.counts.items()},
+            "published_counts": PUBLISHED_COUNTS,
+            "origins": {split: dict(of) for split, of in self.origins.items()},
+            "format_bias": {split: _bias(of) for split, of in self.bias.items()},
+            "findings": [
+                {
+                    "kind": one.kind,
+                    "weight": one.weight,
+                    "text": one.text,
+                    "images": [[[split, row] for split, row in group] for group in one.images],
+                }
+                for one in self.findings
+            ],
+        }
+
+
+def audit(
+    place: Path | str,
+    timeline: Timeline = PUBLISHED,
+    foreign: Mapping[str, Foreign] | None = None,
+    workers: int = 1,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> Audit:
+    """Look at every image of a data set once, and say what is wrong with them.
+
+    Args:
+        place: a saved data set, or a folder with ``index.csv``.
+        timeline: which generators belong to which window.
+        foreign: lists of other training sets, by name; see ``read_foreign``.
+        workers: processes.
+        progress: called with what is being done, how many images are done, and how many there are.
+
+    Raises:
+        InputError: no data set, or one without images.
+    """
+    source = open_source(place)
+    if any(isinstance(table.store, NoImages) for table in source.splits.values()):
+        raise InputError(f"{place} is a columns file, which holds no images to audit; give the data set")
+    with mapper(workers) as mapped:
+        looks = [look_at(source.path, split, len(table), mapped, progress) for split, table in source.splits.items()]
+    generators = {split: _generators(table) for split, table in source.splits.items()}
+    bias = {of.split: format_bias(of, generators[of.split]) for of in looks}
+    known = Known(generators, _windows(source, timeline), {s: _names(table) for s, table in source.splits.items()})
+    counts = {split: {name: n for name, n in table.counts.items() if n} for split, table in source.splits.items()}
+    found = all_findings(looks, known, bias.get("train") or bias.get("validation"), foreign)
+    origins = {split: _origins(table) for split, table in source.splits.items()}
+    return Audit(source, counts, origins, bias, tuple(found))
+
+
+def read_foreign(path: Path | str) -> Foreign:
+    """Read a list of another training set's images: CSV with any of the columns ``file_id``, ``sha256``, ``hash``.
+
+    Raises:
+        InputError: it has none of them, or a value is none.
+    """
+    table = read_csv(Path(path), ())
+    rows = [row for _, row in table.rows]
+    if not rows or not {"file_id", "sha256", "hash"} & set(rows[0]):
+        raise InputError(f"{path}: expected a CSV file with a column file_id, sha256 or hash")
+    for line, row in table.rows:
+        for name, digits in (("sha256", SHA256_DIGITS), ("hash", HASH_DIGITS)):
+            text = (row.get(name) or "").strip()
+            if text and (len(text) != digits or not set(text.lower()) <= set("0123456789abcdef")):
+                raise InputError(f"{path}, line {line}: {name} must have {digits} hex digits, found {text!r}")
+    return Foreign(
+        frozenset(_values(rows, "file_id")),
+        frozenset(text.lower() for text in _values(rows, "sha256")),
+        frozenset(int(text, 16) for text in _values(rows, "hash")),
+    )
+
+
+def _values(rows: Sequence[Mapping[str, str]], name: str) -> list[str]:
+    return [text for row in rows if (text := (row.get(name) or "").strip())]
+
+
+def _generators(table: ImageTable) -> list[str]:
+    return [table.generator_names[code] for code in table.generator_codes]
+
+
+def _names(table: ImageTable) -> list[str]:
+    return list(map(str, table.columns[FILE_ID])) if FILE_ID in table.columns else [""] * len(table)
+
+
+def _origins(table: ImageTable) -> dict[str, int]:
+    if "origin_dataset" not in table.columns:
+        return {}
+    found: dict[str, int] = {}
+    for origin in table.columns["origin_dataset"][table.labels == 0]:
+        found[str(origin)] = found.get(str(origin), 0) + 1
+    return dict(sorted(found.items()))
+
+
+def _windows(source: SplitTables, timeline: Timeline) -> dict[str, int]:
+    used = timeline.restricted_to(source.generator_names)
+    if not used.generators:
+        return {}
+    windows = generator_windows(used, GENERATORS_PER_WINDOW)
+    return {name: k for k, names in enumerate(windows) for name in names}
+
+
+def _bias(bias: FormatBias | None) -> dict[str, Any] | None:
+    if bias is None:
+        return None
+    generators = {name: _told(told) for name, told in bias.generators.items()}
+    return {"overall": _told(bias.overall), "generators": generators}
+
+
+def _told(told: Told) -> dict[str, Any]:
+    return {"auroc": told.auroc, "interval": told.interval, "fakes": told.fakes}

@@ -1,0 +1,226 @@
+"""What an audit finds: each kind with its images, and whether results on such data can be trusted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from aigenbench.curation.audit.bias import FormatBias
+from aigenbench.curation.audit.hashing import alike, near_pairs
+from aigenbench.curation.audit.looking import Looks
+
+Image = tuple[str, int]
+"""An image: its split and its row in it."""
+Weight = Literal["error", "warning"]
+
+SMALLEST_SIDE = 200
+LARGEST_PIXELS = 49_766_400
+"""Images outside these are no images of the benchmark (docs/data.md)."""
+BIASED = 0.6
+"""AUROC of the classifier without pixels from which on a detector may learn the format instead of the picture."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: a short name, for programs.
+        weight: ``error`` where results on such data mislead, ``warning`` where they may.
+        text: one sentence.
+        images: the images concerned, each group of those that belong together.
+    """
+
+    kind: str
+    weight: Weight
+    text: str
+    images: tuple[tuple[Image, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the images without looking at them.
+
+    Attributes:
+        generators: by split, the generator name of every row, "" for a real.
+        windows: index of the window of every generator on the timeline.
+        names: by split, the ``file_id`` of every row, or "".
+    """
+
+    generators: Mapping[str, Sequence[str]]
+    windows: Mapping[str, int]
+    names: Mapping[str, Sequence[str]]
+
+    def generator(self, image: Image) -> str:
+        """Of an image."""
+        return self.generators[image[0]][image[1]]
+
+
+@dataclass
+class _Sets:
+    """Images that are one picture, joined as pairs of them are found."""
+
+    parents: dict[Image, Image] = field(default_factory=dict)
+
+    def join(self, a: Image, b: Image) -> None:
+        self.parents[self.root(b)] = self.root(a)
+
+    def root(self, one: Image) -> Image:
+        while self.parents.setdefault(one, one) != one:
+            self.parents[one] = self.parents[self.parents[one]]
+            one = self.parents[one]
+        return one
+
+    def groups(self) -> list[tuple[Image, ...]]:
+        found: dict[Image, list[Image]] = defaultdict(list)
+        for one in sorted(self.parents):
+            found[self.root(one)].append(one)
+        return sorted(tuple(group) for group in found.values() if len(group) > 1)
+
+
+def all_findings(
+    looks: Sequence[Looks], known: Known, bias: FormatBias | None, foreign: Mapping[str, Foreign] | None = None
+) -> list[Finding]:
+    """Everything that is wrong, what is worst first.
+
+    Args:
+        looks: of every split.
+        known: of its images.
+        bias: what the format alone gives away.
+        foreign: other training sets by name, see `Foreign`.
+    """
+    groups = same_pictures(looks)
+    found = [*_unusable(looks), *_doubles(groups, known), *_biased(bias), *_contaminated(looks, known, foreign or {})]
+    return sorted(found, key=lambda one: one.weight != "error")
+
+
+def same_pictures(looks: Sequence[Looks]) -> list[tuple[Image, ...]]:
+    """Images that are one picture: byte for byte, or stored again or resized."""
+    sets = _Sets()
+    places = [(of.split, row) for of in looks for row in range(len(of))]
+    sha256 = np.concatenate([of.sha256 for of in looks])
+    for same in _equal(sha256):
+        for other in same[1:]:
+            sets.join(places[same[0]], places[other])
+    telling = np.flatnonzero(np.concatenate([of.telling for of in looks]))
+    hashes = np.concatenate([of.hashes for of in looks])[telling]
+    small = np.concatenate([of.small for of in looks])
+    pairs = telling[near_pairs(hashes)]
+    for a, b in pairs[alike(small[pairs[:, 0]], small[pairs[:, 1]])]:
+        sets.join(places[a], places[b])
+    return sets.groups()
+
+
+def _equal(values: npt.NDArray[np.bytes_]) -> Iterator[npt.NDArray[np.intp]]:
+    order = np.argsort(values, kind="stable")
+    starts = np.flatnonzero(np.append(True, values[order][1:] != values[order][:-1]))
+    for rows in np.split(order, starts[1:]):
+        if len(rows) > 1:
+            yield rows
+
+
+def _unusable(looks: Sequence[Looks]) -> Iterator[Finding]:
+    faults = [((of.split, row),) for of in looks for row in of.faults]
+    if faults:
+        first = looks[[of.split for of in looks].index(faults[0][0][0])].faults[faults[0][0][1]]
+        yield Finding("unreadable", "error", f"{_images(faults)} cannot be decoded ({first})", tuple(faults))
+    tiny, huge = [], []
+    for of in looks:
+        side, pixels = np.minimum(of.height, of.width), of.height * of.width
+        tiny += [((of.split, int(row)),) for row in np.flatnonzero(of.readable & (side < SMALLEST_SIDE))]
+        huge += [((of.split, int(row)),) for row in np.flatnonzero(of.readable & (pixels > LARGEST_PIXELS))]
+    if tiny:
+        yield Finding("tiny", "warning", f"{_images(tiny)} have a side under {SMALLEST_SIDE} pixels", tuple(tiny))
+    if huge:
+        yield Finding("huge", "warning", f"{_images(huge)} have over {LARGEST_PIXELS:,} pixels", tuple(huge))
+
+
+def _doubles(groups: Sequence[tuple[Image, ...]], known: Known) -> Iterator[Finding]:
+    """The groups by what is worst about them."""
+    sorted_by: dict[str, list[tuple[Image, ...]]] = defaultdict(list)
+    for group in groups:
+        generators = {known.generator(one) for one in group}
+        windows = {known.windows.get(name) for name in generators if name}
+        if "" in generators and len(generators) > 1:
+            kind = "contradiction"
+        elif len({split for split, _ in group}) > 1:
+            kind = "leak_splits"
+        elif len(windows) > 1:
+            kind = "leak_windows"
+        else:
+            kind = "duplicate"
+        sorted_by[kind].append(group)
+    texts: dict[str, tuple[Weight, str]] = {
+        "contradiction": ("error", "are labelled both real and fake"),
+        "leak_splits": (
+            "error",
+            "stand in training and evaluation alike: not unseen when evaluated",
+        ),
+        "leak_windows": (
+            "error",
+            "stand under generators of several windows: trained on before they come next",
+        ),
+        "duplicate": ("warning", "stand more than once in their split"),
+    }
+    for kind, (weight, text) in texts.items():
+        if chosen := sorted_by.get(kind):
+            yield Finding(kind, weight, f"pictures that {text}: {len(chosen):,}", tuple(chosen))
+
+
+def _biased(bias: FormatBias | None) -> Iterator[Finding]:
+    if bias is None:
+        return
+    if bias.overall.is_certain and bias.overall.auroc >= BIASED:
+        yield Finding(
+            "format_bias",
+            "warning",
+            f"container, compression and size alone tell fakes from reals: AUROC {bias.overall.auroc:.3f}; a detector "
+            "may learn the format instead of the picture",
+        )
+    worst = [
+        f"{name} {told.auroc:.3f}"
+        for name, told in sorted(bias.generators.items(), key=lambda item: -item[1].auroc)
+        if told.is_certain and told.auroc >= BIASED
+    ]
+    if worst and not (bias.overall.is_certain and bias.overall.auroc >= BIASED):
+        more = f" and {len(worst) - 3} more" if len(worst) > 3 else ""
+        yield Finding("format_bias", "warning", f"the format alone gives away {', '.join(worst[:3])}{more} (AUROC)")
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """The images of another training set, as far as its list names them.
+
+    Attributes:
+        names: file ids.
+        sha256: hexadecimal digests of files.
+        hashes: perceptual hashes.
+    """
+
+    names: frozenset[str] = frozenset()
+    sha256: frozenset[str] = frozenset()
+    hashes: frozenset[int] = frozenset()
+
+
+def _contaminated(looks: Sequence[Looks], known: Known, foreign: Mapping[str, Foreign]) -> Iterator[Finding]:
+    for name, listed in foreign.items():
+        shared = [
+            ((of.split, row),)
+            for of in looks
+            for row in range(len(of))
+            if known.names[of.split][row] in listed.names
+            or bytes(of.sha256[row]).ljust(32, b"\0").hex() in listed.sha256
+            or int(of.hashes[row]) in listed.hashes
+        ]
+        if shared:
+            text = f"{_images(shared)} are in {name}: a detector trained on that has seen them"
+            yield Finding("contamination", "error", text, tuple(shared))
+
+
+def _images(groups: Sequence[tuple[Image, ...]]) -> str:
+    return f"{len(groups):,} image{'s' if len(groups) != 1 else ''}"

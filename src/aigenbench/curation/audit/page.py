@@ -1,0 +1,69 @@
+"""An audit as one page with pictures."""
+
+from __future__ import annotations
+
+import base64
+from functools import cache
+from importlib.resources import files as package_files
+from pathlib import Path
+
+from jinja2 import DictLoader, Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+from aigenbench import __version__, files
+from aigenbench.curation.audit.auditing import PUBLISHED_COUNTS, Audit
+from aigenbench.curation.audit.findings import Image
+from aigenbench.data.sources.decode import UnreadableImageError, decode
+from aigenbench.evaluation.metrics.mistakes import shrink
+from aigenbench.evaluation.report.pages import resource
+from aigenbench.evaluation.statistics.uncertainty import interval_text
+
+SHOWN_GROUPS, SHOWN_IMAGES = 12, 4
+"""How many groups of a finding are shown, and images of each."""
+
+
+def write_page(path: Path, audit: Audit) -> None:
+    """Write the page, whole or not at all."""
+    files.write_text(
+        path,
+        _template().render(
+            audit=audit,
+            shown=[
+                (
+                    finding,
+                    [
+                        [_shown(audit, image) for image in group[:SHOWN_IMAGES]]
+                        for group in finding.images[:SHOWN_GROUPS]
+                    ],
+                )
+                for finding in audit.findings
+            ],
+            more={finding.kind: len(finding.images) - SHOWN_GROUPS for finding in audit.findings},
+            published=PUBLISHED_COUNTS,
+            generators=sorted({name for of in audit.counts.values() for name in of if name}),
+            style=resource("style.css"),
+            version=__version__,
+        ),
+    )
+
+
+@cache
+def _template() -> Template:
+    text = (package_files("aigenbench.curation.audit") / "audit.html").read_text(encoding="utf-8")
+    made = Environment(
+        loader=DictLoader({"audit.html": text}), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    made.filters["bracket"] = interval_text
+    return made.get_template("audit.html")
+
+
+def _shown(audit: Audit, image: Image) -> tuple[str, str, Markup | None]:
+    """What an image is, where it stands, and a small copy of it."""
+    split, row = image
+    table = audit.source.splits[split]
+    generator = table.generator_names[table.generator_codes[row]] or "real"
+    try:
+        small = shrink(decode(table.store.read(row)))
+    except (UnreadableImageError, OSError):
+        return generator, f"{split} {row}", None
+    return generator, f"{split} {row}", Markup("data:image/jpeg;base64," + base64.b64encode(small).decode())

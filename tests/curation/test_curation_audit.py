@@ -1,0 +1,210 @@
+"""Faults planted in a made-up data set are found, and nothing is found in a sound one."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from aigenbench.cli import main
+from aigenbench.curation.audit.auditing import Audit, audit, read_foreign
+from aigenbench.curation.audit.hashing import NEAR, near_pairs, perceptual_hash, small_grey
+from aigenbench.errors import InputError
+
+GENERATORS = ("CycleGAN", "ProGAN", "FLUX 1 Dev")
+PER_GENERATOR = {"train": 8, "validation": 6}
+
+
+def picture(seed: int, side: int = 256) -> Image.Image:
+    """A picture like no other: soft shapes of many sizes."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        cv2.resize(rng.normal(size=(n, n, 3)) / n**0.5, (side, side), interpolation=cv2.INTER_CUBIC) for n in (4, 9, 33)
+    ]
+    values = 127 + 110 * np.tanh(np.sum(layers, axis=0))
+    return Image.fromarray(values.astype(np.uint8))
+
+
+def stored(image: Image.Image, form: str = "JPEG", quality: int = 92) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **({"quality": quality} if form == "JPEG" else {}))
+    return buffer.getvalue()
+
+
+class Made:
+    """A data set under way: rows, and the bytes of each."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, str]] = []
+        self.files: dict[str, bytes] = {}
+        seed = 0
+        for split, n in PER_GENERATOR.items():
+            for generator in GENERATORS:
+                for _ in range(n):
+                    for name in ("", generator):
+                        self.add(split, name, stored(picture(seed)))
+                        seed += 1
+
+    def add(self, split: str, generator: str, data: bytes) -> str:
+        path = f"{len(self.rows):04d}.bin"
+        label = "fake" if generator else "real"
+        self.rows.append({"path": path, "label": label, "generator": generator, "split": split})
+        self.files[path] = data
+        return path
+
+    def first(self, split: str, generator: str) -> str:
+        return next(r["path"] for r in self.rows if (r["split"], r["generator"]) == (split, generator))
+
+    def write(self, folder: Path) -> Path:
+        folder.mkdir()
+        for path, data in self.files.items():
+            (folder / path).write_bytes(data)
+        with (folder / "index.csv").open("w", newline="") as target:
+            writer = csv.DictWriter(target, list(self.rows[0]))
+            writer.writeheader()
+            writer.writerows(self.rows)
+        return folder
+
+
+def kinds(found: Audit) -> dict[str, int]:
+    return {one.kind: len(one.images) for one in found.findings}
+
+
+def test_a_sound_set_has_no_finding(tmp_path: Path) -> None:
+    found = audit(Made().write(tmp_path / "data"))
+    assert found.findings == ()
+    assert not found.has_errors
+    assert found.counts["train"] == {"": 24, "CycleGAN": 8, "FLUX 1 Dev": 8, "ProGAN": 8}
+
+
+def smaller(data: bytes) -> bytes:
+    """Stored again as JPEG 80, at 0.7 of its size."""
+    with Image.open(io.BytesIO(data)) as image:
+        size = (round(0.7 * image.width), round(0.7 * image.height))
+        return stored(image.resize(size, Image.Resampling.BICUBIC), quality=80)
+
+
+@pytest.mark.parametrize("again", [smaller, lambda data: data], ids=["stored_again", "byte_for_byte"])
+@pytest.mark.parametrize(
+    ("of", "put", "kind"),
+    [
+        (("train", ""), ("train", ""), "duplicate"),
+        (("train", "ProGAN"), ("train", "ProGAN"), "duplicate"),
+        (("train", ""), ("validation", ""), "leak_splits"),
+        (("train", "CycleGAN"), ("validation", "CycleGAN"), "leak_splits"),
+        (("validation", ""), ("validation", "ProGAN"), "contradiction"),
+    ],
+)
+def test_doubles(
+    tmp_path: Path, again: Callable[[bytes], bytes], of: tuple[str, str], put: tuple[str, str], kind: str
+) -> None:
+    made = Made()
+    made.add(*put, again(made.files[made.first(*of)]))
+    found = audit(made.write(tmp_path / "data"))
+    tiny = {"tiny": 1} if again is smaller else {}
+    assert kinds(found) == {kind: 1, **tiny}
+    assert found.has_errors == (kind != "duplicate")
+    [group] = next(one for one in found.findings if one.kind == kind).images
+    assert len(group) == 2
+
+
+def test_a_leak_across_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aigenbench.curation.audit.auditing.GENERATORS_PER_WINDOW", 1)
+    made = Made()
+    made.add("train", "FLUX 1 Dev", made.files[made.first("train", "CycleGAN")])
+    assert kinds(audit(made.write(tmp_path / "data"))) == {"leak_windows": 1}
+
+
+def test_unreadable_tiny_and_flat_pictures(tmp_path: Path) -> None:
+    made = Made()
+    whole = made.files[made.first("train", "")]
+    made.add("train", "", whole[: len(whole) // 2])
+    made.add("train", "ProGAN", b"no picture at all")
+    made.add("validation", "", stored(picture(9001, 150)))
+    # flat pictures show nothing by which they could be told apart
+    for level in (10, 20):
+        made.add("train", "", stored(Image.new("RGB", (256, 256), (level,) * 3)))
+    found = audit(made.write(tmp_path / "data"))
+    assert kinds(found) == {"unreadable": 2, "tiny": 1}
+
+
+def test_fakes_stored_otherwise_are_found_without_a_pixel(tmp_path: Path) -> None:
+    made = Made()
+    for row in made.rows:
+        if row["generator"]:
+            with Image.open(io.BytesIO(made.files[row["path"]])) as image:
+                made.files[row["path"]] = stored(image, quality=60)
+    found = audit(made.write(tmp_path / "data"))
+    assert kinds(found) == {"format_bias": 0}
+    bias = found.bias["train"]
+    assert bias is not None
+    assert bias.overall.auroc > 0.95
+    assert all(told.auroc > 0.9 for told in bias.generators.values())
+
+
+def test_images_of_another_training_set(tmp_path: Path) -> None:
+    made = Made()
+    named, hashed = made.first("validation", "ProGAN"), made.first("validation", "")
+    digest = hashlib.sha256(made.files[hashed]).hexdigest()
+    (tmp_path / "other.csv").write_text(f"file_id,sha256\n{named},\n,{digest.upper()}\n")
+    folder = made.write(tmp_path / "data")
+    found = audit(folder, foreign={"other": read_foreign(tmp_path / "other.csv")})
+    assert kinds(found) == {"contamination": 2}
+    assert "are in other" in found.findings[0].text
+    (tmp_path / "other.csv").write_text("sha256\nabc\n")
+    with pytest.raises(InputError, match="line 2: sha256 must have 64 hex digits, found 'abc'"):
+        read_foreign(tmp_path / "other.csv")
+    (tmp_path / "other.csv").write_text("name\nabc\n")
+    with pytest.raises(InputError, match="expected a CSV file with a column file_id, sha256 or hash"):
+        read_foreign(tmp_path / "other.csv")
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = Made()
+    sound = made.write(tmp_path / "sound")
+    assert main(["data", "audit", str(sound), "--strict", "--workers", "1"]) == 0
+    assert "nothing is wrong with these images" in capsys.readouterr().out
+    made.add("train", "", made.files[made.first("train", "")])
+    doubled = made.write(tmp_path / "<b>doubled")
+    page = tmp_path / "audit.html"
+    assert main(["data", "audit", str(doubled), "-o", str(page), "--workers", "1"]) == 0
+    assert "warning  pictures that stand more than once in their split: 1" in capsys.readouterr().out
+    text = page.read_text()
+    assert "data:image/jpeg;base64," in text
+    assert "<b>doubled" not in text
+    assert main(["data", "audit", str(doubled), "--strict", "--json", "--workers", "1"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["findings"][0]["images"] == [[["train", 0], ["train", 48]]]
+
+
+def test_a_columns_file_has_no_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "columns.json"
+    path.write_text('{"train": ["", "ProGAN"], "validation": ["", "ProGAN"]}')
+    assert main(["data", "audit", str(path)]) == 2
+    assert "holds no images to audit" in capsys.readouterr().err
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=12), st.integers(0, 64))
+def test_pairs_are_those_of_the_plain_definition(values: list[int], distance: int) -> None:
+    hashes = np.array(values, dtype=np.uint64)
+    expected = {(i, j) for i in range(len(values)) for j in range(i) if (values[i] ^ values[j]).bit_count() <= distance}
+    found = {(int(b), int(a)) for a, b in near_pairs(hashes, distance)}
+    assert found == expected
+
+
+def test_hashes_of_other_pictures_are_far() -> None:
+    hashes = [perceptual_hash(small_grey(np.asarray(picture(seed)))) for seed in range(30)]
+    distances = [(a ^ b).bit_count() for i, a in enumerate(hashes) for b in hashes[:i]]
+    assert min(distances) > NEAR
+    assert 28 < np.mean(distances) < 36
