@@ -34,7 +34,7 @@ def pillows(data: bytes) -> np.ndarray:
 
 
 def plain(data: bytes) -> bool:
-    return plain_orientation(memoryview(data), MAXIMUM_PIXELS) is not None
+    return plain_orientation(memoryview(data), memoryview(data)) is not None
 
 
 def with_chunk(png: bytes, name: bytes, body: bytes, before: bytes = b"IDAT") -> bytes:
