@@ -79,9 +79,10 @@ def pillows(data: bytes) -> np.ndarray | str:
     if picture is None:
         return "of no format read"
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(
-            io.BytesIO(data), formats=[load_plugin(picture)]
-        ) as image:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(data), formats=[load_plugin(picture)]) as image,
+        ):
             if image.width * image.height > picture.maximum_pixels:
                 return "too large"
             image.load()
@@ -120,7 +121,11 @@ def whole(kind: str, rng: np.random.Generator) -> bytes:
     size = tuple(int(x) for x in rng.integers(side, side * 12, 2))
     levels = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
     image = Image.fromarray(levels).resize(size)
-    image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
+    image = (
+        Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+        if mode == "I;16"
+        else image.convert(mode)
+    )
     options = OPTIONS.get(kind, lambda mode, rng: {})(mode, rng)
     if kind in ORIENTED and rng.random() < 0.5:
         exif = Image.Exif()
@@ -148,7 +153,11 @@ def _png_options(mode: str, rng: np.random.Generator) -> dict[str, object]:
 
 
 def _webp_options(mode: str, rng: np.random.Generator) -> dict[str, object]:
-    options: dict[str, object] = {"lossless": bool(rng.random() < 0.4), "quality": int(rng.integers(1, 101)), "method": 0}
+    options: dict[str, object] = {
+        "lossless": bool(rng.random() < 0.4),
+        "quality": int(rng.integers(1, 101)),
+        "method": 0,
+    }
     return options | ({"icc_profile": b"not a profile"} if rng.random() < 0.2 else {})
 
 
@@ -164,13 +173,18 @@ OPTIONS: dict[str, Callable[[str, np.random.Generator], dict[str, object]]] = {
     "TIFF": _tiff_options,
     "GIF": lambda mode, rng: {"interlace": int(rng.integers(0, 2))},
     "AVIF": lambda mode, rng: {"speed": 10, "quality": int(rng.integers(1, 101))},
-    "JPEG2000": lambda mode, rng: {"irreversible": bool(rng.integers(0, 2)), "num_resolutions": int(rng.integers(1, 4))},
+    "JPEG2000": lambda mode, rng: {
+        "irreversible": bool(rng.integers(0, 2)),
+        "num_resolutions": int(rng.integers(1, 4)),
+    },
 }
 
 
 def parts(data: bytes, kind: str) -> list[bytes]:
     """A file cut where its format cuts it: segments, chunks, blocks; one that nobody knows stays whole."""
-    cut = {"JPEG": _jpeg_cuts, "PNG": _png_cuts, "WEBP": _riff_cuts, "AVIF": _box_cuts, "JPEG2000": _box_cuts}.get(kind, _no_cuts)
+    cut = {"JPEG": _jpeg_cuts, "PNG": _png_cuts, "WEBP": _riff_cuts, "AVIF": _box_cuts, "JPEG2000": _box_cuts}.get(
+        kind, _no_cuts
+    )
     ends = sorted({end for end in cut(data) if 0 < end < len(data)} | {len(data)})
     return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
@@ -183,7 +197,9 @@ def _jpeg_cuts(data: bytes) -> Iterator[int]:
         if marker and marker != 0xFF and not 0xD0 <= marker <= 0xD8:
             at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
             yield at
-        found = next((i for i in range(at, len(data) - 1) if data[i] == 0xFF and data[i + 1] not in (0, 0xFF)), len(data))
+        found = next(
+            (i for i in range(at, len(data) - 1) if data[i] == 0xFF and data[i + 1] not in (0, 0xFF)), len(data)
+        )
         at = found if found > at else at if marker and at < len(data) and data[at] == 0xFF else len(data)
         if found == len(data):
             return
@@ -302,8 +318,12 @@ def _pixels_damaged(data: bytes, kind: str, rng: np.random.Generator) -> bytes:
     except zlib.error:
         return data
     chosen = rng.integers(4)
-    body = [lambda: zlib.compress(rows[: -int(rng.integers(1, 50))]), lambda: zlib.compress(rows + rng.bytes(99)),
-            lambda: zlib.compress(_flip(rows, kind, rng)), lambda: body[:-4] + rng.bytes(4)][chosen]()
+    body = [
+        lambda: zlib.compress(rows[: -int(rng.integers(1, 50))]),
+        lambda: zlib.compress(rows + rng.bytes(99)),
+        lambda: zlib.compress(_flip(rows, kind, rng)),
+        lambda: body[:-4] + rng.bytes(4),
+    ][chosen]()
     some[where[0]] = struct.pack(">I", len(body)) + b"IDAT" + body + struct.pack(">I", zlib.crc32(b"IDAT" + body))
     return b"".join(some)
 
@@ -334,7 +354,9 @@ def _exif_record(rng: np.random.Generator) -> bytes:
     for _ in range(rng.integers(1, 4)):
         tag = int(rng.choice([0x112, 0x112, 0x10F, 0x100, 0x8769]))
         kind = int(rng.choice([3, 3, 1, 2, 4, 5, 7, 8, 9, 11, 12, 13, 16, 0, 77]))
-        value = struct.pack(order + ("HH" if kind in (3, 8) else "I"), *([int(rng.integers(0, 10)), 0][: 2 if kind in (3, 8) else 1]))
+        value = struct.pack(
+            order + ("HH" if kind in (3, 8) else "I"), *([int(rng.integers(0, 10)), 0][: 2 if kind in (3, 8) else 1])
+        )
         entries.append(struct.pack(order + "HHI", tag, kind, int(rng.choice([1, 1, 1, 0, 2, 3, 2**31]))) + value)
     head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, int(rng.choice([8, 8, 8, 10, 9999])))
     return head + struct.pack(order + "H", len(entries)) + b"".join(entries) + bytes(4)

@@ -27,7 +27,6 @@ from aigenbench.data.sources.limits import (
     SLOW_PIXELS,
     BoundedFile,
     TooMuchError,
-    check_exif,
     check_size,
 )
 
@@ -141,8 +140,6 @@ def _opened(view: memoryview, picture: PictureFormat) -> tuple[Pixels, int]:
         if image.tile and image.tile[0][0] in _IN_PYTHON:
             check_size(f"{picture.name} of this kind", *image.size, SLOW_PIXELS)
             file.reads += 2 * SLOW_PIXELS
-        if isinstance(image.info.get("exif"), bytes):
-            check_exif(picture.name, image.info["exif"])
         if picture.plugin == "TIFF":
             _check_tiff(image)
         image.load()

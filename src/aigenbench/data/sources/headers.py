@@ -5,8 +5,9 @@ from __future__ import annotations
 import struct
 import zlib
 
+from aigenbench.data.sources.formats import PNG_METADATA_LIMIT
 from aigenbench.data.sources.jpeg_stream import check_scans, exif_records, frame_size, is_plain, read_stream
-from aigenbench.data.sources.limits import HEAVY_PIXELS, MAXIMUM_PIXELS, TooMuchError, check_exif, check_size
+from aigenbench.data.sources.limits import HEAVY_PIXELS, MAXIMUM_PIXELS, TooMuchError, check_size
 
 _JPEG_START = b"\xff\xd8\xff"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -29,9 +30,10 @@ _PNG_TEXTS_WITH_ORIENTATION = (b"Raw profile type ", b"XML:com.adobe.xmp")
 _LONGEST_PNG_NOTE = 2**20
 """Bytes of a chunk beside the pixels; Pillow has limits for them, which are its to tell."""
 
-_PNG_PACKED = (b"iCCP", b"zTXt", b"iTXt")
-_LONGEST_PNG_PACKED = 2**22
-"""Bytes of all chunks of these kinds together; uncompressed they may be a thousand times as many."""
+_MOST_UNPACKED = 2**30
+"""Bytes that a PNG file's notes can become, each at most ``PNG_METADATA_LIMIT``, if they are packed as much as can be."""
+_DEFLATE = 1032
+"""Bytes that one compressed byte can become."""
 
 _WEBP_COLOUR_PROFILE = 0x20
 """The one feature of an extended WebP file that changes neither pixels nor orientation."""
@@ -60,21 +62,26 @@ def check_header(view: memoryview, plugin: str) -> None:
     """Refuse a file that would take Pillow's plug-in too long or too much memory to open.
 
     Raises:
-        TooMuchError: a JPEG file of too many segments, scans, or values of its EXIF record; a PNG file with too much
-            compressed metadata.
+        TooMuchError: a JPEG file of too many segments or scans; a PNG file with too much compressed metadata.
     """
     if plugin == "JPEG":
-        stream = read_stream(view)
-        check_scans(view, stream)
-        check_exif("JPEG", b"".join(exif_records(view, stream)))
+        check_scans(view, read_stream(view))
     elif plugin == "PNG":
-        position, packed = len(_PNG_START), 0
-        while position + 8 <= len(view):
-            length = _big_endian(view, position, 4)
-            packed += length if view[position + 4 : position + 8] in _PNG_PACKED else 0
-            position += 12 + length
-        if packed > _LONGEST_PNG_PACKED:
-            raise TooMuchError(f"PNG with more than {_LONGEST_PNG_PACKED >> 20} MiB of compressed metadata")
+        if _unpacked_png_notes(view) > _MOST_UNPACKED:
+            raise TooMuchError(f"PNG whose compressed metadata may become more than {_MOST_UNPACKED >> 30} GiB")
+
+
+def _unpacked_png_notes(view: memoryview) -> int:
+    position, unpacked = len(_PNG_START), 0
+    while position + 8 <= len(view):
+        length, name = _big_endian(view, position, 4), view[position + 4 : position + 8]
+        # after its keyword, a text tells whether it is compressed
+        if name in (b"iCCP", b"zTXt") or (
+            name == b"iTXt" and not bytes(view[position + 8 : position + 88]).partition(b"\0")[2].startswith(b"\0")
+        ):
+            unpacked += min(_DEFLATE * length, PNG_METADATA_LIMIT)
+        position += 12 + length
+    return unpacked
 
 
 def _plain_jpeg_orientation(view: memoryview) -> int | None:
