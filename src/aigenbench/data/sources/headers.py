@@ -31,9 +31,9 @@ _LONGEST_PNG_NOTE = 2**20
 """Bytes of a chunk beside the pixels; Pillow has limits for them, which are its to tell."""
 
 _MOST_UNPACKED = 2**30
-"""Bytes that a PNG file's notes can become, each at most ``PNG_METADATA_LIMIT``, if they are packed as much as can be."""
+"""Bytes that the compressed notes of a PNG file may become together, each at most ``PNG_METADATA_LIMIT``."""
 _DEFLATE = 1032
-"""Bytes that one compressed byte can become."""
+"""Bytes that one compressed byte becomes at most."""
 
 _WEBP_COLOUR_PROFILE = 0x20
 """The one feature of an extended WebP file that changes neither pixels nor orientation."""
@@ -66,9 +66,8 @@ def check_header(view: memoryview, plugin: str) -> None:
     """
     if plugin == "JPEG":
         check_scans(view, read_stream(view))
-    elif plugin == "PNG":
-        if _unpacked_png_notes(view) > _MOST_UNPACKED:
-            raise TooMuchError(f"PNG whose compressed metadata may become more than {_MOST_UNPACKED >> 30} GiB")
+    elif plugin == "PNG" and _unpacked_png_notes(view) > _MOST_UNPACKED:
+        raise TooMuchError(f"PNG whose compressed metadata may become more than {_MOST_UNPACKED >> 30} GiB")
 
 
 def _unpacked_png_notes(view: memoryview) -> int:

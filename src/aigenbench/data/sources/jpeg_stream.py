@@ -122,7 +122,7 @@ def exif_records(view: memoryview, stream: JpegStream) -> list[memoryview]:
 
 
 def is_plain(view: memoryview, stream: JpegStream) -> bool:
-    """Whether OpenCV and Pillow agree on every pixel: grey or three components of 8 bits, each in the scans it must be."""
+    """Whether OpenCV gives Pillow's pixels: one frame, grey or of three components of 8 bits, and all its scans."""
     frames = [(marker, place) for marker, place in stream.segments if marker in _FRAMES]
     if not stream.well_formed or len(frames) != 1:
         return False

@@ -28,7 +28,7 @@ _READS = 2**18
 
 _READ_OVER = 8
 _READ_BESIDE = 2**26
-"""Bytes that a reader may read: so many times the file, and these. The tags of a TIFF file may all be the whole file."""
+"""Bytes that a reader may read: so many times the file, and these. Every tag of a TIFF file may be the whole file."""
 
 
 class TooMuchError(ValueError):
