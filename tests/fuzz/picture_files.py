@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from unittest import mock
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 
 MODES = {
     "JPEG": ("L", "RGB", "CMYK"),
@@ -27,15 +28,15 @@ ORIENTED = ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")
 def whole(kind: str, rng: np.random.Generator) -> bytes:
     """A valid file of some mode, size, orientation and way of storing it."""
     mode = str(rng.choice(MODES[kind]))
-    side = 1 if rng.random() < 0.03 else 8
-    size = tuple(int(x) for x in rng.integers(side, side * 12, 2))
-    levels = rng.integers(0, 256, (4, 5, 3), dtype=np.uint8)
-    image = Image.fromarray(levels).resize(size)
-    image = (
-        Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
-        if mode == "I;16"
-        else image.convert(mode)
-    )
+    # one pixel is too small for the resolutions of a JPEG 2000 file; in turn, decoders take large files in pieces
+    side = int(rng.choice([1 if kind != "JPEG2000" else 8, 8, 40], p=[0.03, 0.93, 0.04]))
+    width, height = (int(x) for x in rng.integers(side, side * 12, 2))
+    levels = rng.integers(0, 256, (height // 2, width // 2, 3) if side > 8 else (4, 5, 3), dtype=np.uint8)
+    image = Image.fromarray(levels).resize((width, height))
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+    else:
+        image = image.convert(mode)
     options = OPTIONS.get(kind, lambda mode, rng: {})(mode, rng)
     if kind in ORIENTED and rng.random() < 0.5:
         exif = Image.Exif()
@@ -43,7 +44,9 @@ def whole(kind: str, rng: np.random.Generator) -> bytes:
         exif[ExifTags.Base.Make] = "Maker"
         options["exif"] = exif
     buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
+    # Pillow keeps too little room for progressive files of noise
+    with mock.patch.object(ImageFile, "MAXBLOCK", 2**21):
+        image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
