@@ -32,7 +32,7 @@ from aigenbench.data.sources.limits import (
 
 Pixels = npt.NDArray[np.uint8]
 
-DECODING = 2
+DECODING = 3
 """Version of how files become pixels; one more whenever any file that is read gives others."""
 
 _ROTATIONS = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
@@ -127,13 +127,13 @@ def _decode_with_pillow(view: memoryview) -> Pixels:
 
 
 def _pixels(view: memoryview, picture: PictureFormat) -> Pixels:
-    check_header(view, picture.plugin)
-    pixels, orientation = _opened(view, picture)
+    data = view.obj if isinstance(view.obj, bytes) and len(view.obj) == len(view) else bytes(view)
+    check_header(data, picture.plugin)
+    pixels, orientation = _opened(data, picture)
     return pixels if orientation == UPRIGHT else _turned(pixels, orientation)
 
 
-def _opened(view: memoryview, picture: PictureFormat) -> tuple[Pixels, int]:
-    data = view.obj if isinstance(view.obj, bytes) and len(view.obj) == len(view) else bytes(view)
+def _opened(data: bytes, picture: PictureFormat) -> tuple[Pixels, int]:
     file = BoundedFile(picture.name, data)
     with Image.open(file, formats=[load_plugin(picture)]) as image:
         check_size(picture.name, *image.size, picture.maximum_pixels)

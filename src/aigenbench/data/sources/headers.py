@@ -6,6 +6,7 @@ import struct
 import zlib
 
 from aigenbench.data.sources.formats import PNG_METADATA_LIMIT
+from aigenbench.data.sources.jpeg2000 import check_memory
 from aigenbench.data.sources.jpeg_stream import check_scans, exif_records, frame_size, is_plain, read_stream
 from aigenbench.data.sources.limits import HEAVY_PIXELS, MAXIMUM_PIXELS, TooMuchError, check_size
 
@@ -58,14 +59,18 @@ def plain_orientation(view: memoryview) -> int | None:
         return None
 
 
-def check_header(view: memoryview, plugin: str) -> None:
+def check_header(data: bytes, plugin: str) -> None:
     """Refuse a file that would take Pillow's plug-in too long or too much memory to open.
 
     Raises:
-        TooMuchError: a JPEG file of too many segments or scans; a PNG file with too much compressed metadata.
+        TooMuchError: a JPEG file of too many segments or scans; a PNG file with too much compressed metadata; a
+            JPEG 2000 file of too many code-blocks.
     """
+    view = memoryview(data)
     if plugin == "JPEG":
         check_scans(view, read_stream(view))
+    elif plugin == "JPEG2000":
+        check_memory(data)
     elif plugin == "PNG" and _unpacked_png_notes(view) > _MOST_UNPACKED:
         raise TooMuchError(f"PNG whose compressed metadata may become more than {_MOST_UNPACKED >> 30} GiB")
 

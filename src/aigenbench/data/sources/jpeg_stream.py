@@ -56,7 +56,10 @@ def read_stream(view: memoryview) -> JpegStream:
     stream = JpegStream(header=len(view))
     position = 2
     while True:
-        at, restarts_in_order = _next_marker(levels, position)
+        if _is_marker(view[position : position + 2]):
+            at, restarts_in_order = position, True
+        else:
+            at, restarts_in_order = _next_marker(levels, position)
         in_scan = bool(stream.segments) and stream.segments[-1][0] == _SCAN
         if not (restarts_in_order if in_scan else at == position):
             stream.well_formed = False
@@ -76,27 +79,29 @@ def read_stream(view: memoryview) -> JpegStream:
         position = at + 2 if marker == 1 else at + 2 + max(segment_length(view, at + 4), 2)
 
 
+def _is_marker(pair: memoryview) -> bool:
+    """Whether two bytes are a marker that is no restart; a second 0xFF is padding."""
+    return len(pair) == 2 and pair[0] == 0xFF and pair[1] not in (0, 0xFF) and pair[1] & 0xF8 != 0xD0
+
+
 def _next_marker(levels: npt.NDArray[np.uint8], position: int) -> tuple[int, bool]:
     """Where the next marker is that is no restart, and whether the restarts until there count from 0 to 7 in turn."""
     restarts: list[npt.NDArray[np.uint8]] = []
     found = len(levels)
-    in_order = True
     while position < len(levels) - 1:
         block = levels[position : position + _BLOCK + 1]
-        at = np.flatnonzero(block[:-1] == 0xFF)
-        after = block[at + 1]
-        is_restart = (after & 0xF8) == 0xD0
-        stops = np.flatnonzero((after != 0) & (after != 0xFF) & ~is_restart)
-        until = int(stops[0]) if len(stops) else len(at)
-        # padding before a marker
-        in_order = in_order and not (after[:until] == 0xFF).any()
-        restarts.append(after[:until][is_restart[:until]])
-        if len(stops):
-            found = position + int(at[until])
-            break
+        candidates = (block[:-1] == 0xFF) & (block[1:] != 0)
+        if candidates[candidates.argmax()]:
+            at = np.flatnonzero(candidates)
+            after = block[at + 1]
+            stops = np.flatnonzero((after & 0xF8 != 0xD0) & (after != 0xFF))
+            restarts.append(after[: stops[0]] if len(stops) else after)
+            if len(stops):
+                found = position + int(at[stops[0]])
+                break
         position += _BLOCK
     numbers = np.concatenate(restarts) if restarts else np.empty(0, np.uint8)
-    return found, in_order and bool((numbers == 0xD0 + np.arange(len(numbers)) % 8).all())
+    return found, bool((numbers == 0xD0 + np.arange(len(numbers)) % 8).all())
 
 
 def segment_length(view: memoryview, place: int) -> int:
