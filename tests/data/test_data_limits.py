@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from PIL import Image
 
 from aigenbench.data.sources import decode as decoding
 from aigenbench.data.sources.decode import UnreadableImageError, decode
+from aigenbench.data.sources.formats import FORMATS
 from aigenbench.data.sources.limits import HEAVY_PIXELS, MAXIMUM_PIXELS, BoundedFile, TooMuchError
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8))
@@ -131,6 +134,14 @@ def test_large_pictures_are_converted_in_strips(mode: str, monkeypatch: pytest.M
     assert expected.shape == (24, 40, 3)
     monkeypatch.setattr(decoding, "_STRIP", 100)
     np.testing.assert_array_equal(decode(data), expected)
+
+
+def test_the_page_tells_which_formats_have_which_limit() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    for limit, told in ((MAXIMUM_PIXELS, f"2^27 ({MAXIMUM_PIXELS // 10**6} million)"), (HEAVY_PIXELS, "50 million")):
+        names = ", ".join(sorted(one.name for one in FORMATS if one.maximum_pixels == limit))
+        (row,) = re.findall(rf"(?m)^\| {re.escape(told)} pixels \| ((?:[^ ]+(?: 2000)?, )+[^ ]+)[ ;].*\|$", page)
+        assert ", ".join(sorted(row.rstrip(";").split(", "))) == names
 
 
 @pytest.mark.slow
