@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from typing import Any
 
@@ -20,33 +19,35 @@ from aigenbench.data.sources.formats import (
     load_plugin,
     what_it_is,
 )
-from aigenbench.data.sources.headers import UPRIGHT, plain_orientation
+from aigenbench.data.sources.headers import UPRIGHT, check_header, plain_orientation
+from aigenbench.data.sources.limits import (
+    HEAVY_PIXELS,
+    MAXIMUM_BYTES,
+    MAXIMUM_PIXELS,
+    SLOW_PIXELS,
+    BoundedFile,
+    TooMuchError,
+    check_size,
+)
 
 Pixels = npt.NDArray[np.uint8]
 
-DECODING = 2
+DECODING = 3
 """Version of how files become pixels; one more whenever any file that is read gives others."""
-
-MAXIMUM_PIXELS = 2**29
-"""Images beyond this many pixels are refused; Pillow's own, lower limit warns about ordinary large photographs."""
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What each EXIF orientation asks for."""
 
 _ROTATIONS = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _FLIPS = {2: 1, 4: 0}
-"""The same of OpenCV."""
+"""What EXIF orientations ask for, in OpenCV's words."""
 
+_IN_PYTHON = frozenset({"bmp_rle", "ppm", "ppm_plain"})
+"""Pillow's decoders that are written in Python: of run-length coded BMP, and of PPM as text or of an odd depth."""
+
+_STRIP = 2**22
+"""Pixels that are converted at once, so that a large picture is not held a third time."""
+
+_TILE_WIDTH, _TILE_LENGTH = 322, 323
 _REDUCED_COPY, _DNG_VERSION = 254, 50706
-"""TIFF tags: of what kind a page is, and of digital negatives."""
+"""TIFF tags: of a tile, of what kind a page is, and of digital negatives."""
 
 
 class UnreadableImageError(ValueError):
@@ -69,7 +70,9 @@ def decode(data: Any) -> Pixels:
         UnreadableImageError: the bytes are truncated or not an image.
     """
     view = memoryview(data)
-    orientation = plain_orientation(view, MAXIMUM_PIXELS)
+    if len(view) > MAXIMUM_BYTES:
+        raise UnreadableImageError(f"larger than {MAXIMUM_BYTES >> 20} MiB")
+    orientation = plain_orientation(view)
     if orientation is not None:
         pixels = _decode_with_opencv(view, orientation)
         if pixels is not None:
@@ -107,12 +110,12 @@ def _decode_with_pillow(view: memoryview) -> Pixels:
         # of odd metadata, which changes nothing, Pillow would warn in many lines
         with warnings.catch_warnings(action="ignore"):
             return _pixels(view, picture)
+    except (FormatMissingError, TooMuchError) as error:
+        raise UnreadableImageError(str(error)) from error
     except UnreadableImageError:
         raise
-    except FormatMissingError as error:
-        raise UnreadableImageError(str(error)) from error
     except Image.DecompressionBombError as error:
-        raise UnreadableImageError(f"{picture.name} of more than {MAXIMUM_PIXELS} pixels") from error
+        raise UnreadableImageError(f"{picture.name} of more than {picture.maximum_pixels} pixels") from error
     except UnidentifiedImageError as error:
         raise UnreadableImageError(f"starts as {picture.name}, but is damaged beyond its header") from error
     # damaged files end in errors of any kind in Pillow's readers
@@ -124,34 +127,56 @@ def _decode_with_pillow(view: memoryview) -> Pixels:
 
 
 def _pixels(view: memoryview, picture: PictureFormat) -> Pixels:
-    with Image.open(io.BytesIO(view), formats=[load_plugin(picture)]) as image:
-        if image.width * image.height > MAXIMUM_PIXELS:
-            raise UnreadableImageError(f"{picture.name} of more than {MAXIMUM_PIXELS} pixels")
+    data = view.obj if isinstance(view.obj, bytes) and len(view.obj) == len(view) else bytes(view)
+    check_header(data, picture.plugin)
+    pixels, orientation = _opened(data, picture)
+    return pixels if orientation == UPRIGHT else _turned(pixels, orientation)
+
+
+def _opened(data: bytes, picture: PictureFormat) -> tuple[Pixels, int]:
+    file = BoundedFile(picture.name, data)
+    with Image.open(file, formats=[load_plugin(picture)]) as image:
+        check_size(picture.name, *image.size, picture.maximum_pixels)
+        if image.tile and image.tile[0][0] in _IN_PYTHON:
+            check_size(f"{picture.name} of this kind", *image.size, SLOW_PIXELS)
+            file.reads += 2 * SLOW_PIXELS
         if picture.plugin == "TIFF":
-            _refuse_raw(image)
+            _check_tiff(image)
         image.load()
-        turn = _TURNS.get(_orientation(image))
-        return np.ascontiguousarray(np.asarray(_to_rgb(image if turn is None else image.transpose(turn))))
+        return _to_rgb(image), _orientation(image)
 
 
-def _orientation(image: Image.Image) -> Any:
+def _orientation(image: Image.Image) -> int:
     """The orientation Pillow finds; a record that it cannot read turns nothing, as in any viewer."""
     try:
         found = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
-        hash(found)
     except Exception:  # noqa: BLE001 - as of damaged files
         return UPRIGHT
-    return found
+    # other numbers, equal to one of these, turn too
+    return next((one for one in range(2, 9) if found == one), UPRIGHT)
 
 
-def _refuse_raw(image: Image.Image) -> None:
+def _check_tiff(image: Image.Image) -> None:
     """A camera's raw file is a TIFF file whose first page is a small copy, which is not the picture."""
     tags = image.tag_v2  # type: ignore[attr-defined]
     if _DNG_VERSION in tags or int(tags.get(_REDUCED_COPY, 0)) & 1:
         raise UnreadableImageError("a camera's raw file, or its first page is a reduced copy; convert it first")
+    check_size("TIFF's tile", tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0), HEAVY_PIXELS)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Pixels:
+    width, height = image.size
+    rows = max(_STRIP // width, 1)
+    if rows >= height:
+        return np.ascontiguousarray(np.asarray(_strip_to_rgb(image)))
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        pixels[top : top + rows] = np.asarray(_strip_to_rgb(strip))
+    return pixels
+
+
+def _strip_to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode == "I":
         values = np.asarray(image).astype(np.int64)
         return Image.fromarray(np.clip(values >> 8, 0, 255).astype(np.uint8)).convert("RGB")

@@ -13,6 +13,8 @@ from functools import cache
 from importlib import import_module
 from typing import NamedTuple
 
+from aigenbench.data.sources.limits import HEAVY_PIXELS, MAXIMUM_PIXELS
+
 HEAD = 64
 """Bytes at a file's start that say what it is."""
 
@@ -38,6 +40,7 @@ class PictureFormat:
         module: where that stands.
         matches: whether a file that starts so is one.
         suffixes: usual ends of file names, which decide nothing: a file that has one and is no picture is a broken one.
+        maximum_pixels: beyond which it is refused.
     """
 
     name: str
@@ -45,6 +48,7 @@ class PictureFormat:
     module: str
     matches: Callable[[bytes], bool]
     suffixes: tuple[str, ...]
+    maximum_pixels: int = MAXIMUM_PIXELS
 
 
 def _starts(*starts: bytes) -> Callable[[bytes], bool]:
@@ -96,7 +100,7 @@ FORMATS = (
         "JPEG", "JPEG", "PIL.JpegImagePlugin", _starts(b"\xff\xd8\xff"), (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
     ),
     PictureFormat("PNG", "PNG", "PIL.PngImagePlugin", _starts(b"\x89PNG\r\n\x1a\n"), (".png", ".apng")),
-    PictureFormat("WebP", "WEBP", "PIL.WebPImagePlugin", _is_webp, (".webp",)),
+    PictureFormat("WebP", "WEBP", "PIL.WebPImagePlugin", _is_webp, (".webp",), HEAVY_PIXELS),
     PictureFormat("GIF", "GIF", "PIL.GifImagePlugin", _starts(b"GIF87a", b"GIF89a"), (".gif",)),
     PictureFormat("BMP", "BMP", "PIL.BmpImagePlugin", _is_bmp, (".bmp", ".dib")),
     PictureFormat(
@@ -106,16 +110,17 @@ FORMATS = (
         _starts(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
         (".tif", ".tiff"),
     ),
-    PictureFormat("AVIF", "AVIF", "PIL.AvifImagePlugin", _is_avif, (".avif", ".avifs")),
+    PictureFormat("AVIF", "AVIF", "PIL.AvifImagePlugin", _is_avif, (".avif", ".avifs"), HEAVY_PIXELS),
     PictureFormat(
         "JPEG 2000",
         "JPEG2000",
         "PIL.Jpeg2KImagePlugin",
         _starts(b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"),
         (".jp2", ".j2k", ".jpx", ".j2c", ".jpc", ".jpf"),
+        HEAVY_PIXELS,
     ),
     PictureFormat("PPM", "PPM", "PIL.PpmImagePlugin", _is_pnm, (".ppm", ".pgm", ".pbm", ".pnm")),
-    PictureFormat("HEIC", "HEIF", "pi_heif", _is_heic, (".heic", ".heif", ".hif")),
+    PictureFormat("HEIC", "HEIF", "pi_heif", _is_heic, (".heic", ".heif", ".hif"), HEAVY_PIXELS),
 )
 
 SUFFIXES = frozenset(suffix for one in FORMATS for suffix in one.suffixes)
