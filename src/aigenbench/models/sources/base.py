@@ -145,7 +145,7 @@ class ModelSource(ABC):
         tensors = backbone.state_dict()
         check_finite(tensors, dict(backbone.named_buffers()), f"weights: {path}")
         use = Use.of(tensors, names, _PREFIXES)
-        if use.used < sum(not name.endswith("num_batches_tracked") for name in tensors):
+        if use.used < len(weights_of(tensors)):
             # names were converted, so no name says which tensor became which
             logger.info("weights of %s: all its %d tensors made of the %d of %s", model, len(tensors), len(names), path)
         else:
@@ -169,6 +169,11 @@ def split_suffix(model_name: str) -> tuple[str, bool]:
     return model_name.removesuffix("_tune"), False
 
 
+def weights_of(tensors: StateDict) -> StateDict:
+    """All but BatchNorm's counters, which older files lack and nothing reads."""
+    return {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
+
+
 class UnfitWeightsError(RuntimeError):
     """A state dict is not the model's; the message says in what."""
 
@@ -183,6 +188,8 @@ def load_errors(model: str, path: Path) -> Iterator[None]:
 
 
 def _fit_problem(text: str) -> str:
+    from aigenbench.models.weights.reading import first_names
+
     parts = []
     for label, pattern in (
         ("missing", r"Missing key\(s\) in state_dict: (.*?)\. *\n?$"),
@@ -191,17 +198,12 @@ def _fit_problem(text: str) -> str:
         found = re.search(pattern, text, re.MULTILINE)
         if found:
             keys = re.findall(r'"([^"]+)"', found.group(1))
-            parts.append(_first_keys(label, keys))
+            parts.append(f"{label} {first_names(keys)}")
     sizes = re.findall(r"size mismatch for ([^:]+): .*?torch\.Size\((\[.*?\])\).*?torch\.Size\((\[.*?\])\)", text)
     if sizes:
         shown = ", ".join(f"{key} {theirs} for {ours}" for key, theirs, ours in sizes[:3])
         parts.append(f"other shapes (file for model): {shown}" + (" ..." if len(sizes) > 3 else ""))
     return "; ".join(parts) or " ".join(text.split())[:300]
-
-
-def _first_keys(label: str, keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-    return f"{label} {', '.join(keys[:3])}{more}"
 
 
 def load_into(module: nn.Module, state: StateDict, assign: bool = False) -> None:

@@ -134,9 +134,9 @@ class Use(NamedTuple):
         return f"{line}; {len(self.left)} left out: {first_names(self.left)}" if self.left else line
 
 
-def first_names(names: Sequence[str], n: int = 3) -> str:
+def first_names(names: Collection[str], n: int = 3) -> str:
     """``"a, b, c and 4 more"``."""
-    return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
+    return ", ".join(list(names)[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
 
 
 def _read_torchscript(path: Path, published: Sequence[RemoteFile], trusted: bool) -> StateDict:
