@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import torch
 
 from aigenbench.errors import InputError
+from aigenbench.models.weights.download import file_sha256
 from aigenbench.models.weights.kinds import Kind, kind_of
-from aigenbench.models.weights.locate import RemoteFile, file_sha256
+from aigenbench.models.weights.locate import RemoteFile
 
 logger = logging.getLogger(__name__)
 
