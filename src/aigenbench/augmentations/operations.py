@@ -47,13 +47,9 @@ class Operation(ABC):
 
     keeps_grey: ClassVar[bool] = False
 
+    @abstractmethod
     def __call__(self, image: Image) -> Image:
         """Return the changed image; ``image`` itself is never written to."""
-        return self._apply(image)
-
-    @abstractmethod
-    def _apply(self, image: Image) -> Image:
-        """Return the changed image."""
 
     def size_after(self, size: Size) -> Size:
         """The (height, width) of the result for an image of ``size``."""
@@ -80,7 +76,7 @@ class Crop(Operation):
 
     box: Box
 
-    def _apply(self, image: Image) -> Image:
+    def __call__(self, image: Image) -> Image:
         return cut(image, self.box)
 
     def size_after(self, size: Size) -> Size:
@@ -96,7 +92,7 @@ class ResizedCrop(Operation):
     side: int
     interpolation: str
 
-    def _apply(self, image: Image) -> Image:
+    def __call__(self, image: Image) -> Image:
         return resize(cut(image, self.box), (self.side, self.side), self.interpolation)
 
     def size_after(self, size: Size) -> Size:
@@ -114,7 +110,7 @@ class Jitter(Operation):
     hue: float
     order: tuple[str, ...]
 
-    def _apply(self, image: Image) -> Image:
+    def __call__(self, image: Image) -> Image:
         return colour_jitter(image, self.brightness, self.contrast, self.saturation, self.hue, self.order)
 
 
@@ -124,7 +120,7 @@ class Grayscale(Operation):
 
     keeps_grey = True
 
-    def _apply(self, image: Image) -> Image:
+    def __call__(self, image: Image) -> Image:
         return image if image.ndim == 2 else grayscale(image)
 
 
@@ -137,7 +133,7 @@ class Hole(Operation):
     box: Box
     level: int = 128
 
-    def _apply(self, image: Image) -> Image:
+    def __call__(self, image: Image) -> Image:
         holed = image.copy()
         box = self.box
         holed[box.top : box.top + box.height, box.left : box.left + box.width] = self.level
@@ -151,7 +147,7 @@ class Noise(Operation):
     std: float
     seed: tuple[int, int]
 
-    def _apply(self, image: Image) -> Image:
+    def __call__(self, image: Image) -> Image:
         return gaussian_noise(image, self.std, self.seed)
 
 
@@ -163,7 +159,7 @@ class Blur(Operation):
 
     sigma: float
 
-    def _apply(self, image: Image) -> Image:
+    def __call__(self, image: Image) -> Image:
         return gaussian_blur(image, self.sigma)
 
 
@@ -176,5 +172,5 @@ class Jpeg(Operation):
     quality: int
     codec: str
 
-    def _apply(self, image: Image) -> Image:
+    def __call__(self, image: Image) -> Image:
         return jpeg_round_trip(image, self.quality, self.codec)
