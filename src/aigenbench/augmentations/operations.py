@@ -47,9 +47,13 @@ class Operation(ABC):
 
     keeps_grey: ClassVar[bool] = False
 
-    @abstractmethod
     def __call__(self, image: Image) -> Image:
         """Return the changed image; ``image`` itself is never written to."""
+        return self._apply(image)
+
+    @abstractmethod
+    def _apply(self, image: Image) -> Image:
+        """Return the changed image."""
 
     def size_after(self, size: Size) -> Size:
         """The (height, width) of the result for an image of ``size``."""
@@ -76,7 +80,7 @@ class Crop(Operation):
 
     box: Box
 
-    def __call__(self, image: Image) -> Image:
+    def _apply(self, image: Image) -> Image:
         return cut(image, self.box)
 
     def size_after(self, size: Size) -> Size:
@@ -92,7 +96,7 @@ class ResizedCrop(Operation):
     side: int
     interpolation: str
 
-    def __call__(self, image: Image) -> Image:
+    def _apply(self, image: Image) -> Image:
         return resize(cut(image, self.box), (self.side, self.side), self.interpolation)
 
     def size_after(self, size: Size) -> Size:
@@ -110,7 +114,7 @@ class Jitter(Operation):
     hue: float
     order: tuple[str, ...]
 
-    def __call__(self, image: Image) -> Image:
+    def _apply(self, image: Image) -> Image:
         return colour_jitter(image, self.brightness, self.contrast, self.saturation, self.hue, self.order)
 
 
@@ -120,7 +124,7 @@ class Grayscale(Operation):
 
     keeps_grey = True
 
-    def __call__(self, image: Image) -> Image:
+    def _apply(self, image: Image) -> Image:
         return image if image.ndim == 2 else grayscale(image)
 
 
@@ -133,7 +137,7 @@ class Hole(Operation):
     box: Box
     level: int = 128
 
-    def __call__(self, image: Image) -> Image:
+    def _apply(self, image: Image) -> Image:
         holed = image.copy()
         box = self.box
         holed[box.top : box.top + box.height, box.left : box.left + box.width] = self.level
@@ -147,7 +151,7 @@ class Noise(Operation):
     std: float
     seed: tuple[int, int]
 
-    def __call__(self, image: Image) -> Image:
+    def _apply(self, image: Image) -> Image:
         return gaussian_noise(image, self.std, self.seed)
 
 
@@ -159,7 +163,7 @@ class Blur(Operation):
 
     sigma: float
 
-    def __call__(self, image: Image) -> Image:
+    def _apply(self, image: Image) -> Image:
         return gaussian_blur(image, self.sigma)
 
 
@@ -172,5 +176,5 @@ class Jpeg(Operation):
     quality: int
     codec: str
 
-    def __call__(self, image: Image) -> Image:
+    def _apply(self, image: Image) -> Image:
         return jpeg_round_trip(image, self.quality, self.codec)

@@ -34,9 +34,13 @@ LONGEST_WEBP_SIDE = 16383
 class PerturbationStep(ABC):
     """A part of a perturbation; its fields say all about it."""
 
-    @abstractmethod
     def __call__(self, image: Image, rng: np.random.Generator) -> Image:
         """Return the changed image; ``image`` itself is never written to."""
+        return self._apply(image, rng)
+
+    @abstractmethod
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+        """Return the changed image."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Jpeg(PerturbationStep):
 
     quality: int
 
-    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
         return jpeg_round_trip(image, self.quality, "pillow")
 
 
@@ -55,7 +59,7 @@ class Webp(PerturbationStep):
 
     quality: int
 
-    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
         if max(image.shape[:2]) > LONGEST_WEBP_SIDE:
             raise InputError(
                 f"WebP files have at most {LONGEST_WEBP_SIDE} pixels a side, got an image of shape {image.shape}: "
@@ -74,7 +78,7 @@ class Scale(PerturbationStep):
 
     factor: float
 
-    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
         return resize(image, scaled(size_of(image), self.factor), "bicubic")
 
 
@@ -84,7 +88,7 @@ class Blur(PerturbationStep):
 
     sigma: float
 
-    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
         return gaussian_blur(image, self.sigma)
 
 
@@ -94,7 +98,7 @@ class Noise(PerturbationStep):
 
     std: float
 
-    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
         return gaussian_noise(image, self.std, rng.integers(0, 2**32, size=2).tolist())
 
 
@@ -104,7 +108,7 @@ class CentreCrop(PerturbationStep):
 
     share: float
 
-    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
         return cut(image, centred(size_of(image), scaled(size_of(image), self.share)))
 
 
@@ -114,7 +118,7 @@ class AtMost(PerturbationStep):
 
     pixels: int
 
-    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
         longest = max(size_of(image))
         if longest <= self.pixels:
             return image
@@ -128,7 +132,7 @@ class Sharpen(PerturbationStep):
     sigma: float
     amount: float
 
-    def __call__(self, image: Image, rng: np.random.Generator) -> Image:
+    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
         blurred = gaussian_blur(image, self.sigma)
         sharpened: Image = cv2.addWeighted(image, 1 + self.amount, blurred, -self.amount, 0)
         return sharpened
