@@ -1,34 +1,36 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
-from aigenbench.augmentations import resampling
+from aigenbench.augmentations import operations, resampling
+from aigenbench.augmentations.geometry import Box
 from aigenbench.augmentations.resampling import (
-    _FILTERS,
-    _FRACTION_BITS,
     INTERPOLATIONS,
-    _column_bands,
-    _row_bands,
+    _weights,
+    _with_numpy,
+    _with_torch,
     resize,
+    resize_for_model,
 )
-
-FLOATS = tuple(_FILTERS)
-"""The interpolations that matrix products of floats do; test_augmentations_bilinear.py has the other."""
 
 PILLOW = {
     "bilinear": PillowImage.Resampling.BILINEAR,
     "bicubic": PillowImage.Resampling.BICUBIC,
     "lanczos": PillowImage.Resampling.LANCZOS,
 }
+USUAL = [(675, 901), (256, 256), (512, 512), (480, 640), (225, 224), (300, 1080), (1024, 1024), (1080, 1080)]
 
 
-def pillows(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
-    resized = PillowImage.fromarray(image).resize((size[1], size[0]), PILLOW[interpolation])
-    return np.asarray(resized)
+def pillows(image: np.ndarray, size: tuple[int, int], interpolation: str = "bilinear") -> np.ndarray:
+    return np.asarray(PillowImage.fromarray(image).resize(size[::-1], PILLOW[interpolation]))
 
 
 def extremes(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -39,115 +41,136 @@ def extremes(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.where(np.arange(width)[None, :, None] < width / 2, image, hard)
 
 
-def kernel(interpolation: str, x: np.ndarray) -> np.ndarray:
-    x = np.abs(x)
-    if interpolation == "bilinear":
-        return np.clip(1 - x, 0, None)
-    if interpolation == "bicubic":
-        near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
-        return np.where(x < 1, near, np.where(x < 2, far, 0))
-    return np.where(x < 3, np.sinc(x) * np.sinc(x / 3), 0)
+def photograph(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Smooth areas, edges and grain: what pictures are made of."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    areas = rng.uniform(0, 255, (5, 5, 3))[5 * y // height, 5 * x // width]
+    shade = np.sin(x / (3 + seed) + y / 17)[..., None] * 30
+    return np.clip(areas + shade + rng.normal(0, 4, areas.shape), 0, 255).astype(np.uint8)
 
 
-def matrix(interpolation: str, inputs: int, outputs: int) -> np.ndarray:
-    scale = inputs / outputs
-    away = np.arange(inputs) + 0.5 - (np.arange(outputs)[:, None] + 0.5) * scale
-    weights = kernel(interpolation, away / max(scale, 1))
-    return weights / weights.sum(1, keepdims=True)
+def reference(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Both axes by the triangle filter in float64, not rounded."""
+    matrices = []
+    for inputs, outputs in zip(image.shape[:2], size, strict=True):
+        scale = inputs / outputs
+        away = np.arange(inputs) + 0.5 - (np.arange(outputs)[:, None] + 0.5) * scale
+        weights = np.clip(1 - np.abs(away / max(scale, 1)), 0, None)
+        matrices.append(weights / weights.sum(1, keepdims=True))
+    return np.einsum("oh,hwc,pw->opc", matrices[0], image.astype(np.float64), matrices[1], optimize=True)
 
 
-def reference(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
-    """Both axes in float64, clipped, not rounded."""
-    rows, columns = (matrix(interpolation, a, b) for a, b in zip(image.shape[:2], size, strict=True))
-    return np.clip(np.einsum("oh,hwc,pw->opc", rows, image.astype(np.float64), columns, optimize=True), 0, 255)
+SIZES = st.tuples(st.integers(1, 130), st.integers(1, 130))
+PICTURES = st.sampled_from([extremes, photograph])
 
 
-INSIDE = st.tuples(st.integers(1, 120), st.integers(1, 120))
-SIZES = st.tuples(st.integers(8, 90), st.integers(8, 90))
-
-
-@given(inside=INSIDE, size=SIZES, interpolation=st.sampled_from(FLOATS), seed=st.integers(0, 9))
-@settings(deadline=None, max_examples=150)
-def test_is_the_rounded_float_result(inside, size, interpolation, seed):
-    image = extremes(*inside, seed)
+@given(
+    make=PICTURES, inside=SIZES, size=SIZES, interpolation=st.sampled_from(INTERPOLATIONS), seed=st.integers(0, 9)
+)  # fmt: skip
+@settings(deadline=None, max_examples=200)
+def test_a_recipes_pixels_are_pillows(make, inside, size, interpolation, seed):
+    image = make(*inside, seed)
     result = resize(image, size, interpolation)
-    assert result.shape == (*size, 3)
+    np.testing.assert_array_equal(result, pillows(image, size, interpolation))
     assert result.dtype == np.uint8
     assert result.flags.c_contiguous
-    assert np.abs(result - reference(image, size, interpolation)).max() < 1
-
-
-@given(inside=INSIDE, size=st.tuples(st.integers(1, 90), st.integers(1, 90)), seed=st.integers(0, 9))
-@settings(deadline=None, max_examples=150)
-def test_bilinear_is_pillows_within_one_level(inside, size, seed):
-    image = extremes(*inside, seed)
-    assert np.abs(resize(image, size).astype(int) - pillows(image, size, "bilinear")).max() <= 1
-
-
-@pytest.mark.parametrize("interpolation", ["bicubic", "lanczos"])
-@pytest.mark.parametrize("inside", [(300, 401), (350, 290), (600, 580)])
-def test_without_overshooting_every_filter_is_pillows(inside, interpolation):
-    image = extremes(*inside) // 4 + 96
-    for size in ((256, 256), (412, 412)):
-        off = np.abs(resize(image, size, interpolation).astype(int) - pillows(image, size, interpolation))
-        assert off.max() <= 2  # Pillow rounds twice, with weights of both signs
-        assert np.mean(off > 1) < 1e-5
-
-
-@pytest.mark.parametrize("interpolation", FLOATS)
-@pytest.mark.parametrize("inside", [(675, 901), (224, 1080), (100, 700), (150, 90), (225, 224), (1024, 1024)])
-def test_usual_sizes(inside, interpolation):
-    image = extremes(*inside)
-    off = np.abs(resize(image, (224, 224), interpolation) - reference(image, (224, 224), interpolation))
-    assert off.max() < (0.75 if min(inside) > 224 else 1)
-    assert off.mean() < 0.27  # 0.25 would be rounding alone
-
-
-@pytest.mark.parametrize("interpolation", FLOATS)
-@pytest.mark.parametrize("inputs", [1, 2, 5, 60, 301, 3000, 3583])
-def test_sums_are_exact_in_float32(inputs, interpolation):
-    # then neither their order nor the processor matters
-    kind = _FILTERS[interpolation]
-    _, rows = _row_bands(inputs, 224, interpolation)
-    _, columns = _column_bands(inputs, 224, interpolation)
-    fraction = 2.0**_FRACTION_BITS
-    overshoot = np.abs(rows).sum(2).max() / fraction
-    for weights, axis, most, unit in (
-        (rows, 2, 128, fraction / 2**kind.rows_bits),
-        (columns, 1, 128 * overshoot * fraction, 1 / fraction / 2**kind.columns_bits),
-    ):
-        units = weights.astype(np.float64) / unit
-        np.testing.assert_array_equal(units, np.rint(units))
-        np.testing.assert_array_equal(units.sum(axis), units.sum(axis).flat[0])
-        assert np.abs(units).sum(axis).max() * most <= 2**24
 
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
-def test_constant_images_stay_constant(interpolation):
-    for level in (0, 1, 127, 254, 255):
-        image = np.full((77, 130, 3), level, np.uint8)
-        assert (resize(image, (31, 200), interpolation) == level).all()
+def test_a_resized_crop_is_pillows_crop_then_resize(interpolation):
+    image = photograph(300, 401)
+    crop = operations.ResizedCrop(Box(20, 31, 200, 190), 256, interpolation)
+    cropped = PillowImage.fromarray(image).crop((31, 20, 31 + 190, 20 + 200))
+    np.testing.assert_array_equal(crop(image), cropped.resize((256, 256), PILLOW[interpolation]))
 
 
-def test_shrinking_averages():
-    stripes = np.zeros((512, 512, 3), np.uint8)
-    stripes[:, ::2] = 255
-    small = resize(stripes, (64, 64))
-    assert 120 <= small.min() <= small.max() <= 135  # without antialiasing some columns come out black or white
+@given(inside=SIZES, size=SIZES, seed=st.integers(0, 9))
+@settings(deadline=None, max_examples=200)
+def test_for_the_model_a_level_from_pillows_and_from_the_float_result_at_most(inside, size, seed):
+    image = extremes(*inside, seed)
+    result = resize_for_model(image, size)
+    assert result.dtype == np.uint8
+    assert result.flags.c_contiguous
+    assert np.abs(result.astype(int) - pillows(image, size)).max() <= 1
+    # two roundings of half a level each
+    assert np.abs(result - reference(image, size)).max() < 1.01
+
+
+@pytest.mark.parametrize("make", [extremes, photograph])
+@pytest.mark.parametrize("inside", USUAL)
+def test_for_the_model_usual_sizes_are_pillows_nearly_everywhere(inside, make):
+    image = make(*inside)
+    assert np.mean(resize_for_model(image, (224, 224)) != pillows(image, (224, 224))) < 0.01
+
+
+@pytest.mark.parametrize("inside", [(100, 90), (300, 100), (223, 224)])
+def test_for_the_model_what_grows_is_pillows(inside):
+    image = extremes(*inside)
+    np.testing.assert_array_equal(resize_for_model(image, (224, 224)), pillows(image, (224, 224)))
+
+
+@given(size=SIZES, more=st.tuples(st.integers(0, 500), st.integers(0, 500)), seed=st.integers(0, 9))
+@settings(deadline=None, max_examples=60)
+def test_numpy_gives_the_kernels_bits(size, more, seed):
+    torch = pytest.importorskip("torch")
+    image = extremes(size[0] + more[0], size[1] + more[1], seed)
+    np.testing.assert_array_equal(_with_numpy(image, size), _with_torch(torch, image, size))
+
+
+@pytest.mark.parametrize("capability", ["default", "avx2"])
+def test_the_kernel_gives_the_same_bits_on_any_processor(capability):
+    pytest.importorskip("torch")
+    code = f"""
+import os, zlib
+os.environ["ATEN_CPU_CAPABILITY"] = "{capability}"
+import numpy as np, torch
+from aigenbench.augmentations.resampling import _with_torch
+image = np.random.default_rng(5).integers(0, 256, (301, 407, 3), dtype=np.uint8)
+print(zlib.crc32(_with_torch(torch, image, (224, 199))))
+"""
+    image = np.random.default_rng(5).integers(0, 256, (301, 407, 3), dtype=np.uint8)
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told.split() == [str(zlib.crc32(_with_numpy(image, (224, 199))))]
+
+
+@pytest.mark.parametrize("inputs", [225, 1024, 3583, 10000])
+def test_weights_are_whole_numbers_of_16_bits(inputs):
+    weights, bits = _weights(inputs, 224)
+    np.testing.assert_array_equal(weights, np.rint(weights))
+    assert weights.min() >= 0
+    assert weights.max() < 2**15
+    assert np.abs(weights.sum(1) / 2**bits - 1).max() < 1 / 1024  # less than half a level of 255
+
+
+@pytest.mark.parametrize("level", [0, 1, 127, 254, 255])
+def test_constant_images_stay_constant(level):
+    for inside in ((77, 230), (1079, 300), (3000, 230)):
+        image = np.full((*inside, 3), level, np.uint8)
+        for result in (resize_for_model(image, (61, 224)), _with_numpy(image, (61, 224))):
+            assert (result == level).all()
 
 
 def test_the_same_size_is_the_same_image():
     image = extremes(20, 30)
-    assert resize(image, (20, 30)) is image
+    assert resize(image, (20, 30), "lanczos") is image
+    assert resize_for_model(image, (20, 30)) is image
 
 
-def test_a_hundred_megapixels():
-    image = np.full((10000, 10000, 3), 77, np.uint8)
-    assert (resize(image, (224, 224)) == 77).all()
+def test_torch_is_not_loaded_for_it():
+    code = """
+import sys, zlib
+import numpy as np
+from aigenbench.augmentations.resampling import resize_for_model
+image = np.arange(90 * 70 * 3, dtype=np.uint32).astype(np.uint8).reshape(90, 70, 3)
+print(zlib.crc32(resize_for_model(image, (40, 31))), "torch" in sys.modules)
+"""
+    image = np.arange(90 * 70 * 3, dtype=np.uint32).astype(np.uint8).reshape(90, 70, 3)
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert told == [str(zlib.crc32(_with_numpy(image, (40, 31)))), "False"]
 
 
-def test_beyond_the_limits_pillow_is_asked(monkeypatch):
-    image = extremes(400, 30)
-    np.testing.assert_array_equal(resize(image, (20, 20)), pillows(image, (20, 20), "bilinear"))
-    monkeypatch.setattr(resampling, "_MOST_VALUES", 100)
-    np.testing.assert_array_equal(resize(image, (300, 20)), pillows(image, (300, 20), "bilinear"))
+def test_the_kernel_is_used_where_torch_is_loaded(monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(resampling, "_with_torch", lambda torch, image, size: "kernel")
+    assert resize_for_model(extremes(30, 30), (20, 20)) == "kernel"

@@ -180,6 +180,25 @@ def test_single_fields_are_overridden() -> None:
 number = st.floats(-3, 3, allow_nan=False)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"interpolation": "bicubic"}, r"preprocessing\.interpolation: 'bicubic' would change nothing"),
+        ({"input_size": 96}, r"preprocessing\.input_size: \[96, 96\] contradicts model_input_size \[64, 32\]"),
+        ({"interpolations": "x"}, "did you mean 'interpolation'"),
+    ],
+)
+def test_what_a_detector_cannot_honour_is_refused_by_name(overrides: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Preprocessing().for_detector((64, 32), overrides)
+
+
+def test_a_detectors_own_size_mean_and_std() -> None:
+    own = Preprocessing(interpolation="bicubic").for_detector((64, 32), {"mean": [0.1] * 3, "input_size": [64, 32]})
+    assert own == Preprocessing(mean=(0.1,) * 3, input_size=(64, 32), interpolation="bicubic")
+    assert Preprocessing().for_detector((9, 9), None).input_size == (9, 9)
+
+
 @given(
     st.tuples(number, number, number),
     st.tuples(*[st.floats(0.01, 3)] * 3),

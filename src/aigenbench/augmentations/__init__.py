@@ -19,7 +19,7 @@ from aigenbench.augmentations.recipes import (
     StepsRecipe,
 )
 
-SAMPLE_FORMAT = 1
+SAMPLE_FORMAT = 2
 """Raised whenever decoding, a recipe or a crop gives other pixels than before: stored ones are then made anew."""
 
 __all__ = [

@@ -21,7 +21,7 @@ from aigenbench.augmentations.geometry import (
 )
 from aigenbench.augmentations.images import Image, Size, check_image, check_size, size_of
 from aigenbench.augmentations.recipes import Recipe
-from aigenbench.augmentations.resampling import resize
+from aigenbench.augmentations.resampling import resize_for_model
 from aigenbench.errors import InputError, nearest
 
 TRAINING_CROPPING_STRATEGIES = ("resize", "random_crop", "center_crop", "as_is")
@@ -60,7 +60,7 @@ class StochasticTraining(Recipe):
     def storable(self, image: Image) -> Image:
         """The part that is the same in every epoch: the resized square, or the image itself where not `is_storable`."""
         image = check_image(image)
-        return resize(image, self.size) if self.is_storable else image
+        return resize_for_model(image, self.size) if self.is_storable else image
 
     def finish(self, stored: Image, rng: np.random.Generator) -> Image:
         """Turn, flip and crop what `storable` gave, as ``rng`` draws."""
@@ -71,7 +71,7 @@ class StochasticTraining(Recipe):
         stored = check_image(stored)
         if self.strategy == "resize":
             before = self.size[::-1] if orientation.swaps_sides else self.size
-            return apply_orientation(resize(stored, before), orientation)
+            return apply_orientation(resize_for_model(stored, before), orientation)
         turned = apply_orientation(stored, orientation)
         if self.strategy == "random_crop":
             down, along = rng.random(2)
@@ -108,7 +108,7 @@ class EvaluationCrops:
         if self.strategy == "as_is":
             return [image]
         if self.strategy == "resize":
-            return [resize(image, self.size)]
+            return [resize_for_model(image, self.size)]
         return [cut(image, box) for box in self._boxes(size_of(image))]
 
     def _boxes(self, inside: Size) -> list[Box]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def run_fetch(arguments: argparse.Namespace) -> int:
     from aigenbench.models.catalogue import fetch_model
 
     for name in arguments.names:
-        print(f"{name}: {fetch_model(name, arguments.weights_dir, _Meter(name))}")
+        print(f"{name}: {fetch_model(name, arguments.weights_dir)}")
     return 0
 
 
@@ -113,19 +112,3 @@ def _mapping(text: str) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise argparse.ArgumentTypeError(f"expected a mapping such as '{{width: 64}}', found {text!r}")
     return given
-
-
-class _Meter:
-    """A line on a terminal's stderr that says how far a download is."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.shown = 0.0
-
-    def __call__(self, done: int, size: int | None) -> None:
-        ended = done == size
-        if not sys.stderr.isatty() or (time.monotonic() - self.shown < 0.2 and not ended):
-            return
-        self.shown = time.monotonic()
-        share = f" of {size / 1e6:.0f}" if size else ""
-        print(f"\r{self.name}: {done / 1e6:.0f}{share} MB", end="\n" if ended else "", file=sys.stderr, flush=True)

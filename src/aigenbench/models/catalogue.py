@@ -16,12 +16,12 @@ from aigenbench.models.registry import (
     built_in_source,
     origin,
     split_source,
+    split_suffix,
     unknown_name,
 )
-from aigenbench.models.sources.base import Card, ModelSource, on_meta, split_suffix
+from aigenbench.models.sources.base import Card, ModelSource, on_meta
 from aigenbench.models.weights.kinds import kind_of
 from aigenbench.models.weights.locate import (
-    Progress,
     RemoteFile,
     check_weights_arguments,
     fetch,
@@ -103,7 +103,7 @@ def describe_model(model_name: str, **model_args: Any) -> ModelSheet:
     )
 
 
-def fetch_model(model_name: str, weights_dir: str | Path | None = None, progress: Progress | None = None) -> Path:
+def fetch_model(model_name: str, weights_dir: str | Path | None = None) -> Path:
     """Download and verify a model's weights; where they are in the weights folder already, nothing happens.
 
     Raises:
@@ -115,7 +115,7 @@ def fetch_model(model_name: str, weights_dir: str | Path | None = None, progress
             f"{model_name} is a model of yours: its factory loads its own weights, nothing is to be fetched"
         )
     source, card = _card(model_name)
-    return fetch(f"{source.name}/{card.name}", card.weights, weights_dir, progress)
+    return fetch(f"{source.name}/{card.name}", card.weights, weights_dir)
 
 
 def _users_sheet(model_name: str, model_args: dict[str, Any]) -> ModelSheet | None:

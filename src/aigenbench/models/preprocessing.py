@@ -67,6 +67,17 @@ class Preprocessing:
         """
         return cls().overridden(record)
 
+    @classmethod
+    def of_timm(cls, config: Mapping[str, Any]) -> Preprocessing:
+        """What timm's record of a model (``pretrained_cfg``) says; an interpolation that is none of ours is bicubic."""
+        interpolation = config.get("interpolation")
+        return cls(
+            mean=tuple(config["mean"]),
+            std=tuple(config["std"]),
+            input_size=tuple(config["input_size"][-2:]),
+            interpolation=interpolation if interpolation in INTERPOLATIONS else "bicubic",
+        )
+
     def overridden(self, changes: Mapping[str, Any]) -> Preprocessing:
         """A copy in which the given fields are changed, such as ``{"mean": [0.5, 0.5, 0.5]}``.
 
@@ -82,6 +93,25 @@ class Preprocessing:
                     f"preprocessing: unknown field {key!r}; the fields are {', '.join(known)}{nearest(str(key), known)}"
                 )
         return replace(self, **changes)
+
+    def for_detector(self, input_size: tuple[int, int], overrides: Mapping[str, Any] | None) -> Preprocessing:
+        """What a detector does whose backbone expects this: at its ``input_size``, with its config's mean and std.
+
+        Raises:
+            InputError: As of ``overridden``; or another size or an interpolation, which a config does not choose here.
+        """
+        changed = self.overridden({"input_size": list(input_size), **(overrides or {})})
+        if overrides and "interpolation" in overrides:
+            raise InputError(
+                f"model.preprocessing.interpolation: {overrides['interpolation']!r} would change nothing, as images "
+                "are brought to the model's size bilinearly, by the protocol; leave it out"
+            )
+        if changed.input_size != tuple(input_size):
+            raise InputError(
+                f"model.preprocessing.input_size: {list(changed.input_size)} contradicts model_input_size "
+                f"{list(input_size)}, which decides; leave it out, or set model_input_size"
+            )
+        return changed
 
 
 def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from aigenbench.errors import InputError, nearest
 from aigenbench.models.preprocessing import Preprocessing
+from aigenbench.models.registry import split_suffix
 from aigenbench.models.weights.locate import RemoteFile, check_weights_arguments, locate
 from aigenbench.models.weights.origin import check_origin, check_published
 
@@ -145,7 +146,7 @@ class ModelSource(ABC):
         tensors = backbone.state_dict()
         check_finite(tensors, dict(backbone.named_buffers()), f"weights: {path}")
         use = Use.of(tensors, names, _PREFIXES)
-        if use.used < sum(not name.endswith("num_batches_tracked") for name in tensors):
+        if use.used < len(weights_of(tensors)):
             # names were converted, so no name says which tensor became which
             logger.info("weights of %s: all its %d tensors made of the %d of %s", model, len(tensors), len(names), path)
         else:
@@ -162,11 +163,9 @@ class ModelSource(ABC):
         return replace(card.preprocessing, input_size=size) if size else card.preprocessing
 
 
-def split_suffix(model_name: str) -> tuple[str, bool]:
-    """``("RN50", True)`` of ``RN50_probe``: the name without its suffix, and whether the backbone is frozen."""
-    if model_name.endswith("_probe"):
-        return model_name.removesuffix("_probe"), True
-    return model_name.removesuffix("_tune"), False
+def weights_of(tensors: StateDict) -> StateDict:
+    """All but BatchNorm's counters, which older files lack and nothing reads."""
+    return {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
 
 
 class UnfitWeightsError(RuntimeError):
@@ -183,6 +182,8 @@ def load_errors(model: str, path: Path) -> Iterator[None]:
 
 
 def _fit_problem(text: str) -> str:
+    from aigenbench.models.weights.reading import first_names
+
     parts = []
     for label, pattern in (
         ("missing", r"Missing key\(s\) in state_dict: (.*?)\. *\n?$"),
@@ -191,17 +192,12 @@ def _fit_problem(text: str) -> str:
         found = re.search(pattern, text, re.MULTILINE)
         if found:
             keys = re.findall(r'"([^"]+)"', found.group(1))
-            parts.append(_first_keys(label, keys))
+            parts.append(f"{label} {first_names(keys)}")
     sizes = re.findall(r"size mismatch for ([^:]+): .*?torch\.Size\((\[.*?\])\).*?torch\.Size\((\[.*?\])\)", text)
     if sizes:
         shown = ", ".join(f"{key} {theirs} for {ours}" for key, theirs, ours in sizes[:3])
         parts.append(f"other shapes (file for model): {shown}" + (" ..." if len(sizes) > 3 else ""))
     return "; ".join(parts) or " ".join(text.split())[:300]
-
-
-def _first_keys(label: str, keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-    return f"{label} {', '.join(keys[:3])}{more}"
 
 
 def load_into(module: nn.Module, state: StateDict, assign: bool = False) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from aigenbench.errors import InputError
-from aigenbench.models.preprocessing import INTERPOLATIONS, Preprocessing
-from aigenbench.models.sources.base import Card, Example, ModelSource, UnfitWeightsError
+from aigenbench.models.preprocessing import Preprocessing
+from aigenbench.models.probe import pooled_width
+from aigenbench.models.sources.base import Card, Example, ModelSource, UnfitWeightsError, weights_of
 from aigenbench.models.weights.locate import RemoteFile
-from aigenbench.models.weights.reading import StateDict
+from aigenbench.models.weights.reading import StateDict, first_names
 
 #: Short names of our own for the backbones whose frozen features are strongest today.
 SHORT_NAMES = {
@@ -82,14 +83,7 @@ class Timm(ModelSource):
             return None
         if config is None:
             return Card(name, Preprocessing())
-        interpolation = config.interpolation if config.interpolation in INTERPOLATIONS else "bicubic"
-        preprocessing = Preprocessing(
-            mean=config.mean,
-            std=config.std,
-            input_size=tuple(config.input_size[-2:]),
-            interpolation=interpolation,
-        )
-        return Card(name, preprocessing, _files(config), config.license or "")
+        return Card(name, Preprocessing.of_timm(vars(config)), _files(config), config.license or "")
 
     def lookalikes(self, card: Card) -> Sequence[str]:
         """A CLIP's transformer with the other of GELU and QuickGELU."""
@@ -108,48 +102,53 @@ class Timm(ModelSource):
             if key in model_args:
                 # timm opens such files by itself, and runs what is in them
                 raise InputError(f"model_args of timm/{card.name}: {key} is not taken; name a file by weights: FILE")
-        overlay = {"state_dict": state, "custom_load": False} if state is not None else None
+        overlay, filled = None, list[torch.Tensor]()
+        if state is not None:
+            state, filled = _followed(state)
+            overlay = {"state_dict": state, "custom_load": False}
         try:
             # with the published number of classes, so that the weights load strictly
-            with _loads_recorded() as loads:
-                network = timm.create_model(
-                    card.name, pretrained=state is not None, pretrained_cfg_overlay=overlay, **model_args
-                )
+            network = timm.create_model(
+                card.name, pretrained=state is not None, pretrained_cfg_overlay=overlay, **model_args
+            )
         except (TypeError, ValueError, LookupError, AttributeError, AssertionError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
             if state is None or "unexpected keyword" in reason:
                 raise InputError(f"model_args of timm/{card.name}: {reason}") from error
             # timm converts the names of older files first, which is where a stranger's fail
-            raise UnfitWeightsError(f"timm's conversion of the names {_first(state)} failed ({reason})") from error
-        missing = [name for load in loads for name in load.missing_keys]
-        if state is not None and missing:
-            raise UnfitWeightsError(f"missing {_first(missing)}; the file has {_first(state)}")
+            raise UnfitWeightsError(f"timm's conversion of the names {first_names(state)} failed ({reason})") from error
+        if state is not None and (missing := _other_than(filled, network)):
+            raise UnfitWeightsError(f"missing {first_names(missing)}; the file has {first_names(state)}")
         for record in (network.pretrained_cfg, network.default_cfg):
             record.pop("state_dict", None)  # a second copy of the weights
         network.reset_classifier(0)
         return _Pooled(network, model_args.get("img_size"))
 
 
-@contextmanager
-def _loads_recorded() -> Iterator[list[Any]]:
-    """What ``load_state_dict`` returned inside the context: a few of timm's families load leniently and only log."""
-    loads: list[Any] = []
-    original = nn.Module.load_state_dict
+def _followed(state: StateDict) -> tuple[StateDict, list[torch.Tensor]]:
+    """``state`` in tensors that note where they, or what is made of them, are copied to; and the list of their notes.
 
-    def recording(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        loads.append(original(self, *args, **kwargs))
-        return loads[-1]
+    A few of timm's families load leniently, and only log what they miss.
+    """
+    filled: list[torch.Tensor] = []
 
-    nn.Module.load_state_dict = recording  # type: ignore[method-assign]
-    try:
-        yield loads
-    finally:
-        nn.Module.load_state_dict = original  # type: ignore[method-assign]
+    class Followed(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func is torch.Tensor.copy_:
+                filled.append(args[0])
+            return super().__torch_function__(func, types, args, kwargs)
+
+        def __deepcopy__(self, memo: Any) -> Any:
+            return self  # timm copies its records, and would copy the weights with them
+
+    return {name: tensor.as_subclass(Followed) for name, tensor in state.items()}, filled
 
 
-def _first(names: Iterable[str]) -> str:
-    shown = list(names)
-    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
+def _other_than(filled: list[torch.Tensor], network: nn.Module) -> list[str]:
+    """The names of the weights of ``network`` that are not among ``filled``."""
+    known = set(map(id, filled))
+    return [name for name, tensor in weights_of(network.state_dict(keep_vars=True)).items() if id(tensor) not in known]
 
 
 class _Pooled(nn.Module):
@@ -159,8 +158,7 @@ class _Pooled(nn.Module):
         super().__init__()
         self.network = network
         self.input_size = (image_size, image_size) if isinstance(image_size, int) else image_size
-        width: Any = getattr(network, "head_hidden_size", None) or network.num_features
-        self.num_features = int(width)
+        self.num_features = pooled_width(network)
 
     def forward(self, images: Any) -> Any:
         """Features (N, D) of images (N, 3, H, W)."""

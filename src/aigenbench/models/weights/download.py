@@ -1,32 +1,28 @@
-"""Download one published file and verify it, or say quickly that there is no network."""
+"""Have one published file downloaded by the hub's client or PyTorch and verify it, or say quickly that it cannot be."""
 
 from __future__ import annotations
 
 import hashlib
-import http.client
-import logging
-import os
 import re
+import sys
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Future
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any
-from urllib.parse import urljoin, urlsplit
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from aigenbench.errors import InputError
 from aigenbench.files import whole_file
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from aigenbench.models.weights.locate import RemoteFile
 
 #: Seconds until a host that does not answer counts as unreachable.
 DEADLINE_S = 4.0
-_CHUNK = 1 << 20
-_REDIRECTS = 5
-
-Progress = Callable[[int, int | None], None]
 
 
 class UnreachableError(InputError):
@@ -37,131 +33,128 @@ class AbsentError(InputError):
     """The host answers that it has no such file."""
 
 
-@dataclass(frozen=True)
-class _Description:
-    """What a host says about a file before sending it."""
+class _Announced(NamedTuple):
+    """What a host says about a file before sending it; "" and None where it does not say."""
 
-    url: str
     size: int | None
     sha256: str
-    headers: dict[str, str]
+    revision: str | None = None
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Redirects are followed by hand: a token must not go to another host."""
-
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
-
-
-def download(
-    url: str, target: Path, sha256: str = "", token: str | None = None, progress: Progress | None = None
-) -> None:
-    """Write the file at ``url`` to ``target``, whole and verified or not at all.
-
-    Args:
-        url: Where it is. A redirect is followed; the token goes to the first host alone.
-        target: Where it goes; its folder is made.
-        sha256: Published hash, or its first digits. The Hugging Face hub tells its files' hashes itself.
-        token: For files that need a login.
-        progress: Called with (bytes so far, bytes in all or None).
+def download(file: RemoteFile, target: Path) -> None:
+    """Write ``file`` to ``target``, whole and verified or not at all; progress is shown on a terminal.
 
     Raises:
         UnreachableError: No answer within ``DEADLINE_S``.
         AbsentError: The host has no such file.
         InputError: It needs a login, ends early, or has another hash than the published one.
     """
-    described = _within_deadline(lambda: _describe(url, token), url)
-    expected = sha256 or described.sha256
-    request = urllib.request.Request(described.url, headers=described.headers)
-    digest = hashlib.sha256()
-    done = 0
-    with whole_file(target) as temporary:
+    announced = _within_deadline(_asking(file), file)
+    with whole_file(target) as temporary, TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
         try:
-            with urllib.request.urlopen(request, timeout=30) as response, temporary.open("wb") as output:
-                while chunk := response.read(_CHUNK):
-                    output.write(chunk)
-                    digest.update(chunk)
-                    done += len(chunk)
-                    if progress:
-                        progress(done, described.size)
-        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-            raise InputError(f"download of {url} broke off after {done} bytes ({error}); run it again") from error
-        if described.size is not None and done != described.size:
-            raise InputError(f"download of {url} ended after {done} of {described.size} bytes; run it again")
-        if not digest.hexdigest().startswith(expected):
-            raise InputError(
-                f"download of {url} has SHA-256 {digest.hexdigest()[:12]}..., published is {expected[:12]}...; "
-                "it was not kept"
-            )
+            path = _from_hub(file, announced.revision, folder) if file.repo else _from_url(file.url, folder)
+        except _network_errors() as error:
+            raise InputError(f"download of {file} broke off ({_reason(error)}); run it again") from error
+        _verify(file, path, announced)
+        path.replace(temporary)
 
 
-def offline() -> bool:
-    """Whether the environment forbids the network (``HF_HUB_OFFLINE``)."""
-    return os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in lower-case hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _describe(url: str, token: str | None) -> _Description:
-    headers = {"User-Agent": "aigenbench", "Accept-Encoding": "identity"}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    opener = urllib.request.build_opener(_NoRedirect)
-    size: int | None = None
-    sha256 = ""
-    for _ in range(_REDIRECTS):
-        request = urllib.request.Request(url, headers=headers, method="HEAD")
-        try:
-            with opener.open(request, timeout=DEADLINE_S) as response:
-                answer, status = response.headers, response.status
-        except urllib.error.HTTPError as error:
-            answer, status = error.headers, error.code
-        _refuse(status, url)
-        size = size or _number(answer.get("X-Linked-Size"))
-        found = re.fullmatch(r'(?:W/)?"?([0-9a-f]{64})"?', answer.get("X-Linked-Etag") or "")
-        sha256 = found.group(1) if found else sha256
-        if not 300 <= status < 400:
-            return _Description(url, size or _number(answer.get("Content-Length")), sha256, headers)
-        following = urljoin(url, answer["Location"])
-        if urlsplit(following).netloc != urlsplit(url).netloc:
-            headers.pop("Authorization", None)
-            if size is not None:  # the hub has told all; its storage may answer GET alone
-                return _Description(following, size, sha256, headers)
-        url = following
-    raise InputError(f"download of {url}: more than {_REDIRECTS} redirects")
+def _asking(file: RemoteFile) -> Callable[[], _Announced]:
+    """What asks the host; libraries are imported before."""
+    if not file.repo:
+        return lambda: _of_url(file)
+    from huggingface_hub import get_hf_file_metadata, get_token, hf_hub_url
+
+    def of_hub() -> _Announced:
+        url = hf_hub_url(file.repo, file.filename)
+        said = get_hf_file_metadata(url, token=get_token(), timeout=DEADLINE_S)
+        # of a small file, the tag is no SHA-256
+        sha256 = said.etag if re.fullmatch("[0-9a-f]{64}", said.etag or "") else ""
+        return _Announced(said.size, file.sha256 or sha256 or "", said.commit_hash)
+
+    return of_hub
 
 
-def _refuse(status: int, url: str) -> None:
-    if status in (401, 403):
+def _of_url(file: RemoteFile) -> _Announced:
+    try:
+        # not by HEAD: signed addresses of a release's files answer GET alone
+        with urlopen(file.url, timeout=DEADLINE_S) as answer:
+            length = answer.headers["Content-Length"]
+    except HTTPError as error:
+        error.close()
+        raise
+    return _Announced(int(length) if length else None, file.sha256)
+
+
+def _from_hub(file: RemoteFile, revision: str | None, folder: str) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(file.repo, file.filename, revision=revision, local_dir=folder))
+
+
+def _from_url(url: str, folder: str) -> Path:
+    from torch.hub import download_url_to_file
+
+    path = Path(folder, "file")
+    download_url_to_file(url, str(path), progress=sys.stderr.isatty())
+    return path
+
+
+def _verify(file: RemoteFile, path: Path, announced: _Announced) -> None:
+    done = path.stat().st_size
+    if announced.size is not None and done != announced.size:
+        raise InputError(f"download of {file} ended after {done} of {announced.size} bytes; run it again")
+    expected = announced.sha256
+    found = file_sha256(path) if expected else ""
+    if not found.startswith(expected):
         raise InputError(
-            f"download of {url} needs a login (HTTP {status}): accept the licence on its page and set HF_TOKEN"
+            f"download of {file} has SHA-256 {found[:12]}..., published is {expected[:12]}...; it was not kept"
         )
-    if status in (404, 410):
-        raise AbsentError(f"download of {url}: the host has no such file (HTTP {status})")
-    if status >= 400:
-        raise UnreachableError(f"download of {url}: the host answers HTTP {status}")
 
 
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdigit() else None
-
-
-def _within_deadline(ask: Callable[[], _Description], url: str) -> _Description:
+def _within_deadline(ask: Callable[[], _Announced], file: RemoteFile) -> _Announced:
     """Ask in a thread: no socket timeout covers looking up a host's name."""
-    answers: list[_Description] = []
-    errors: list[Exception] = []
+    answer: Future[_Announced] = Future()
+    errors = _network_errors()
 
     def work() -> None:
         try:
-            answers.append(ask())
-        except (OSError, http.client.HTTPException, InputError) as error:
-            errors.append(error)
+            answer.set_result(ask())
+        except errors as error:
+            answer.set_exception(error)
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(DEADLINE_S)
-    if answers:
-        return answers[0]
-    if errors and isinstance(errors[0], InputError):
-        raise errors[0]
-    reason = errors[0] if errors else f"no answer in {DEADLINE_S:.0f} s"
-    raise UnreachableError(f"{urlsplit(url).netloc} cannot be reached ({reason})")
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        return answer.result(DEADLINE_S)
+    except errors as error:
+        raise _refusal(file, error) from error
+
+
+def _network_errors() -> tuple[type[Exception], ...]:
+    """What the libraries raise where the network fails, the hub's by the HTTP and transfer libraries of its version."""
+    from huggingface_hub import errors
+
+    return OSError, HTTPException, errors.HTTPError, RuntimeError
+
+
+def _refusal(file: RemoteFile, error: Exception) -> InputError:
+    status = getattr(error, "code", None) or getattr(getattr(error, "response", None), "status_code", None)
+    if status in (401, 403):
+        return InputError(
+            f"download of {file} needs a login (HTTP {status}): accept the licence on its page and set HF_TOKEN"
+        )
+    if status in (404, 410):
+        return AbsentError(f"download of {file}: the host has no such file (HTTP {status})")
+    if status:
+        return UnreachableError(f"download of {file}: the host answers HTTP {status}")
+    return UnreachableError(f"{file} cannot be reached ({_reason(error)})")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or f"no answer in {DEADLINE_S:.0f} s"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench.errors import InputError
-from aigenbench.models.weights.download import AbsentError, Progress, UnreachableError, download, offline
+from aigenbench.models.weights.download import AbsentError, UnreachableError, download
 
 logger = logging.getLogger(__name__)
 
@@ -113,12 +112,7 @@ def find_local(files: Sequence[RemoteFile], weights_dir: str | Path | None = Non
     return next((path for path in candidates if path.is_file()), None)
 
 
-def fetch(
-    model: str,
-    files: Sequence[RemoteFile],
-    weights_dir: str | Path | None = None,
-    progress: Progress | None = None,
-) -> Path:
+def fetch(model: str, files: Sequence[RemoteFile], weights_dir: str | Path | None = None) -> Path:
     """Download the first of ``files`` that is published into the weights folder, verified.
 
     Of several processes that ask for the same model at once, one downloads and the others wait.
@@ -127,7 +121,6 @@ def fetch(
         model: Its name, for messages.
         files: Alternatives, best first.
         weights_dir: See ``weights_folder``.
-        progress: Called with (bytes so far, bytes in all or None).
 
     Raises:
         UnreachableError: No network.
@@ -135,7 +128,7 @@ def fetch(
     """
     if not files:
         raise InputError(f"weights: none are published for {model}; set model_args pretrained: false, or weights: FILE")
-    if offline():
+    if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         raise UnreachableError("HF_HUB_OFFLINE forbids the network")
     from filelock import FileLock
 
@@ -153,28 +146,13 @@ def fetch(
             if target.is_file():
                 return target
             try:
-                _download(file, target, progress)
+                download(file, target)
             except AbsentError as error:
                 absent.append(str(error))
                 continue
         logger.info("fetched %s into %s", file, target)
         return target
     raise InputError(f"weights of {model}: {'; '.join(absent)}")
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in lower-case hex digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _download(file: RemoteFile, target: Path, progress: Progress | None) -> None:
-    if file.repo:
-        from huggingface_hub import get_token, hf_hub_url
-
-        download(hf_hub_url(file.repo, file.filename), target, file.sha256, get_token(), progress)
-    else:
-        download(file.url, target, file.sha256, progress=progress)
 
 
 def _cached(file: RemoteFile) -> Iterator[Path]:

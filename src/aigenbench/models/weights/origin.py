@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from aigenbench.errors import InputError
 from aigenbench.models.weights.contents import metadata_of
+from aigenbench.models.weights.download import file_sha256
 from aigenbench.models.weights.kinds import Kind, kind_of
-from aigenbench.models.weights.locate import file_sha256
 
 if TYPE_CHECKING:
     from aigenbench.models.sources.base import Card

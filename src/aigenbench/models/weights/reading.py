@@ -14,8 +14,9 @@ import torch
 from safetensors import SafetensorError
 
 from aigenbench.errors import InputError
+from aigenbench.models.weights.download import file_sha256
 from aigenbench.models.weights.kinds import Kind, kind_of
-from aigenbench.models.weights.locate import RemoteFile, file_sha256
+from aigenbench.models.weights.locate import RemoteFile
 
 logger = logging.getLogger(__name__)
 
@@ -141,9 +142,9 @@ class Use(NamedTuple):
         return f"{line}; {len(self.left)} left out: {first_names(self.left)}" if self.left else line
 
 
-def first_names(names: Sequence[str], n: int = 3) -> str:
+def first_names(names: Collection[str], n: int = 3) -> str:
     """``"a, b, c and 4 more"``."""
-    return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
+    return ", ".join(list(names)[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
 
 
 def _read_torchscript(path: Path, published: Sequence[RemoteFile], trusted: bool) -> StateDict:

@@ -76,7 +76,7 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         training_task: ``binary`` or ``multiclass`` (real and each generator a class).
         evaluation_type: likewise; a multiclass detector may be evaluated as binary.
         model_args: passed on to the model factory, such as ``{"pretrained": False}``.
-        preprocessing: overrides of the backbone's own mean, std, input_size and interpolation.
+        preprocessing: overrides of the backbone's own mean and std.
         n_classes: outputs of a multiclass detector; None takes one for real and each published generator (37).
 
     Raises:
@@ -201,7 +201,7 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
     def _preprocessing(self, overrides: Mapping[str, Any] | None) -> Preprocessing:
         # a user's module that says nothing gets what the benchmark's authors used for every backbone
         own = preprocessing_of(self.model) or Preprocessing(CLIP_MEAN, CLIP_STD)
-        return own.overridden({"input_size": list(self.input_size), **(overrides or {})})
+        return own.for_detector(self.input_size, overrides)
 
     # the model
 
@@ -211,6 +211,7 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
         mean.copy_(torch.tensor(preprocessing.mean).view(1, 3, 1, 1))
         std.copy_(torch.tensor(preprocessing.std).view(1, 3, 1, 1))
+        self.training_crop = StochasticTraining(self.training_crop.strategy, self.input_size)
         self.evaluation_crop = EvaluationCrops(self.evaluation_crop.strategy, self.input_size)
 
     def begin(self, stage: Stage) -> None:

@@ -157,8 +157,7 @@ class AbstractBaseDeepfakeDetectionModel(RegistersMetrics, ours.BaseDeepfakeDete
         """None yet: ``setup`` registers them."""
 
     def _preprocessing(self, overrides: Mapping[str, Any] | None) -> Preprocessing:
-        own = Preprocessing(CLIP_MEAN, CLIP_STD)
-        return own.overridden({"input_size": list(self.input_size), **(overrides or {})})
+        return Preprocessing(CLIP_MEAN, CLIP_STD).for_detector(self.input_size, overrides)
 
     # life
 
