@@ -211,14 +211,14 @@ def test_what_is_no_image_is_told_by_its_place(fitted: ab.Experiment, given: Any
         fitted.detector().predict(given)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "YCbCr"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "YCbCr", "HSV"])
 def test_pictures_of_every_mode_are_scored_as_their_files(fitted: ab.Experiment, mode: str, tmp_path: Path) -> None:
     array = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)
     picture = (
         Image.fromarray(array).convert("L").convert("I;16") if mode == "I;16" else Image.fromarray(array).convert(mode)
     )
-    path = tmp_path / ("picture.png" if mode in ("1", "L", "LA", "P", "RGBA", "I;16") else "picture.tif")
-    picture.save(path)
+    path = tmp_path / ("picture.tif" if mode == "CMYK" else "picture.png")
+    (picture.convert("RGB") if mode in ("YCbCr", "HSV") else picture).save(path)
     picture.filename = ""  # type: ignore[attr-defined]
     detector = fitted.detector()
     assert np.array_equal(detector.predict([picture, array]), detector.predict([path, array]))
