@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-slow check bench campaign lowest lock clean
+.PHONY: quickstart test test-slow check bench campaign coverage lowest lock clean
 
 # on a processor, the samples' workers need the cores more than torch's threads do
 QUICKSTART := experiments_data/experiment_quickstart
@@ -32,6 +32,13 @@ bench: .venv
 campaign: .venv
 	$(BIN)/python -m pytest -m campaign
 
+# the share of lines that the quick tests run; those of loaders' worker processes are not counted
+coverage: .venv
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal -m "not slow and not campaign"
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --skip-covered --skip-empty
+
 # the quick tests with the lowest versions that pyproject.toml allows
 lowest:
 	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
@@ -56,4 +63,4 @@ lock:
 	touch $@
 
 clean:
-	rm -rf .venv .venv-lowest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
+	rm -rf .venv .venv-lowest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist build

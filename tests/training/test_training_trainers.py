@@ -227,7 +227,7 @@ def test_a_gpu_that_is_not_there_is_told() -> None:
 
 
 def test_a_monitor_of_devices_names_the_package_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aigenbench.training.lightning.trainer_check.RequirementCache", lambda name: False)
+    monkeypatch.setattr("aigenbench.training.lightning.trainer_check.find_spec", lambda name: None)
     with pytest.raises(InputError, match="DeviceStatsMonitor needs the package psutil"):
         check_trainer({**CPU, "callbacks": [DeviceStatsMonitor()]})
 

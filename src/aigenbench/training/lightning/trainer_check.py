@@ -8,13 +8,13 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import DeviceStatsMonitor, ProgressBar
 from lightning.pytorch.strategies import Strategy
-from lightning_utilities.core.imports import RequirementCache
 
 from aigenbench.config.imports import reason
 from aigenbench.errors import InputError
@@ -80,7 +80,7 @@ def check_trainer(arguments: Mapping[str, Any], trains: bool = True) -> None:
             "bf16-mixed, or --trainer.accelerator gpu where there is one"
         )
     for callback in several:
-        if isinstance(callback, DeviceStatsMonitor) and on_cpu and not RequirementCache("psutil"):
+        if isinstance(callback, DeviceStatsMonitor) and on_cpu and find_spec("psutil") is None:
             raise InputError("trainer.callbacks: DeviceStatsMonitor needs the package psutil: pip install psutil")
 
 
