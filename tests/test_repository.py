@@ -157,6 +157,9 @@ def test_contributing_names_files_and_names_that_there_are() -> None:
     rooms = re.findall(r"`(\w+)`", "\n".join(line for line in rows.splitlines() if re.match(r"\| \d ", line)))
     layers = " ".join(PROJECT["tool"]["importlinter"]["contracts"][0]["layers"])
     assert set(rooms) >= {name for name in re.findall(r"\w+", layers) if (ROOT / "src/aigenbench" / name).is_dir()}
+    package = ROOT / "src" / "aigenbench"
+    sub_rooms = {str(path.parent.relative_to(package).as_posix()) for path in package.glob("*/*/__init__.py")}
+    assert sub_rooms == set(re.findall(r"`(\w+/\w+)`", "\n".join(line for line in rows.splitlines() if "|" in line)))
     assert set(re.findall(r"`make ([\w-]+)`", page)) <= targets()
 
 
