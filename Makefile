@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-slow check bench campaign fuzz lowest lock clean
+.PHONY: quickstart test test-slow check bench campaign coverage fuzz lowest lock clean
 
 # on a processor, the samples' workers need the cores more than torch's threads do
 QUICKSTART := experiments_data/experiment_quickstart
@@ -36,6 +36,13 @@ campaign: .venv
 fuzz: .venv
 	$(BIN)/python tests/fuzz/run.py --n 20000
 
+# the share of lines that the quick tests run; those of loaders' worker processes are not counted
+coverage: .venv
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal -m "not slow and not campaign"
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --skip-covered --skip-empty
+
 # the quick tests with the lowest versions that pyproject.toml allows
 lowest:
 	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
@@ -60,4 +67,4 @@ lock:
 	touch $@
 
 clean:
-	rm -rf .venv .venv-lowest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
+	rm -rf .venv .venv-lowest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist build

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +157,9 @@ def test_contributing_names_files_and_names_that_there_are() -> None:
     rooms = re.findall(r"`(\w+)`", "\n".join(line for line in rows.splitlines() if re.match(r"\| \d ", line)))
     layers = " ".join(PROJECT["tool"]["importlinter"]["contracts"][0]["layers"])
     assert set(rooms) >= {name for name in re.findall(r"\w+", layers) if (ROOT / "src/aigenbench" / name).is_dir()}
+    package = ROOT / "src" / "aigenbench"
+    sub_rooms = {str(path.parent.relative_to(package).as_posix()) for path in package.glob("*/*/__init__.py")}
+    assert sub_rooms == set(re.findall(r"`(\w+/\w+)`", "\n".join(line for line in rows.splitlines() if "|" in line)))
     assert set(re.findall(r"`make ([\w-]+)`", page)) <= targets()
 
 
@@ -166,19 +172,40 @@ def distribution(requirement: str) -> str:
     return re.split(r"[\[<>=!~; ]", requirement)[0].lower().replace("_", "-")
 
 
+def imported() -> set[str]:
+    """The top-level modules of other packages that the code imports."""
+    modules: set[str] = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                modules.add(node.module)
+    return {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - {"aigenbench"}
+
+
+def test_every_import_is_a_dependency() -> None:
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    declared = {distribution(one) for one in [*PROJECT["project"]["dependencies"], *chain.from_iterable(extras)]}
+    of_module = packages_distributions()
+    missing = {
+        module
+        for module in imported()
+        if declared.isdisjoint(name.lower().replace("_", "-") for name in of_module.get(module, [module]))
+    }
+    assert missing == set()
+
+
 def test_every_dependency_is_used_and_has_a_lowest_version() -> None:
     sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
-    modules: dict[str, set[str]] = {}
+    used, modules = imported(), dict[str, set[str]]()
     for module, names in packages_distributions().items():
         for name in names:
             modules.setdefault(name.lower().replace("_", "-"), set()).add(module)
     for requirement in PROJECT["project"]["dependencies"]:
         assert ">=" in requirement
         name = distribution(requirement)
-        imported = (rf"(?m)^\s*(import|from) {module}\b|import_module\(\"{module}\b" for module in modules[name])
-        assert any(re.search(pattern, sources) for pattern in imported) or WITHOUT_IMPORT.get(name, "\0") in sources, (
-            name
-        )
+        assert modules[name] & used or WITHOUT_IMPORT.get(name, "\0") in sources, name
     for extra, requirements in PROJECT["project"]["optional-dependencies"].items():
         for requirement in requirements:
             name = distribution(requirement)

@@ -56,6 +56,7 @@ def test_the_source_stands_before_the_key():
 
 def test_no_generators_a_window_where_there_are_no_windows():
     info = experiment_info({"sliding_windows_definition": {"n_generators_per_window": 0, "benchmark_type": "none"}})
+    assert info.sliding_windows_definition is not None
     assert info.sliding_windows_definition.n_generators_per_window == 0
     with pytest.raises(InputError, match="integer from 1 on, found 0"):
         SlidingWindows(n_generators_per_window=0)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aigenbench.config.home import expand_home
@@ -31,7 +33,7 @@ def home(monkeypatch):
 )
 def test_every_path_of_a_config_may_begin_at_home(place):
     parts = place.split(".")
-    written = "~/there"
+    written: Any = "~/there"
     for part in reversed(parts):
         written = {part: written}
     assert get(layer("file", written).values, tuple(parts)) == "/home/me/there"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 from aigenbench.config.names import ADAPTERS, OURS, class_nodes, rename_classes
 
@@ -35,7 +36,7 @@ def test_every_documented_name_of_the_original_has_ours():
 
 
 def test_class_paths_are_renamed_everywhere_and_their_places_told():
-    config = {
+    config: dict[str, Any] = {
         "data": {
             "class_path": "lightning_data_modules.AIGenBenchPipeline",
             "init_args": {

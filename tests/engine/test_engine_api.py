@@ -211,14 +211,14 @@ def test_what_is_no_image_is_told_by_its_place(fitted: ab.Experiment, given: Any
         fitted.detector().predict(given)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "YCbCr"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "YCbCr", "HSV"])
 def test_pictures_of_every_mode_are_scored_as_their_files(fitted: ab.Experiment, mode: str, tmp_path: Path) -> None:
     array = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)
     picture = (
         Image.fromarray(array).convert("L").convert("I;16") if mode == "I;16" else Image.fromarray(array).convert(mode)
     )
-    path = tmp_path / ("picture.png" if mode in ("1", "L", "LA", "P", "RGBA", "I;16") else "picture.tif")
-    picture.save(path)
+    path = tmp_path / ("picture.tif" if mode == "CMYK" else "picture.png")
+    (picture.convert("RGB") if mode in ("YCbCr", "HSV") else picture).save(path)
     picture.filename = ""  # type: ignore[attr-defined]
     detector = fitted.detector()
     assert np.array_equal(detector.predict([picture, array]), detector.predict([path, array]))
@@ -226,7 +226,7 @@ def test_pictures_of_every_mode_are_scored_as_their_files(fitted: ab.Experiment,
 
 def test_loader_processes_read_what_was_given(fitted: ab.Experiment) -> None:
     arrays = [np.full((20, 24, 3), 50 * i, np.uint8) for i in range(3)]
-    given = [*arrays, Image.fromarray(arrays[0])]
+    given: Any = [*arrays, Image.fromarray(arrays[0])]
     loaded = ab.Detector.load(fitted, num_workers=1, batch_size=2)
     assert loaded.predict(given) == pytest.approx(fitted.detector().predict(given))
 
@@ -303,14 +303,22 @@ def test_a_call_leaves_the_process_as_it_was(
         "experiment_info.experiment_id": None,
         "experiment_info.sliding_windows_definition.current_window": 0,
     }
-    states = random.getstate(), np.random.get_state()[1].tolist(), torch.random.get_rng_state().tolist()
+    states = (
+        random.getstate(),
+        str(np.random.get_state()),
+        torch.random.get_rng_state().tolist(),
+    )
     # a thread hears no signals, and a run without an id gets the next number each time
     found: list[ab.Experiment] = []
     thread = threading.Thread(target=lambda: found.append(ab.fit(PIPELINE, overrides=overrides)))
     thread.start()
     thread.join()
     assert found[0].name == "0"
-    assert (random.getstate(), np.random.get_state()[1].tolist(), torch.random.get_rng_state().tolist()) == states
+    assert (
+        random.getstate(),
+        str(np.random.get_state()),
+        torch.random.get_rng_state().tolist(),
+    ) == states
     assert ab.fit(PIPELINE, overrides=overrides).name == "1"
     assert str(ab.compare(*found, tmp_path / "experiments_data" / "experiment_1", replicates=20))
 

@@ -105,7 +105,8 @@ def test_compiled_model_gives_the_same_logits() -> None:
 
 @pytest.mark.usefixtures("mine")
 def test_speed_options_reach_users_modules_too() -> None:
-    assert build_model("plain", 1, channels_last=True).conv.weight.is_contiguous(memory_format=torch.channels_last)
+    model: Any = build_model("plain", 1, channels_last=True)
+    assert model.conv.weight.is_contiguous(memory_format=torch.channels_last)
     with pytest.raises(InputError, match="gradient_checkpointing"):
         build_model("plain", 1, gradient_checkpointing=True)
 
@@ -142,13 +143,13 @@ def test_module_that_cannot_run_on_shapes_is_tried_on_an_image() -> None:
 
 @pytest.mark.usefixtures("mine")
 def test_preprocessing_of_users_modules() -> None:
-    model = build_model("plain", 1)
+    model: Any = build_model("plain", 1)
     assert preprocessing_of(model) is None
     model.preprocessing = {"mean": [0.5, 0.5, 0.5]}
     assert preprocessing_of(model) == Preprocessing(mean=(0.5, 0.5, 0.5))
     del model.preprocessing
     model.pretrained_cfg = {"mean": (0.1,) * 3, "std": (0.2,) * 3, "input_size": (3, 96, 64), "interpolation": "odd"}
-    assert preprocessing_of(model) == Preprocessing((0.1,) * 3, (0.2,) * 3, (96, 64), "bicubic")  # type: ignore[arg-type]
+    assert preprocessing_of(model) == Preprocessing((0.1,) * 3, (0.2,) * 3, (96, 64), "bicubic")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def published(tmp_path: Path, name: str) -> tuple[Path, dict[str, torch.Tensor]]:
     """Random weights in a file as the authors': their names, the mask token, no registers unless asked."""
-    model = build_model(f"{name}_tune", 1, pretrained=False).backbone
+    model: Any = build_model(f"{name}_tune", 1, pretrained=False).backbone
     generator = torch.Generator().manual_seed(0)
     state = {
         key: value + 0.05 * torch.randn(value.shape, generator=generator) for key, value in model.state_dict().items()
@@ -84,7 +85,7 @@ def plain_positions(state: dict[str, torch.Tensor], rows: int, columns: int) -> 
 @pytest.mark.parametrize("name", ["dinov2_vits14", "dinov2_vits14_reg"])
 def test_equals_timm_at_the_published_size(name: str, tmp_path: Path) -> None:
     _, state = published(tmp_path, name)
-    model = build_model(f"{name}_probe", 1, weights_dir=tmp_path)
+    model: Any = build_model(f"{name}_probe", 1, weights_dir=tmp_path)
     images = torch.randn(1, 3, 518, 518, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
         assert (model.features(images) - timm_model(name, state, 518)(images)).abs().max() < 2e-4
@@ -92,7 +93,7 @@ def test_equals_timm_at_the_published_size(name: str, tmp_path: Path) -> None:
 
 def test_at_224_positions_are_the_authors(tmp_path: Path) -> None:
     _, state = published(tmp_path, "dinov2_vits14")
-    model = build_model("dinov2_vits14_probe", 1, weights_dir=tmp_path)
+    model: Any = build_model("dinov2_vits14_probe", 1, weights_dir=tmp_path)
     expected = plain_positions(state, 16, 16)
     assert (model.backbone.positions(16, 16) - expected).abs().max() < 1e-5
     without_offset = F.interpolate(
@@ -109,7 +110,7 @@ def test_at_224_positions_are_the_authors(tmp_path: Path) -> None:
 
 def test_positions_of_a_rectangle(tmp_path: Path) -> None:
     _, state = published(tmp_path, "dinov2_vits14")
-    model = build_model("dinov2_vits14_probe", 1, weights_dir=tmp_path)
+    model: Any = build_model("dinov2_vits14_probe", 1, weights_dir=tmp_path)
     expected = plain_positions(state, 10, 18)
     assert (model.backbone.positions(10, 18) - expected).abs().max() < 1e-5
     assert model.features(torch.zeros(1, 3, 140, 252)).shape == (1, WIDTH)
@@ -117,7 +118,7 @@ def test_positions_of_a_rectangle(tmp_path: Path) -> None:
 
 def test_with_registers_positions_are_antialiased(tmp_path: Path) -> None:
     _, state = published(tmp_path, "dinov2_vits14_reg")
-    model = build_model("dinov2_vits14_reg_probe", 1, weights_dir=tmp_path)
+    model: Any = build_model("dinov2_vits14_reg_probe", 1, weights_dir=tmp_path)
     grid = state["pos_embed"][:, 1:].reshape(1, 37, 37, -1).permute(0, 3, 1, 2)
     patches = F.interpolate(grid, size=(16, 16), mode="bicubic", antialias=True).flatten(2).transpose(1, 2)
     assert torch.equal(model.backbone.positions(16, 16), torch.cat([state["pos_embed"][:, :1], patches], dim=1))
@@ -149,7 +150,7 @@ def test_gradient_checkpointing_changes_nothing() -> None:
 
 
 def test_sides_must_be_multiples_of_14() -> None:
-    model = build_model("dinov2_vits14_tune", 1, pretrained=False)
+    model: Any = build_model("dinov2_vits14_tune", 1, pretrained=False)
     check_input_size(model, (28, 42))
     with pytest.raises(InputError, match=r"multiples of 14, found 225 x 224; set model_input_size to 224"):
         check_input_size(model, (225, 224))

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -120,8 +121,8 @@ def plain_resnet(s: State, images: torch.Tensor, heads: int) -> torch.Tensor:
     """CLIP's modified ResNet: three-convolution stem, average pools for strides, attention pooling."""
 
     def normed(x: torch.Tensor, name: str) -> torch.Tensor:
-        values = (s[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
-        return F.batch_norm(x, *values, eps=1e-5)
+        mean, variance = s[f"{name}.running_mean"], s[f"{name}.running_var"]
+        return F.batch_norm(x, mean, variance, s[f"{name}.weight"], s[f"{name}.bias"], eps=1e-5)
 
     x = images
     for i, stride in ((1, 2), (2, 1), (3, 1)):
@@ -182,7 +183,7 @@ def test_archive_gives_the_features_of_a_plain_forward(
     monkeypatch.setitem(
         clip_releases.OPENAI_RELEASES, name, clip_releases.OPENAI_RELEASES[name]._replace(sha256=sha256)
     )
-    model = build_model(f"{name}_probe", 1, weights_dir=tmp_path)
+    model: Any = build_model(f"{name}_probe", 1, weights_dir=tmp_path)
     images = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
     heads, plain = CASES[name]
     state = {key: value.float() for key, value in state.items()}
@@ -234,7 +235,7 @@ def test_prefix_of_a_hash_does_not_open_an_archive(tmp_path: Path) -> None:
 
 
 def test_transformer_of_another_size_interpolates_its_positions() -> None:
-    model = build_model("ViT-B/32_tune", 1, pretrained=False, image_size=64)
+    model: Any = build_model("ViT-B/32_tune", 1, pretrained=False, image_size=64)
     assert model.backbone.visual.positional_embedding.shape == (5, 768)
     assert model.preprocessing.input_size == (64, 64)
     assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 1)

@@ -147,8 +147,9 @@ def test_arguments_that_contradict_each_other(arguments: dict[str, Any], said: s
 
 @pytest.mark.parametrize("key", ["checkpoint_path", "pretrained_cfg_overlay"])
 def test_timms_own_ways_of_naming_weights_are_refused(key: str) -> None:
+    arguments: dict[str, Any] = {key: "x"}
     with pytest.raises(InputError, match=f"{key} is not taken; name a file by weights: FILE"):
-        build_model("timm/test_vit_tune", 1, pretrained=False, **{key: "x"})
+        build_model("timm/test_vit_tune", 1, pretrained=False, **arguments)
 
 
 def test_a_detectors_checkpoint_is_no_backbones_weights(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+from typing import Any
 
 import pytest
 import torch
@@ -29,7 +30,7 @@ class Body(nn.Module):
         return self.drop(self.norm(self.conv(images))).mean(dim=(2, 3))
 
 
-def make(frozen: bool, seed: int = 0) -> Classifier:
+def make(frozen: bool, seed: int = 0) -> Any:
     torch.manual_seed(seed)
     return Classifier(Body(), 1, frozen, name="test/body")
 

@@ -148,6 +148,7 @@ def test_bare_name_gives_a_probe(registry: ModelFactoryRegistry, module: type[nn
     assert probe.num_features == 4
     assert [n for n, _ in probe.named_parameters()] == ["head.weight", "head.bias"]
     assert probe(torch.zeros(2, 3, 8, 8)).shape == (2, 2)
+    assert probe.backbone_reference is not None
     assert probe.backbone_reference["name"] == "mine/net"
 
 
@@ -199,11 +200,11 @@ def test_names_that_cannot_be_registered(registry: ModelFactoryRegistry, name: A
 
 def test_factory_must_be_callable(registry: ModelFactoryRegistry) -> None:
     with pytest.raises(InputError, match="expected a function"):
-        registry.register_model_factory("mine", "file.py")
+        registry.register_model_factory("mine", "file.py")  # type: ignore[arg-type]
 
 
 def test_factory_must_return_a_module(registry: ModelFactoryRegistry) -> None:
-    registry.register_model_factory("mine", lambda model_name, **kwargs: "text")
+    registry.register_model_factory("mine", lambda model_name, **kwargs: "text")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="returned a str for 'net'"):
         build_model("mine/net", 1)
 

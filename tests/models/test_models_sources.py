@@ -45,7 +45,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def example(source: ModelSource, suffix: str, seed: int = 0, **arguments: object) -> Classifier:
     torch.manual_seed(seed)
     name = f"{source.name}/{source.example.name}{suffix}"
-    model = build_model(name, 2, **{"pretrained": False, **source.example.model_args, **arguments})  # type: ignore[arg-type]
+    model = build_model(name, 2, **{"pretrained": False, **source.example.model_args, **arguments})
     assert isinstance(model, Classifier)
     return model
 

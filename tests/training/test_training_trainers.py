@@ -227,7 +227,7 @@ def test_a_gpu_that_is_not_there_is_told() -> None:
 
 
 def test_a_monitor_of_devices_names_the_package_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aigenbench.training.lightning.trainer_check.RequirementCache", lambda name: False)
+    monkeypatch.setattr("aigenbench.training.lightning.trainer_check.find_spec", lambda name: None)
     with pytest.raises(InputError, match="DeviceStatsMonitor needs the package psutil"):
         check_trainer({**CPU, "callbacks": [DeviceStatsMonitor()]})
 
@@ -245,8 +245,9 @@ def test_a_monitor_of_devices_names_the_package_it_lacks(monkeypatch: pytest.Mon
         {"callbacks": [TQDMProgressBar()], "enable_progress_bar": False},
     ],
 )
-def test_a_trainer_that_can_be_made_passes(given: dict[str, Any]) -> None:
+def test_a_trainer_that_can_be_made_passes(given: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     check_trainer({**CPU, **given})
+    assert ("fsdp is experimental" in caplog.text) == (given.get("strategy") == "fsdp")
 
 
 class Detector(nn.Module):

@@ -193,6 +193,9 @@ def _checked(image: Any, i: int) -> Any:
 def _encoded(image: Image.Image) -> bytes:
     """The image's pixels as a file without loss, which is then read as any other."""
     buffer = io.BytesIO()
+    if image.mode in ("YCbCr", "HSV"):
+        # no version of Pillow writes the second, and not each reads the first back
+        image = image.convert("RGB")
     if image.mode in _PNG_MODES:
         image.save(buffer, "PNG", compress_level=1)
     else:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from aigenbench.csv_files import read_csv
-from aigenbench.errors import InputError, nearest
+from aigenbench.errors import InputError
 from aigenbench.files import user_path
 
 
@@ -156,13 +156,6 @@ def load_timeline(path: str | Path) -> Timeline:
                 "use the published date, or 'extend: false' for a timeline of your own"
             )
     return make_timeline((*PUBLISHED.generators, *own), (g.name for g in own))
-
-
-def check_names(timeline: Timeline, names: Iterable[str]) -> None:
-    """Raise InputError with the nearest known name for the first of ``names`` that is not on the timeline."""
-    for name in names:
-        if name and name not in timeline.ids:
-            raise InputError(f"generator {name!r} is not on the timeline{nearest(name, timeline.names)}")
 
 
 def _read_csv(path: Path) -> list[tuple[str, str]]:

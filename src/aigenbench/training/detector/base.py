@@ -284,9 +284,16 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
 
     def _optimizer_steps(self) -> int:
         """Optimizer steps of the whole window."""
-        trainer: Any = self._trainer
-        # a further head is trained without a Trainer of its own
+        trainer = self.attached_trainer
         return self.stage.total_steps if trainer is None else int(trainer.estimated_stepping_batches)
+
+    @property
+    def attached_trainer(self) -> Any:
+        """The Trainer it stands under; None where there is none, as a further head is trained without one."""
+        try:
+            return self.trainer
+        except RuntimeError:
+            return None
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
         """Step the scheduler. Override only for a scheduler that is stepped in a way of its own."""

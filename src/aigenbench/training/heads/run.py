@@ -82,7 +82,7 @@ class HeadRun:
         folder, (epoch, step) = self.experiment.window_folder(plan.window), plan.start
         folder.mkdir(parents=True, exist_ok=True)
         self.detector.begin(stage)
-        if self.detector._trainer is not None:
+        if self.detector.attached_trainer is not None:
             # the one that it was set up with knows nothing of the window
             self.detector.trainer = trainer
         drop_logged(self.loggers(plan.window), folder, plan.logged(epoch, step), keep_evaluation=step == 0)

@@ -1,4 +1,4 @@
-"""Lightning's training loop, made to begin anywhere within a window: what touches its private parts for that.
+"""Lightning's training loop, made to begin anywhere within a window.
 
 A window is one training of one Trainer. Its batch sampler gives what is left of the first epoch and whole epochs
 after; here the loop's counters are set to the position it begins at, so that hooks, callbacks, schedules and loggers
@@ -9,17 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import fields
 from typing import Any, NamedTuple, Protocol
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
-from lightning.pytorch.loops.fit_loop import _FitLoop
-from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
-from lightning.pytorch.trainer.connectors.logger_connector.result import _Metadata, _ResultMetric, _Sync
-from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
-from torchmetrics import Metric
 
+from aigenbench.training.lightning import internals
 from aigenbench.training.lightning.module_state import (
     metric_state,
     metric_states,
@@ -30,11 +25,7 @@ from aigenbench.training.lightning.module_state import (
 )
 from aigenbench.training.lightning.plain import packed, unpacked
 
-_SEEN = ("callback_metrics", "logged_metrics", "progress_bar_metrics")
 _HIDDEN = "aigenbench_hidden"
-_HIDDEN_NAMES = ("_last_global_step_saved", "_last_checkpoint_saved", "_defer_save_until_validation")
-"""What a ModelCheckpoint acts by and leaves out of its state: ``save_last``, and saves that wait for a metric."""
-_META = tuple(f.name for f in fields(_Metadata) if f.name not in ("reduce_fx", "_sync"))
 
 
 class Position(NamedTuple):
@@ -87,18 +78,19 @@ def log_at(trainer: pl.Trainer, step: int | None) -> None:
 
     That would be of the window alone, and once more for every hook that logs; ours counts over windows.
     """
-    connector: Any = trainer._logger_connector
+    connector: Any = internals.logging_of(trainer)
+    loop: Any = trainer.fit_loop.epoch_loop
     log_metrics = connector.log_metrics
 
     def log(metrics: Mapping[str, Any], at: int | None = None) -> None:
         if at is None and "step" not in metrics:
-            at = trainer.fit_loop.epoch_loop._batches_that_stepped if step is None else step
+            at = loop.logged_steps if step is None else step
         log_metrics(metrics, step=at)
 
     connector.log_metrics = lambda metrics, step=None: log(metrics, step)
 
 
-class _WindowLoop(_FitLoop):
+class _WindowLoop(internals.FitLoop):
     def __init__(
         self, trainer: pl.Trainer, start: Position, witness: Witness, min_epochs: int | None, max_epochs: int | None
     ) -> None:
@@ -134,14 +126,14 @@ class _WindowLoop(_FitLoop):
         self._witness.window_trained(self.trainer)
 
 
-class _EpochLoop(_TrainingEpochLoop):
+class _EpochLoop(internals.EpochLoop):
     def __init__(self, trainer: pl.Trainer, start: Position, steps: int, logged_before: int, witness: Witness) -> None:
         super().__init__(trainer)
         self._witness, self._is_first, self._is_told = witness, True, False
         self._batches_done = start.step * trainer.accumulate_grad_batches
         self._is_whole = start.step == steps
         # logs count a step only after the evaluation that follows it
-        self._batches_that_stepped = logged_before + start.epoch * steps + start.step - self._is_whole
+        self.logged_steps = logged_before + start.epoch * steps + start.step - self._is_whole
         batches = start.epoch * steps * trainer.accumulate_grad_batches
         total: Any = self.batch_progress.total
         total.ready = total.started = total.processed = total.completed = batches + self._batches_done
@@ -159,15 +151,15 @@ class _EpochLoop(_TrainingEpochLoop):
 
     def _stops(self) -> bool:
         """Whether the epoch ends before its last batch, since a callback asked for it."""
-        return bool(self.trainer.should_stop and self.trainer.fit_loop._can_stop_early)
+        return bool(self.trainer.should_stop and internals.can_stop_early(self.trainer))
 
     def _end(self, data_fetcher: Any) -> None:
         """The evaluation and end of an epoch whose steps were done before the stop."""
         self._is_first = False
-        self._batches_that_stepped -= not self._is_whole
+        self.logged_steps -= not self._is_whole
         self.reset()
         self.batch_progress.is_last_batch = self._is_whole
-        _end_workers(data_fetcher)
+        internals.end_workers(data_fetcher)
         super().on_advance_end(data_fetcher)
         self.on_iteration_done()
 
@@ -184,27 +176,18 @@ class _EpochLoop(_TrainingEpochLoop):
             iter(data_fetcher)
         elif self.batch_progress.current.ready:
             # else the first values logged would take those of before the stop for an older epoch's
-            self.trainer._logger_connector._first_loop_iter = False
+            internals.continue_logged(self.trainer)
         self._is_first = False
-        data_fetcher.fetched += self.batch_progress.current.ready
-        data_fetcher._start_profiler = self._on_before_fetch
-        data_fetcher._stop_profiler = self._on_after_fetch
+        self.take_up(data_fetcher)
 
     def on_advance_end(self, data_fetcher: Any) -> None:
         """After a batch, and the epoch's last: tell, then evaluate where that is due."""
-        if self._num_ready_batches_reached() or self._stops():
+        if self.is_at_last_batch or self._stops():
             # before an evaluation starts its own
-            _end_workers(data_fetcher)
+            internals.end_workers(data_fetcher)
             self._is_told = True
-            self._witness.epoch_trained(self.trainer, self._should_check_val_fx(data_fetcher))
+            self._witness.epoch_trained(self.trainer, self.evaluates_next(data_fetcher))
         super().on_advance_end(data_fetcher)
-
-
-def _end_workers(data_fetcher: Any) -> None:
-    """End the workers of an epoch's loader, of which nothing more is asked."""
-    for iterator in data_fetcher.combined_loader._iterator.iterators:
-        if isinstance(iterator, _MultiProcessingDataLoaderIter):
-            iterator._shutdown_workers()
 
 
 # what a training goes on with beside weights, optimizers and schedules
@@ -217,7 +200,7 @@ def counters(trainer: pl.Trainer) -> dict[str, Any]:
         "automatic": loop.automatic_optimization.optim_progress.optimizer_steps,
         "manual": loop.manual_optimization.optim_step_progress.total.completed,
         "should_stop": bool(trainer.should_stop),
-        "evaluated_batches": dict(loop.val_loop._seen_batches_per_dataloader),
+        "evaluated_batches": dict(internals.evaluated_batches(trainer)),
     }
 
 
@@ -226,7 +209,7 @@ def restore_counters(trainer: pl.Trainer, counted: Mapping[str, Any]) -> None:
     # EarlyStopping asks once, and min_epochs may let it wait
     trainer.should_stop = counted.get("should_stop", False)
     loop = trainer.fit_loop.epoch_loop
-    loop.val_loop._seen_batches_per_dataloader.update(counted.get("evaluated_batches", {}))
+    internals.evaluated_batches(trainer).update(counted.get("evaluated_batches", {}))
     for total, name in (
         (loop.automatic_optimization.optim_progress.optimizer.step.total, "automatic"),
         (loop.manual_optimization.optim_step_progress.total, "manual"),
@@ -244,7 +227,7 @@ def callback_states(trainer: pl.Trainer) -> dict[str, Any]:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         state = callback.state_dict()
         if isinstance(callback, ModelCheckpoint):
-            state = {**state, _HIDDEN: {name: getattr(callback, name) for name in _HIDDEN_NAMES}}
+            state = {**state, _HIDDEN: {name: getattr(callback, name) for name in internals.HIDDEN_OF_CHECKPOINTS}}
         if state:
             states[callback.state_key] = packed(state, f"callback {callback.state_key}")
     return states
@@ -284,13 +267,12 @@ def logged_values(trainer: pl.Trainer) -> dict[str, Any]:
     ``on_epoch``, and the last of ``on_step``, which Lightning logs at every step until there is another.
     """
     sums = {}
-    for key, item in trainer.fit_loop.epoch_loop._results.items():
+    for key, item in internals.results(trainer).items():
         how = {"reduce_fx": item.meta.reduce_fx.__name__, "sync": item.meta.sync.should, "reset": item.has_reset}
         # of a metric, the state is among the detector's
-        state = metric_state(item) if item.is_tensor else {"updates": item.value._update_count, "tensors": {}}
-        meta = {name: getattr(item.meta, name) for name in _META}
-        sums[key] = {"meta": meta, **how, **state, "last": on_cpu(item._forward_cache)}
-    seen = {name: {k: on_cpu(v) for k, v in getattr(trainer, name).items()} for name in _SEEN}
+        state = metric_state(item) if item.is_tensor else {"updates": item.value.update_count, "tensors": {}}
+        sums[key] = {"meta": internals.meta_of(item), **how, **state, "last": on_cpu(internals.last_value(item))}
+    seen = {name: {k: on_cpu(v) for k, v in getattr(trainer, name).items()} for name in internals.SEEN}
     return {**seen, "sums": sums, "metrics": metric_states(trainer.lightning_module)}
 
 
@@ -298,17 +280,15 @@ def restore_logged_values(trainer: pl.Trainer, logged: Mapping[str, Any]) -> Non
     """Go on from what ``logged_values`` gave; before the first batch."""
     device, module = trainer.strategy.root_device, trainer.lightning_module
     restore_metrics(module, logged.get("metrics", {}), device)
-    for name in _SEEN:
+    for name in internals.SEEN:
         values = {key: moved_to(value, device) for key, value in logged.get(name, {}).items()}
-        getattr(trainer._logger_connector, f"_{name}").update(values)
+        internals.seen_values(trainer, name).update(values)
     for key, saved in logged["sums"].items():
-        meta = _Metadata(**saved["meta"], reduce_fx=saved["reduce_fx"])
-        meta.sync = _Sync(_should=saved["sync"], fn=trainer.strategy.reduce)
+        item = internals.new_result(trainer, saved["meta"], saved["reduce_fx"], saved["sync"])
         attribute = saved["meta"]["metric_attribute"]
-        item = _ResultMetric(meta, is_tensor=attribute is None)
-        state: Metric = item
         if attribute is not None:
-            item.value = state = module.get_submodule(attribute)
-        restore_metric(state, saved, device)
-        item.has_reset, item._forward_cache = saved.get("reset", False), moved_to(saved.get("last"), device)
-        trainer.fit_loop.epoch_loop._results[key] = item
+            item.value = module.get_submodule(attribute)
+        restore_metric(item if attribute is None else item.value, saved, device)
+        item.has_reset = saved.get("reset", False)
+        internals.set_last_value(item, moved_to(saved.get("last"), device))
+        internals.results(trainer)[key] = item

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torchmetrics import Metric
 
+from aigenbench.training.lightning.internals import set_update_count
 from aigenbench.training.processes.collectives import largest
 from aigenbench.training.processes.sharding import is_sharded
 
@@ -36,7 +37,7 @@ def metric_states(module: torch.nn.Module) -> dict[str, Any]:
     return {
         name: metric_state(part)
         for name, part in module.named_modules()
-        if isinstance(part, Metric) and part._update_count
+        if isinstance(part, Metric) and part.update_called
     }
 
 
@@ -50,8 +51,8 @@ def restore_metrics(module: torch.nn.Module, states: Mapping[str, Any], device: 
 def metric_state(metric: Metric) -> dict[str, Any]:
     """What one metric has gathered."""
     return {
-        "updates": metric._update_count,
-        "tensors": {name: on_cpu(getattr(metric, name)) for name in metric._defaults},
+        "updates": metric.update_count,
+        "tensors": {name: on_cpu(value) for name, value in metric.metric_state.items()},
     }
 
 
@@ -59,7 +60,7 @@ def restore_metric(metric: Metric, state: Mapping[str, Any], device: torch.devic
     """Let one metric go on from what ``metric_state`` gave."""
     for name, value in state["tensors"].items():
         setattr(metric, name, moved_to(value, device))
-    metric._update_count = state["updates"]
+    set_update_count(metric, state["updates"])
 
 
 def on_cpu(value: Any) -> Any:

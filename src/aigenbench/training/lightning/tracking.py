@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+from lightning.pytorch.loggers import WandbLogger
+
 from aigenbench.files import write_json
 from aigenbench.training.processes.collectives import is_first_process
 from aigenbench.training.resume.folder import ExperimentFolder
@@ -79,7 +81,7 @@ class Tracking:
 
     def tell(self, loggers: Sequence[Any]) -> None:
         """Say once where W&B keeps its runs if there is no login."""
-        if not self._told and any(getattr(one, "_offline", False) for one in loggers):
+        if not self._told and any(isinstance(one, WandbLogger) for one in loggers) and not has_login():
             logger.info("W&B: no login found, its runs are kept offline; `wandb sync --append wandb/offline-*` uploads")
             self._told = True
 

@@ -8,16 +8,17 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import DeviceStatsMonitor, ProgressBar
 from lightning.pytorch.strategies import Strategy
-from lightning_utilities.core.imports import RequirementCache
 
 from aigenbench.config.imports import reason
 from aigenbench.errors import InputError
+from aigenbench.training.lightning.internals import check_internals
 from aigenbench.training.lightning.trainers import HALF, SHARDED, quiet_lightning, with_one_bar
 from aigenbench.training.processes.sharding import ShardedStrategy
 
@@ -55,13 +56,16 @@ def check_trainer(arguments: Mapping[str, Any], trains: bool = True) -> None:
     several = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
     given["callbacks"] = with_one_bar(several, arguments.get("enable_progress_bar"), "")
     if given.get("strategy") == SHARDED:
+        logger.warning("trainer.strategy fsdp is experimental: tested with processes of one CPU only")
         given["strategy"] = ShardedStrategy()
     try:
         trainer = _trainer(given)
     except Exception as error:
         told = {key: arguments[key] for key in given if key in arguments}
         raise InputError(_refusal("trainer", told, _to_blame(_trainer, given), error)) from error
-    if type(trainer.strategy.launcher).__name__ == "_MultiProcessingLauncher":
+    check_internals(trainer)
+    launcher = trainer.strategy.launcher
+    if launcher is not None and launcher.is_interactive_compatible:
         # what Lightning takes in a notebook where nothing is said
         raise InputError(
             f"trainer.devices: {trainer.num_devices} devices in a notebook would share the work as forked processes, "
@@ -76,7 +80,7 @@ def check_trainer(arguments: Mapping[str, Any], trains: bool = True) -> None:
             "bf16-mixed, or --trainer.accelerator gpu where there is one"
         )
     for callback in several:
-        if isinstance(callback, DeviceStatsMonitor) and on_cpu and not RequirementCache("psutil"):
+        if isinstance(callback, DeviceStatsMonitor) and on_cpu and find_spec("psutil") is None:
             raise InputError("trainer.callbacks: DeviceStatsMonitor needs the package psutil: pip install psutil")
 
 

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar, Timer, TQDMProg
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from aigenbench.errors import InputError
+from aigenbench.training.lightning.internals import switch_off_signals_and_resuming
 from aigenbench.training.lightning.user_checkpoints import place_in
 from aigenbench.training.processes.collectives import is_first_process
 from aigenbench.training.processes.sharding import ShardedStrategy
@@ -156,11 +157,10 @@ def _check_callback(place: str, node: Mapping[str, Any]) -> None:
     for base in found.__mro__ if isinstance(found, type) else ():
         if base.__name__ in _REFUSED_CALLBACKS and base.__module__.startswith(_LIGHTNING):
             raise InputError(f"{place}: {name} cannot work here; {_REFUSED_CALLBACKS[base.__name__]}")
-    if (
-        isinstance(found, type)
-        and issubclass(found, Timer)
-        and ((node.get("init_args") or {}).get("duration") or getattr(given, "_duration", None))
-    ):
+    ends = (node.get("init_args") or {}).get("duration")
+    if isinstance(given, Timer):
+        ends = given.time_remaining() is not None
+    if isinstance(found, type) and issubclass(found, Timer) and ends:
         raise InputError(f"{place}: {name} with a duration is not supported; {_REFUSED['max_time'][1]}")
 
 
@@ -245,10 +245,7 @@ def make_trainer(
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in all_callbacks),
         num_sanity_val_steps=0,
     )
-    # Lightning's own handlers end a run in ways that lose work, and its one of SIGTERM waits for other processes
-    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
-    # it would go on from what a callback wrote last (OnExceptionCheckpoint), of whatever window, or from SLURM's
-    trainer._checkpoint_connector._select_ckpt_path = lambda *_, **__: None  # type: ignore[method-assign]
+    switch_off_signals_and_resuming(trainer)
     return trainer
 
 

@@ -327,7 +327,7 @@ class AbstractBaseDeepfakeDetectionModel(RegistersMetrics, ours.BaseDeepfakeDete
         """Keep what the model gives from now on: what ``predict_step`` returns of it unchanged are no probabilities."""
         self._given.clear()
         for module in (self, self.model):
-            if _noted not in module._forward_hooks.values():
+            if not hasattr(module, "_notes_outputs_for"):
                 object.__setattr__(module, "_notes_outputs_for", self._given)
                 module.register_forward_hook(_noted)
 

@@ -19,6 +19,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from aigenbench.errors import InputError
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
 
 class ShardedStrategy(DDPStrategy):
     """What ``trainer.strategy: fsdp`` stands for.
@@ -72,7 +74,7 @@ def shard(detector: pl.LightningModule, device: str, world: int) -> None:
     outside = [name for name, parameter in detector.named_parameters() if id(parameter) not in inside]
     if outside:
         raise InputError(f"trainer.strategy fsdp shards the detector's model alone, found {outside[0]}; use ddp")
-    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):
+    if any(isinstance(module, BATCH_NORMS) for module in model.modules()):
         raise InputError("trainer.strategy fsdp is for models without BatchNorm, such as the large ViTs; use ddp")
     mesh = init_device_mesh(device, (world,))
     for block in _blocks(model):
