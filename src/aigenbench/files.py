@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench.errors import InputError, MissingFileError
+from aigenbench.fences import check_fence, staging_of
 from aigenbench.json_text import parse_json
 
 PACKAGE = Path(__file__).resolve().parent
@@ -201,21 +202,28 @@ def _escaped(letter: str) -> str:
 
 @contextmanager
 def whole_file(path: Path | str) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; on leaving without an error, fsync it and rename it to ``path``.
+    """Give a temporary path; on leaving without an error, fsync it and rename it to ``path``.
 
     Whatever happens, ``path`` holds either its old content or all of the new one, and no temporary file
     is left by a process that could still remove it.
+
+    Raises:
+        LostFolderError: another run has taken over the folder that ``path`` lies in.
     """
     path = Path(path)
+    check_fence(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # the suffix stays last: writers such as numpy.savez append it where it is missing
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
+    temporary = staging_of(path) / f".{path.stem}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}"
     try:
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
         fsync_folder(path.parent)
+    except FileNotFoundError:
+        check_fence(path)
+        raise
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()

@@ -20,9 +20,8 @@ from aigenbench.training.detector.records import detector_record, load_detector,
 from aigenbench.training.detector.seeding import seed_batch
 from aigenbench.training.detector.stage import Stage
 from aigenbench.training.heads.run import HeadRun
-from aigenbench.training.processes.collectives import SharedError, is_first_process, largest
+from aigenbench.training.processes.collectives import SharedError, largest
 from aigenbench.training.resume.folder import ExperimentFolder
-from aigenbench.training.resume.lock import locked
 from aigenbench.training.window.collect import OutputCollector
 from aigenbench.training.window.evaluating import checked_predictions, stage_of
 from aigenbench.training.window.inputs import Setup
@@ -37,12 +36,9 @@ class Heads:
         self._states: list[Mapping[str, Any] | None] = [None] * len(self.runs)
 
     @classmethod
-    def open(cls, setup: Setup, experiment: ExperimentFolder, stack: ExitStack, job: str | None) -> Heads:
-        """The heads that the configuration names, their folders locked until ``stack`` is left."""
-        runs = [HeadRun(head, setup, experiment, stack) for head in setup.info.heads]
-        for run in runs if is_first_process() else ():
-            stack.enter_context(locked(run.experiment.folder, job))
-        return cls(runs)
+    def open(cls, setup: Setup, experiment: ExperimentFolder, stack: ExitStack) -> Heads:
+        """The heads that the configuration names, their folders held until ``stack`` is left."""
+        return cls([HeadRun(head, setup, experiment, stack) for head in setup.info.heads])
 
     @property
     def seeds(self) -> set[int]:

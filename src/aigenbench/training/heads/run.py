@@ -21,7 +21,7 @@ from aigenbench.training.detector.records import detector_record
 from aigenbench.training.detector.stage import Stage
 from aigenbench.training.lightning.loggers import LongCSVLogger, drop_logged, logger_defaults
 from aigenbench.training.resume.checkpoints import WindowCheckpoints
-from aigenbench.training.resume.folder import ExperimentFolder, open_experiment, withdrawn_on_failure
+from aigenbench.training.resume.folder import ExperimentFolder, held, open_experiment
 from aigenbench.training.resume.state import read_state
 from aigenbench.training.window.inputs import Setup, make_detector, prepare_detector
 from aigenbench.training.window.keeper import WindowPlan
@@ -35,7 +35,7 @@ class HeadRun:
         head: what is different about it.
         setup: the run's objects.
         experiment: the run's.
-        stack: a head's folder is withdrawn where bad input ends it before anything was done.
+        stack: the head's folder is held until it is left.
     """
 
     def __init__(self, head: Head, setup: Setup, experiment: ExperimentFolder, stack: ExitStack) -> None:
@@ -43,7 +43,7 @@ class HeadRun:
         config = config_of(head, setup, experiment)
         inputs = setup.inputs.with_config(config)
         self.experiment = open_experiment(config.experiment_info, config, inputs.allow_config_change)
-        stack.enter_context(withdrawn_on_failure(self.experiment, experiment))
+        stack.enter_context(held(self.experiment, config, inputs.allow_config_change, experiment))
         seed = setup.seed if head.seed is None else head.seed
         self.detector = make_detector(inputs, seed)
         prepare_detector(inputs, setup.pipeline, setup.plan, self.detector, seed)
@@ -109,12 +109,6 @@ class HeadRun:
                 "together; train them one run each"
             )
         self._scheduler = scheduler["scheduler"] if isinstance(scheduler, dict) else scheduler
-        each = scheduler if isinstance(scheduler, dict) else {}
-        if scheduler is not None and (each.get("interval"), each.get("frequency", 1)) != ("step", 1):
-            raise InputError(
-                "experiment_info.heads: a head's schedule is stepped with each optimizer step: return it from "
-                "configure_optimizers with interval 'step', or train the heads one run each"
-            )
         if states is not None:
             self._optimizer.load_state_dict(states["optimizers"][0])
             if self._scheduler is not None:

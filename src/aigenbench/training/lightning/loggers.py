@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from aigenbench.config.folder import METRICS_FILE
+from aigenbench.fences import check_fence, remove
 from aigenbench.files import whole_file
 from aigenbench.training.lightning.tracking import kind_of, skip_logged, wandb_defaults
 from aigenbench.training.resume.folder import ExperimentFolder
@@ -69,6 +70,8 @@ class LongCSVLogger(Logger):
         """Append finite numbers; an undefined metric has no line."""
         new = not self._path.is_file()
         with self._path.open("a", newline="", encoding="utf-8") as lines:
+            # after opening: who takes the folder over goes on in a copy
+            check_fence(self._path)
             writer = csv.writer(lines)
             if new:
                 writer.writerow(_COLUMNS)
@@ -94,20 +97,16 @@ class LongCSVLogger(Logger):
 
     @rank_zero_only
     def cut(self, position: int) -> None:
-        """Take back what was written after ``position``."""
-        if self.position() > position:
-            with whole_file(self._path) as temporary:
-                temporary.write_bytes(self._path.read_bytes()[:position])
+        """Take back what was written after ``position``; go on in a copy."""
+        if self._path.is_file():
+            _cut_file(self._path, position)
 
     @rank_zero_only
     def drop_from(self, step: int, keep_evaluation: bool) -> None:
         """Drop the lines of ``step`` and later; arguments as of ``drop_logged``."""
         if not self._path.is_file():
             return
-        lines_before = self._path.read_text(encoding="utf-8").count("\n")
         kept = [row for row in self._rows() if _is_kept(int(row[0]), row[1], step, keep_evaluation)]
-        if lines_before == 1 + len(kept):
-            return
         with whole_file(self._path) as temporary, temporary.open("w", newline="", encoding="utf-8") as lines:
             csv.writer(lines).writerows([_COLUMNS, *kept])
 
@@ -149,10 +148,10 @@ def cut_logged(loggers: Sequence[Any], folder: Path, positions: Sequence[Mapping
 
 def _cut_file(path: Path, size: int) -> None:
     if not size:
-        path.unlink()
-    elif path.stat().st_size > size:
-        with whole_file(path) as temporary:
-            temporary.write_bytes(path.read_bytes()[:size])
+        remove(path)
+        return
+    with whole_file(path) as temporary:
+        temporary.write_bytes(path.read_bytes()[:size])
 
 
 def skip_in_others(loggers: Sequence[Any], folder: Path) -> None:
@@ -202,6 +201,5 @@ def _drop_events(path: Path, step: int, keep_evaluation: bool) -> None:
         if not tags or all(_is_kept(event.step, tag, step, keep_evaluation) for tag in tags):
             kept.append(data[position:end])
         position = end
-    if len(remaining := b"".join(kept)) < len(data):
-        with whole_file(path) as temporary:
-            temporary.write_bytes(remaining)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(b"".join(kept))

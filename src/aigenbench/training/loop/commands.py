@@ -13,7 +13,6 @@ from aigenbench.errors import InputError
 from aigenbench.training.heads.group import Heads
 from aigenbench.training.lightning.trainers import make_trainer
 from aigenbench.training.loop.windows import WindowsLoop
-from aigenbench.training.processes.collectives import is_first_process
 from aigenbench.training.processes.failures import failures_told
 from aigenbench.training.processes.signals import StopRequest
 from aigenbench.training.resume.checkpoints import KEPT, refuse_checkpoint
@@ -21,11 +20,9 @@ from aigenbench.training.resume.folder import (
     ID_VARIABLE,
     ExperimentFolder,
     find_experiment,
+    held,
     open_experiment,
-    slurm_job_id,
-    withdrawn_on_failure,
 )
-from aigenbench.training.resume.lock import locked
 from aigenbench.training.window.evaluating import evaluate_detector, log_evaluation
 from aigenbench.training.window.evaluations import (
     asked_windows,
@@ -71,12 +68,9 @@ def fit(inputs: RunInputs) -> Path:
     )
     _tell_disk_need(setup, experiment)
     rule = CheckpointRule(setup.info.checkpoint_every_n_minutes, setup.info.checkpoint_every_n_steps)
-    job = slurm_job_id()
     with ExitStack() as stack:
-        stack.enter_context(withdrawn_on_failure(experiment))
-        if is_first_process():
-            stack.enter_context(locked(experiment.folder, job))
-        heads = Heads.open(setup, experiment, stack, job)
+        stack.enter_context(held(experiment, inputs.config, inputs.allow_config_change))
+        heads = Heads.open(setup, experiment, stack)
         stop = stack.enter_context(StopRequest().installed())
         WindowsLoop(setup, experiment, rule, stop, heads).run(windows)
     for run in heads.runs:

@@ -46,10 +46,10 @@ from aigenbench.training.window.inputs import (
 )
 from aigenbench.training.window.weights import (
     Weights,
-    finished_windows,
     load_weights,
     own_weights,
     read_weights,
+    trained_windows,
     use_trained,
 )
 
@@ -182,7 +182,7 @@ def find_weights(place: Path, window: int | None = None) -> Weights:
     config = place / CONFIG_FILE
     prefix = ResolvedConfig.from_file(config).experiment_info.window_name_prefix if config.is_file() else "window_"
     experiment = ExperimentFolder(place.name, place, prefix)
-    finished = finished_windows(experiment)
+    finished = trained_windows(experiment)
     if not finished or window not in (None, *finished):
         which = "no finished window" if window is None else f"no finished window {window}"
         raise InputError(f"{place} has {which} (finished: {', '.join(map(str, finished)) or 'none'})")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from aigenbench.config.folder import RUN_FILE, predictions_file
 from aigenbench.data.samples.batches import TrainingBatches, WindowBatches
 from aigenbench.files import remove_temporaries
 from aigenbench.training.detector.records import load_detector, load_record
@@ -25,10 +26,10 @@ from aigenbench.training.lightning.tracking import Tracking, token_of
 from aigenbench.training.lightning.trainers import make_trainer
 from aigenbench.training.lightning.user_checkpoints import writers_of
 from aigenbench.training.loop.epoch_evaluation import EpochEvaluation, keep_predictions
-from aigenbench.training.processes.collectives import is_first_process
+from aigenbench.training.processes.collectives import SharedError, is_first_process
 from aigenbench.training.processes.failures import training_failures_told
 from aigenbench.training.processes.signals import StopRequest
-from aigenbench.training.resume.checkpoints import WindowCheckpoints
+from aigenbench.training.resume.checkpoints import UnreadableError, WindowCheckpoints
 from aigenbench.training.resume.folder import ExperimentFolder
 from aigenbench.training.resume.state import (
     Done,
@@ -39,6 +40,8 @@ from aigenbench.training.resume.state import (
     is_finished,
     next_action,
     read_state,
+    strays,
+    write_state,
 )
 from aigenbench.training.window.evaluating import (
     common_batches,
@@ -49,7 +52,7 @@ from aigenbench.training.window.evaluating import (
 )
 from aigenbench.training.window.inputs import Setup, steps_of_epoch
 from aigenbench.training.window.keeper import CheckpointRule, WindowKeeper, WindowPlan
-from aigenbench.training.window.runtime import add_seconds, embedding_recorded, record_run
+from aigenbench.training.window.runtime import TrainingTime, embedding_recorded, record_run
 
 logger = logging.getLogger(__name__)
 
@@ -82,24 +85,58 @@ class WindowsLoop:
             StoppedError: a signal asked for it; everything done is on disk.
             InputError: see ``next_action``; the loss became infinite; an image cannot be read.
         """
+        schedule = Schedule(windows, self.setup.epochs)
         if is_first_process():
             # alone: another would take what the first is writing for what a killed run left
-            for experiment in (self.experiment, *(run.experiment for run in self.heads.runs)):
-                remove_temporaries(experiment.folder)
-                for folder in map(experiment.window_folder, range(self.n_windows)):
-                    if (state := read_state(folder)) is not None:
-                        WindowCheckpoints(folder, state).tidy()
-        schedule = Schedule(windows, self.setup.epochs)
+            self._tidy(schedule)
         if self.setup.features is not None:
             with embedding_recorded(self.experiment.folder, self.setup.features.spent):
                 self._embed(self.setup.features, schedule)
         while not isinstance(action := next_action(self._states(), schedule), Done):
-            if isinstance(action, Train):
-                self._train(action)
-            else:
-                self._evaluate(action)
+            try:
+                if isinstance(action, Train):
+                    self._train(action)
+                else:
+                    self._evaluate(action)
+            except UnreadableError as error:
+                self._set_aside(range(self.experiment.index_of(error.folder), self.n_windows), str(error))
             # not before the first action: the processes that share the work meet only within it
             self.stop.check()
+            if astray := strays(self._states(), schedule):
+                raise SharedError(
+                    f"the folder of a window before window {astray[0]} was removed from {self.experiment.folder} or "
+                    "replaced while the run was at work; put it back, or start the same command again, which sets the "
+                    "windows after it aside and trains them again"
+                )
+
+    def _tidy(self, schedule: Schedule) -> None:
+        """Remove what killed writers left, and bring into order what two runs in one folder may have left."""
+        experiments = [self.experiment, *(run.experiment for run in self.heads.runs)]
+        for experiment in experiments:
+            remove_temporaries(experiment.folder)
+            for folder in map(experiment.window_folder, range(self.n_windows)):
+                if (state := read_state(folder)) is not None:
+                    WindowCheckpoints(folder, state).tidy()
+        if astray := strays(self._states(), schedule):
+            self._set_aside(astray, f"what lies in {self.experiment.folder} is not of one run")
+        for folder in map(self._folder, range(self.n_windows)):
+            state = read_state(folder)
+            if state is None or state.final is None or (folder / predictions_file("validate")).is_file():
+                continue
+            if (folder / state.final.file).is_file():
+                # of a folder that was copied while in use
+                write_state(folder, replace(state, evaluated=0))
+
+    def _set_aside(self, windows: Sequence[int], why: str) -> None:
+        """Move windows out of the way that are to be trained again."""
+        self._trained_in_memory = None
+        if not is_first_process():
+            return
+        for experiment in (self.experiment, *(run.experiment for run in self.heads.runs)):
+            places = [place for window in windows if (place := experiment.set_aside(window)) is not None]
+            if places:
+                moved = ", ".join(map(str, places))
+                logger.warning("%s; moved to %s, and trained again", why, moved)
 
     def _folder(self, window: int) -> Path:
         return self.experiment.window_folder(window)
@@ -139,7 +176,7 @@ class WindowsLoop:
         plan = self._plan(window, start, trainer, arguments)
         folder.mkdir(parents=True, exist_ok=True)
         self._drop_logged(trainer, folder, plan, resumed)
-        if resumed is None:
+        if resumed is None or not (folder / RUN_FILE).is_file():
             record_run(folder, self.setup, plan, trainer)
         stage = stage_of(self.setup, window, start.epoch, plan.steps * plan.epochs)
         self.setup.detector.begin(stage)
@@ -150,13 +187,8 @@ class WindowsLoop:
         begin_at(trainer, start, plan.steps, plan.logged_before, keeper)
         self._trained_in_memory = None
         self.setup.pipeline.serve(self.setup.plan, window, self.setup.seed, loaders)
-        try:
-            with training_failures_told():
-                trainer.fit(self.setup.detector, datamodule=self.setup.pipeline)
-        finally:
-            if trainer.is_global_zero:
-                for one in (folder, *(run.experiment.window_folder(window) for run in self.heads.runs)):
-                    add_seconds(one, keeper.seconds())
+        with training_failures_told():
+            trainer.fit(self.setup.detector, datamodule=self.setup.pipeline)
         self._trained_in_memory = window
 
     def _plan(self, window: int, start: Position, trainer: pl.Trainer, arguments: dict[str, Any]) -> WindowPlan:
@@ -181,7 +213,16 @@ class WindowsLoop:
         token = token_of(self.experiment.folder) if writers_of(trainer) else ""
         mark = f"{token} {self.experiment.window_name(plan.window)}"
         title = partial(self._title, plan.window)
-        return WindowKeeper(plan, stage, checkpoints, self.rule, self.stop, resumed, self.heads, title, mark)
+        times: list[TrainingTime] = []
+
+        def keep_time(seconds: float) -> None:
+            if not times:
+                folders = checkpoints.folder, *(run.experiment.window_folder(plan.window) for run in self.heads.runs)
+                times.extend(TrainingTime(folder, self.setup.features is not None) for folder in folders)
+            for one in times:
+                one.keep(seconds)
+
+        return WindowKeeper(plan, stage, checkpoints, self.rule, self.stop, resumed, self.heads, title, mark, keep_time)
 
     def _add_callbacks(self, trainer: pl.Trainer, keeper: WindowKeeper, common: int, arguments: dict[str, Any]) -> None:
         """Put ours in front of the config's, and those that train further heads behind."""

@@ -13,6 +13,7 @@ import torch
 
 from aigenbench.config.folder import FINAL_FILE
 from aigenbench.errors import InputError
+from aigenbench.fences import generation_of, remove
 from aigenbench.files import remove_temporaries, whole_file
 from aigenbench.models.weights.kinds import Kind, kind_of
 from aigenbench.models.weights.reading import read_pickle, read_safetensors
@@ -92,6 +93,18 @@ def refuse_checkpoint(config: Mapping[str, Any]) -> None:
         )
 
 
+class UnreadableError(InputError):
+    """What a window has come to cannot be read; it is to be trained again.
+
+    Attributes:
+        folder: the window's.
+    """
+
+    def __init__(self, message: str, folder: Path) -> None:
+        super().__init__(message)
+        self.folder = folder
+
+
 class WindowCheckpoints:
     """The checkpoints of one window, and the record that names them."""
 
@@ -105,7 +118,7 @@ class WindowCheckpoints:
         saved = save(self.folder / name, {**record, "epochs": epochs, "steps": steps})
         older = tuple(s for s in self.state.checkpoints if s.file != name)
         kept = (saved, *older)[:KEPT]
-        self._record(replace(self.state, epochs=epochs, steps=steps, checkpoints=kept))
+        self._record(replace(self._going_on(), epochs=epochs, steps=steps, checkpoints=kept))
         self.tidy()
 
     def save_final(self, epochs: int, record: Mapping[str, Any], evaluated: bool) -> None:
@@ -114,7 +127,7 @@ class WindowCheckpoints:
         ``evaluated`` says whether these very weights are evaluated; a finished window keeps them alone.
         """
         final = save(self.folder / FINAL_FILE, record)
-        trained = replace(self.state, epochs=epochs, steps=0, evaluated=0, final=final)
+        trained = replace(self._going_on(), epochs=epochs, steps=0, evaluated=0, final=final)
         if evaluated:
             self._finish(trained)
         else:
@@ -123,6 +136,9 @@ class WindowCheckpoints:
     def evaluated(self) -> None:
         """Record the evaluation of the final weights; resumable checkpoints go."""
         self._finish(self.state)
+
+    def _going_on(self) -> WindowState:
+        return replace(self.state, generation=generation_of(self.folder))
 
     def _finish(self, trained: WindowState) -> None:
         self._record(replace(trained, evaluated=trained.epochs, checkpoints=()))
@@ -133,7 +149,7 @@ class WindowCheckpoints:
         named = {saved.file for saved in self.state.checkpoints}
         for path in self.folder.glob("epoch_*_step_*.ckpt"):
             if path.name not in named:
-                path.unlink(missing_ok=True)
+                remove(path)
         remove_temporaries(self.folder)
 
     def resume(self) -> dict[str, Any] | None:
@@ -143,7 +159,7 @@ class WindowCheckpoints:
             The checkpoint's content, or None where the window starts anew.
 
         Raises:
-            InputError: the window had checkpoints, and none can be read.
+            UnreadableError: the window had checkpoints, and none can be read.
         """
         for i, saved in enumerate(self.state.checkpoints):
             try:
@@ -163,14 +179,14 @@ class WindowCheckpoints:
                 )
             return record
         if self.state.checkpoints:
-            raise InputError(f"no checkpoint in {self.folder} can be read; remove the folder to train the window again")
+            raise UnreadableError(f"no checkpoint in {self.folder} can be read", self.folder)
         return None
 
     def load_final(self) -> dict[str, Any]:
         """The window's weights.
 
         Raises:
-            InputError: they are missing or damaged.
+            UnreadableError: they are missing or damaged.
         """
         assert self.state.final is not None, "asked for only where the window is trained"
         return self._verified(self.state.final)
@@ -178,9 +194,9 @@ class WindowCheckpoints:
     def _verified(self, saved: SavedCheckpoint) -> dict[str, Any]:
         path = self.folder / saved.file
         if not path.is_file():
-            raise InputError(f"{path} is missing")
+            raise UnreadableError(f"{path} is missing", self.folder)
         if sha256(path) != saved.sha256:
-            raise InputError(f"{path} is damaged: its contents are not those that were written")
+            raise UnreadableError(f"{path} is damaged: its contents are not those that were written", self.folder)
         return load(path)
 
     def _record(self, state: WindowState) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,19 @@ from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.config.folder import CHANGES_FILE, CONFIG_FILE, METRICS_FILE, RUN_FILE
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError
-from aigenbench.files import write_json, write_text
+from aigenbench.fences import LostFolderError, check_fence, remove
+from aigenbench.files import read_json, write_json, write_text
 from aigenbench.training.processes.collectives import handed_out, is_first_process
 from aigenbench.training.processes.slurm import slurm_job_id
-from aigenbench.training.resume.lock import LOCK_FILE, locked
-from aigenbench.training.resume.state import STATE_FILE, read_state
+from aigenbench.training.resume.lock import LOCK_FILE, LOCK_FOLDERS, locked
+from aigenbench.training.resume.state import STATE_FILE, is_trained, read_state
 
 logger = logging.getLogger(__name__)
 
 ID_VARIABLE = "AIGENBENCH_EXPERIMENT_ID"
 """Hands the chosen id to the processes a launcher starts by running the command line again."""
+SET_ASIDE = "set_aside"
+"""In an experiment's folder: windows that do not follow from those before them, kept for the user to look at."""
 _OF_A_WINDOW = (RUN_FILE, METRICS_FILE, "logged.json")
 """What a start writes into a window's folder before its first checkpoint, beside the config."""
 _OF_THE_EXPERIMENT = (CONFIG_FILE, LOCK_FILE, "tracking.json", "embedding.json")
@@ -63,13 +66,28 @@ class ExperimentFolder:
         found = [path for path in self.folder.iterdir() if path.name.startswith(self.window_prefix) and path.is_dir()]
         return {int(path.name[n:]): path for path in sorted(found) if path.name[n:].isdecimal()}
 
+    def index_of(self, window_folder: Path) -> int:
+        """Index of the window that a folder, of this experiment or one of its heads, is of."""
+        return int(window_folder.name.removeprefix(self.window_prefix))
+
     def has_begun(self) -> bool:
         """Whether any window has come to a checkpoint; before that, a run has done nothing."""
         return any((f / STATE_FILE).exists() or any(f.glob("*.ckpt")) for f in self.window_folders().values())
 
+    def set_aside(self, window: int) -> Path | None:
+        """Move a window's folder out of the way; returns where it is, or None where there is none."""
+        folder = self.window_folder(window)
+        if not folder.is_dir():
+            return None
+        check_fence(folder)
+        places = (self.folder / SET_ASIDE / (folder.name if n == 1 else f"{folder.name}_{n}") for n in count(1))
+        place = next(place for place in places if not place.exists())
+        place.parent.mkdir(exist_ok=True)
+        return folder.rename(place)
+
 
 def open_experiment(info: ExperimentInfo, config: ResolvedConfig, allow_change: bool = False) -> ExperimentFolder:
-    """Choose the id where none is given, make the folder, and record the config.
+    """Choose the id where none is given, and make the folder; ``held`` takes it.
 
     Raises:
         InputError: the folder cannot be made, or belongs to another config; the differences are told.
@@ -87,23 +105,49 @@ def open_experiment(info: ExperimentInfo, config: ResolvedConfig, allow_change: 
     except OSError as error:
         raise InputError(f"cannot make a folder in {root.absolute()}: {error.strerror}") from error
     experiment = ExperimentFolder(folder.name, folder, info.window_name_prefix, is_new)
-    _record_config(experiment, config, allow_change)
+    _differences(experiment, config, allow_change)
     return experiment
 
 
 @contextmanager
-def withdrawn_on_failure(experiment: ExperimentFolder, run: ExperimentFolder | None = None) -> Iterator[None]:
-    """Remove the folder that this start has made, where bad input ends it before anything was done.
+def held(
+    experiment: ExperimentFolder, config: ResolvedConfig, allow_change: bool, run: ExperimentFolder | None = None
+) -> Iterator[None]:
+    """Hold an experiment's lock, and record its config; all but the first of several processes do nothing.
+
+    Where bad input ends this start before anything was done, the folder that it has made goes.
 
     Args:
         experiment: whose folder.
-        run: the one whose checkpoints hold its state, where that is another.
+        config: that of this start.
+        allow_change: whether it may differ from the one recorded.
+        run: the experiment whose checkpoints hold this one's state, where that is another.
+
+    Raises:
+        InputError: another run holds the lock, or the experiment belongs to another config.
     """
+    if not is_first_process():
+        yield
+        return
+    with ExitStack() as stack:
+        states = map(read_state, experiment.window_folders().values())
+        newest = max((state.generation for state in states if state is not None), default=0)
+        stack.enter_context(locked(experiment.folder, slurm_job_id(), newest))
+        stack.enter_context(_withdrawn_on_failure(experiment, run))
+        _record_config(experiment, config, allow_change)
+        yield
+
+
+@contextmanager
+def _withdrawn_on_failure(experiment: ExperimentFolder, run: ExperimentFolder | None) -> Iterator[None]:
     try:
         yield
+    except LostFolderError:
+        raise
     except InputError:
         begun = experiment.has_begun() or (run is not None and run.folder.is_dir() and run.has_begun())
-        if experiment.is_new and is_first_process() and not begun:
+        if experiment.is_new and not begun:
+            check_fence(experiment.folder)
             _withdraw(experiment)
         raise
 
@@ -113,6 +157,8 @@ def _withdraw(experiment: ExperimentFolder) -> None:
     known = [experiment.folder / name for name in _OF_THE_EXPERIMENT]
     for folder in experiment.window_folders().values():
         known += [folder / CONFIG_FILE, folder / RUN_FILE]
+    for folder in experiment.folder.glob(f"{LOCK_FOLDERS}*"):
+        known += folder.rglob("*")
     files = [path for path in experiment.folder.rglob("*") if not path.is_dir()]
     if all(path in known for path in files):
         shutil.rmtree(experiment.folder, ignore_errors=True)
@@ -157,53 +203,51 @@ def _next_id(root: Path, prefix: str) -> str:
             return str(number)
 
 
+def _differences(experiment: ExperimentFolder, config: ResolvedConfig, allow_change: bool) -> list[str]:
+    """How the config differs from the one that the experiment was begun with.
+
+    Raises:
+        InputError: it does, it has come to a checkpoint, and it may not go on with another.
+    """
+    path = experiment.folder / CONFIG_FILE
+    differences = ResolvedConfig.from_file(path).differences(config) if path.is_file() else []
+    if differences and not allow_change and experiment.has_begun():
+        raise InputError(
+            f"{experiment.name} exists with another config ({_shown(differences)}); give another "
+            "experiment_info.experiment_id, go on with the config it was begun with, or say --allow_config_change"
+        )
+    return differences
+
+
+def _shown(differences: list[str]) -> str:
+    return "; ".join(differences[:8]) + (f"; and {len(differences) - 8} more" if len(differences) > 8 else "")
+
+
 def _record_config(experiment: ExperimentFolder, config: ResolvedConfig, allow_change: bool) -> None:
     path = experiment.folder / CONFIG_FILE
-    if not path.is_file():
-        if is_first_process():
-            write_text(path, config.to_yaml())
-        return
-    differences = ResolvedConfig.from_file(path).differences(config)
-    if not differences:
-        return
-    if not experiment.has_begun():
-        if is_first_process():
-            _begin_anew(experiment, config)
-        return
-    shown = "; ".join(differences[:8]) + (f"; and {len(differences) - 8} more" if len(differences) > 8 else "")
-    if not allow_change:
-        raise InputError(
-            f"{experiment.name} exists with another config ({shown}); give another experiment_info.experiment_id, go "
-            "on with the config it was begun with, or say --allow_config_change"
-        )
-    logger.warning("%s goes on with another config than it was begun with (%s)", experiment.name, shown)
-    if is_first_process():
+    differences = _differences(experiment, config, allow_change)
+    if differences and not experiment.has_begun():
+        _begin_anew(experiment)
+    elif differences:
+        shown = _shown(differences)
+        logger.warning("%s goes on with another config than it was begun with (%s)", experiment.name, shown)
         # the trace first: a config that changed without one would look like the one it was begun with
         _record_change(experiment, differences)
+    if differences or not path.is_file():
         write_text(path, config.to_yaml())
 
 
-def _begin_anew(experiment: ExperimentFolder, config: ResolvedConfig) -> None:
-    """Put the config in the place of one whose start came to no checkpoint, with all that such a start left.
-
-    Raises:
-        InputError: another run is about to begin there.
-    """
-    with locked(experiment.folder, slurm_job_id()):
-        for folder in experiment.window_folders().values():
-            for name in _OF_A_WINDOW:
-                (folder / name).unlink(missing_ok=True)
-        (experiment.folder / "tracking.json").unlink(missing_ok=True)
-        write_text(experiment.folder / CONFIG_FILE, config.to_yaml())
+def _begin_anew(experiment: ExperimentFolder) -> None:
+    """Remove all that a start left which came to no checkpoint."""
+    for folder in experiment.window_folders().values():
+        for name in _OF_A_WINDOW:
+            remove(folder / name)
+    remove(experiment.folder / "tracking.json")
     logger.info("%s had not come to a checkpoint; it begins anew with this config", experiment.name)
 
 
 def _record_change(experiment: ExperimentFolder, differences: list[str]) -> None:
-    finished = []
-    for k, folder in experiment.window_folders().items():
-        state = read_state(folder)
-        if state is not None and state.final is not None:
-            finished.append(k)
+    finished = [k for k, folder in experiment.window_folders().items() if is_trained(read_state(folder))]
     change = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "changes": differences,
@@ -221,10 +265,5 @@ def config_changes(folder: Path) -> list[dict[str, Any]]:
     path = folder / CHANGES_FILE
     if not path.is_file():
         return []
-    try:
-        changes = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}); restore it, or remove it") from error
-    if not isinstance(changes, list):
-        raise InputError(f"{path} is damaged: expected a list of changes; restore it, or remove it")
+    changes: list[dict[str, Any]] = read_json(path, list)
     return changes

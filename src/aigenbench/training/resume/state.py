@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,9 +9,13 @@ from typing import Any
 
 from aigenbench.config.folder import STATE_FILE
 from aigenbench.errors import InputError
-from aigenbench.files import write_json
+from aigenbench.files import read_json, write_json
 
-STATE_SCHEMA = 1
+STATE_SCHEMA = 2
+"""1 had no generation."""
+LARGEST_COUNT = 10**9
+_COUNTS = ("epochs", "steps", "evaluated", "generation")
+_DAMAGED = "restore it, or remove the window's folder to train it again"
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class WindowState:
         evaluated: number of epochs whose weights ``final`` are, once these are evaluated; 0 before.
         checkpoints: resumable checkpoints, newest first.
         final: the window's weights, once its training has ended.
+        generation: of the run that trained last (see ``lock``): it only grows.
     """
 
     epochs: int = 0
@@ -40,6 +44,7 @@ class WindowState:
     evaluated: int = 0
     checkpoints: tuple[SavedCheckpoint, ...] = ()
     final: SavedCheckpoint | None = None
+    generation: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,11 @@ class Schedule:
     epochs: int = 1
 
 
+def is_trained(state: WindowState | None) -> bool:
+    """Whether a window's training has come to its end."""
+    return state is not None and state.final is not None
+
+
 def is_finished(state: WindowState | None) -> bool:
     """Whether a window is trained and its last weights evaluated."""
     return state is not None and state.final is not None and state.evaluated >= state.epochs
@@ -93,16 +103,21 @@ def next_action(states: Sequence[WindowState | None], schedule: Schedule) -> Act
         schedule: what is asked for.
 
     Raises:
-        InputError: a window is asked for whose predecessor is not finished, or records contradict each other.
+        InputError: a window is asked for whose predecessor is not trained, or more epochs than it was begun with.
     """
+    astray = strays(states, schedule)
     for window in schedule.windows:
-        state = states[window]
+        state = None if window in astray else states[window]
         if is_finished(state):
             continue
-        _check_order(states, window, schedule)
+        if window and not is_trained(states[window - 1]):
+            raise InputError(
+                f"window {window} starts from the weights of window {window - 1}, which is not trained; train that "
+                "first"
+            )
         if state is None:
             return Train(window, 0, 0)
-        if state.final is not None:
+        if is_trained(state):
             return Evaluate(window, state.epochs)
         if state.epochs >= schedule.epochs:
             raise InputError(
@@ -113,17 +128,23 @@ def next_action(states: Sequence[WindowState | None], schedule: Schedule) -> Act
     return Done()
 
 
-def _check_order(states: Sequence[WindowState | None], window: int, schedule: Schedule) -> None:
-    if window and (states[window - 1] is None or states[window - 1].final is None):  # type: ignore[union-attr]
-        raise InputError(
-            f"window {window} starts from the weights of window {window - 1}, which is not trained; train that first"
-        )
-    later = [k for k in range(window + 1, len(states)) if states[k] is not None]
-    if later:
-        raise InputError(
-            f"window {window} is not finished, yet window {later[0]} was begun: their folders contradict each other; "
-            f"remove the folders of windows {later[0]} and later to train them again"
-        )
+def strays(states: Sequence[WindowState | None], schedule: Schedule) -> list[int]:
+    """The windows whose weights do not come from those before them: they are to be set aside, and trained again.
+
+    That is every window that was begun after one which is not trained; and the windows of a run that had lost the
+    folder, told by its generation, from the first on that a later run has trained the predecessor of. Such mixtures are
+    left by two runs in one folder, by a folder copied while in use, and where a window's folder was removed.
+    """
+    for window in schedule.windows:
+        state, before = states[window], states[window - 1] if window else None
+        if state is not None and before is not None and state.generation < before.generation:
+            first = window
+        elif is_trained(state):
+            continue
+        else:
+            first = window + 1
+        return [k for k in range(first, len(states)) if states[k] is not None]
+    return []
 
 
 def read_state(folder: Path) -> WindowState | None:
@@ -135,15 +156,31 @@ def read_state(folder: Path) -> WindowState | None:
     path = folder / STATE_FILE
     if not path.is_file():
         return None
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record.pop("schema") != STATE_SCHEMA:
-            raise InputError(f"{path} was written by another version of aigenbench; finish the run with that version")
-        checkpoints = tuple(SavedCheckpoint(**saved) for saved in record.pop("checkpoints"))
-        final = record.pop("final")
-        return WindowState(**record, checkpoints=checkpoints, final=SavedCheckpoint(**final) if final else None)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is damaged ({error}); restore it, or remove the folder to train it again") from error
+    record = read_json(path)
+    if record.pop("schema", None) not in (1, STATE_SCHEMA):
+        raise InputError(f"{path} was written by another version of aigenbench; finish the run with that version")
+    checkpoints, final = record.pop("checkpoints", None), record.pop("final", None)
+    counts = {"generation": 0, **record}
+    if (
+        set(counts) != set(_COUNTS)
+        or not all(type(n) is int and 0 <= n < LARGEST_COUNT for n in counts.values())
+        or not isinstance(checkpoints, list)
+    ):
+        raise InputError(f"{path} is damaged; {_DAMAGED}")
+    saved = tuple(_saved(one, path) for one in checkpoints)
+    return WindowState(**counts, checkpoints=saved, final=None if final is None else _saved(final, path))
+
+
+def _saved(record: Any, path: Path) -> SavedCheckpoint:
+    """A checkpoint as a record names it: a file of the window's own folder."""
+    if (
+        not isinstance(record, dict)
+        or set(record) != {"file", "sha256"}
+        or not all(isinstance(value, str) for value in record.values())
+        or Path(record["file"]).name != record["file"]
+    ):
+        raise InputError(f"{path} is damaged (it names no checkpoint: {str(record)[:80]}); {_DAMAGED}")
+    return SavedCheckpoint(**record)
 
 
 def write_state(folder: Path, state: WindowState) -> None:

@@ -29,7 +29,7 @@ from aigenbench.protocol.fingerprints import fingerprint
 from aigenbench.training.resume.folder import ExperimentFolder
 from aigenbench.training.window.inputs import RunInputs, Setup
 from aigenbench.training.window.runtime import recorded
-from aigenbench.training.window.weights import Weights, finished_windows
+from aigenbench.training.window.weights import Weights, trained_windows
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def asked_windows(info: ExperimentInfo, experiment: ExperimentFolder) -> list[in
     Raises:
         InputError: there is none.
     """
-    finished = finished_windows(experiment)
+    finished = trained_windows(experiment)
     definition = info.sliding_windows_definition
     current = None if definition is None else definition.current_window
     if not finished or current not in (None, *finished):
@@ -140,7 +140,7 @@ def is_trained(experiment: ExperimentFolder) -> bool:
     if not experiment.folder.is_dir():
         return False
     begun = experiment.folder.glob(f"{experiment.window_prefix}*/{RUN_FILE}")
-    return next(begun, None) is not None or bool(finished_windows(experiment))
+    return next(begun, None) is not None or bool(trained_windows(experiment))
 
 
 def holds_given_weights(experiment: ExperimentFolder) -> bool:

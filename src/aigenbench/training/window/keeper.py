@@ -13,6 +13,7 @@ import torch
 
 from aigenbench.data.samples.collation import Batch
 from aigenbench.errors import InputError
+from aigenbench.fences import check_fence, is_lost
 from aigenbench.training.detector.records import detector_record
 from aigenbench.training.detector.stage import Stage
 from aigenbench.training.lightning import loops
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-NOT_FINITE = 1000
-"""Stands among the numbers of signals for a loss that is no number."""
+LOST, NOT_FINITE = 1000, 1001
+"""Stand among the numbers of signals: for a folder that another run has taken, and for a loss that is no number."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class WindowKeeper(pl.Callback):
         heads: further heads that are trained along.
         title: names an epoch, for messages.
         mark: tells this window of this experiment from all others.
+        keep_time: writes down how long this training has trained, in seconds.
     """
 
     def __init__(
@@ -114,10 +116,11 @@ class WindowKeeper(pl.Callback):
         heads: Heads,
         title: Callable[[int], str],
         mark: str,
+        keep_time: Callable[[float], None],
     ) -> None:
         self.plan, self.stage, self.checkpoints, self.rule, self.stop = plan, stage, checkpoints, rule, stop
         self.resumed, self.heads, self.title = resumed, heads, title
-        self._mark = mark
+        self._mark, self._keep_time = mark, keep_time
         self.done = plan.start.step
         """Optimizer steps done in the epoch under way."""
         self.evaluated: str | None = None
@@ -242,9 +245,13 @@ class WindowKeeper(pl.Callback):
         pl_module.log("epoch", float(self.plan.epochs_before + trainer.current_epoch), batch_size=1)
         # of all processes: one whose loss is no number, or one that was asked to stop
         is_finite = self._finite is None or bool(self._finite)
-        worst = largest((self.stop.signal or 0) if is_finite else NOT_FINITE)
+        lost = LOST if is_lost(self.checkpoints.folder) else self.stop.signal or 0
+        worst = largest(lost if is_finite else NOT_FINITE)
         if worst == NOT_FINITE:
             raise SharedError(self._not_finite(trainer.current_epoch))
+        if worst == LOST:
+            check_fence(self.checkpoints.folder)
+            raise SharedError("another run has taken the folder over")
         self._finite = None
         self.stop.agree(worst or None)
 
@@ -276,6 +283,7 @@ class WindowKeeper(pl.Callback):
         record["flags"] = flags_of(detector)
         detector.on_save_checkpoint(record)
         if trainer.is_global_zero:
+            self._keep_time(self.seconds())
             self.heads.save_final(self.plan.window, self.epochs_trained, evaluated)
             self.checkpoints.save_final(self.epochs_trained, plain_values(record, "the detector"), evaluated)
         trainer.strategy.barrier()
@@ -283,6 +291,7 @@ class WindowKeeper(pl.Callback):
     def _write(self, trainer: pl.Trainer, at: Position) -> None:
         record = {**training_record(trainer), "flags_before": self.flags_before, "heads": self.heads.records()}
         if trainer.is_global_zero:
+            self._keep_time(self.seconds())
             self.checkpoints.save_position(at.epoch, at.step, record)
         self.rule.written()
         trainer.strategy.barrier()

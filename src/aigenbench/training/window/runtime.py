@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -20,7 +19,8 @@ from aigenbench import __version__
 from aigenbench.config.folder import CONFIG_FILE, RUN_FILE
 from aigenbench.data.sources.mark import is_synthetic
 from aigenbench.errors import InputError
-from aigenbench.files import write_json, write_text
+from aigenbench.fences import generation_of, remove
+from aigenbench.files import read_json, write_json, write_text
 from aigenbench.training.processes.collectives import is_first_process
 from aigenbench.training.resume.folder import config_changes
 from aigenbench.training.window.inputs import Setup
@@ -58,6 +58,7 @@ def record_run(folder: Path, setup: Setup, plan: WindowPlan, trainer: pl.Trainer
         "protocol_fingerprint": setup.fingerprint,
         "training_fingerprint": setup.training_fingerprint(plan.window),
         "images": setup.images,
+        "generation": generation_of(folder),
         "steps_per_epoch": plan.steps,
         "trained_parameters": sum(p.numel() for p in setup.detector.parameters() if p.requires_grad),
     }
@@ -65,10 +66,7 @@ def record_run(folder: Path, setup: Setup, plan: WindowPlan, trainer: pl.Trainer
         record["config_changes"] = changes
     if is_synthetic(setup.pipeline.source.path):
         record["data"] = "synthetic"
-    if setup.features is not None:
-        record["embedding_seconds"] = _embedding_seconds(folder.parent)
     write_json(folder / RUN_FILE, record)
-    (folder.parent / EMBEDDING_FILE).unlink(missing_ok=True)
     write_text(folder / CONFIG_FILE, setup.inputs.config.to_yaml())
 
 
@@ -77,19 +75,34 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in _PACKAGES}
 
 
-def add_seconds(folder: Path, seconds: float) -> None:
-    """Add to the time a window's training has taken; restarts add up.
+class TrainingTime:
+    """The time that a window's training has taken, kept in its ``run.json``; restarts add up.
 
-    Where features are stored, ``embedding_seconds`` is the time of embedding before the window (all at once before the
-    first, as a rule), and ``total_seconds`` both.
+    What was done after the last checkpoint before a kill is not counted. Where features are stored,
+    ``embedding_seconds`` is the time of embedding before the window (all at once before the first, as a rule), and
+    ``total_seconds`` both.
+
+    Args:
+        folder: the window's, with its ``run.json``.
+        embeds: whether features are stored.
     """
-    record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-    record["seconds"] = round(record.get("seconds", 0.0) + seconds, 3)
-    if "embedding_seconds" in record:
-        record["embedding_seconds"] = round(record["embedding_seconds"] + _embedding_seconds(folder.parent), 3)
-        record["total_seconds"] = round(record["seconds"] + record["embedding_seconds"], 3)
-    write_json(folder / RUN_FILE, record)
-    (folder.parent / EMBEDDING_FILE).unlink(missing_ok=True)
+
+    def __init__(self, folder: Path, embeds: bool) -> None:
+        self._path = folder / RUN_FILE
+        self._record = recorded(folder)
+        self._before = _seconds(self._record, "seconds", self._path)
+        if embeds:
+            spent = _seconds(self._record, "embedding_seconds", self._path) + _embedding_seconds(folder.parent)
+            self._record["embedding_seconds"] = round(spent, 3)
+
+    def keep(self, seconds: float) -> None:
+        """Write down that this start has trained for so long."""
+        self._record["seconds"] = round(self._before + seconds, 3)
+        if "embedding_seconds" in self._record:
+            total = self._record["seconds"] + self._record["embedding_seconds"]
+            self._record["total_seconds"] = round(total, 3)
+        write_json(self._path, self._record)
+        remove(self._path.parent.parent / EMBEDDING_FILE)
 
 
 @contextmanager
@@ -108,7 +121,14 @@ def embedding_recorded(folder: Path, spent: list[float]) -> Iterator[None]:
 
 def _embedding_seconds(folder: Path) -> float:
     path = folder / EMBEDDING_FILE
-    return float(json.loads(path.read_text(encoding="utf-8"))["seconds"]) if path.is_file() else 0.0
+    return _seconds(read_json(path), "seconds", path) if path.is_file() else 0.0
+
+
+def _seconds(record: Mapping[str, Any], key: str, path: Path) -> float:
+    value = record.get(key, 0.0)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"{path} is damaged: {key} is {value!r}, expected a number; take the key out")
+    return float(value)
 
 
 def recorded_fingerprint(folder: Path) -> str | None:
@@ -118,15 +138,18 @@ def recorded_fingerprint(folder: Path) -> str | None:
 
 
 def recorded(folder: Path) -> dict[str, Any]:
-    """What ``record_run`` wrote into a window's folder; empty where the window was not begun."""
+    """What ``record_run`` wrote into a window's folder; empty where the window was not begun.
+
+    Raises:
+        InputError: it is damaged.
+    """
     path = folder / RUN_FILE
     if not path.is_file():
         return {}
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {**record, "protocol_fingerprint": record["protocol_fingerprint"]}
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged ({error}); remove the window's folder to train it again") from error
+    record: dict[str, Any] = read_json(path)
+    if "protocol_fingerprint" not in record:
+        raise InputError(f"{path} is damaged (no protocol_fingerprint); remove the window's folder to train it again")
+    return record
 
 
 def _device_name(trainer: pl.Trainer) -> str:

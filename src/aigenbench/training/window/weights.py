@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from aigenbench.training.detector.records import load_record, trained_of
 from aigenbench.training.detector.tasks import MulticlassTask
 from aigenbench.training.resume.checkpoints import WindowCheckpoints, load, sha256
 from aigenbench.training.resume.folder import ExperimentFolder
-from aigenbench.training.resume.state import read_state
+from aigenbench.training.resume.state import is_trained, read_state
 from aigenbench.training.window.inputs import Setup
 
 logger = logging.getLogger(__name__)
@@ -72,21 +71,16 @@ def own_weights(experiment: ExperimentFolder, window: int) -> Weights:
         InputError: they are missing or damaged.
     """
     folder = experiment.window_folder(window)
-    state = read_state(folder)
-    assert state is not None, "asked for only where the window is trained"
-    assert state.final is not None, "asked for only where the window is trained"
-    return Weights(folder / state.final.file, state.final.sha256, WindowCheckpoints(folder, state).load_final())
+    checkpoints = WindowCheckpoints(folder, read_state(folder))
+    record = checkpoints.load_final()
+    final = checkpoints.state.final
+    assert final is not None, "or it could not have been read"
+    return Weights(folder / final.file, final.sha256, record)
 
 
-def finished_windows(experiment: ExperimentFolder) -> list[int]:
+def trained_windows(experiment: ExperimentFolder) -> list[int]:
     """Indices of the windows whose training came to its end."""
-    found = []
-    pattern = re.compile(rf"{re.escape(experiment.window_prefix)}(\d+)")
-    for folder in experiment.folder.iterdir():
-        match = pattern.fullmatch(folder.name)
-        if match and (state := read_state(folder)) is not None and state.final is not None:
-            found.append(int(match[1]))
-    return sorted(found)
+    return [k for k, folder in sorted(experiment.window_folders().items()) if is_trained(read_state(folder))]
 
 
 def use_weights(setup: Setup, weights: Weights, window: int) -> Trained:
