@@ -84,6 +84,22 @@ class Preprocessing:
         return replace(self, **changes)
 
 
+def check_overrides(changes: Mapping[str, Any] | None) -> None:
+    """Check what a configuration says of a backbone's preprocessing.
+
+    Raises:
+        InputError: a field is unknown, a value of another shape or range, or it asks for another interpolation.
+    """
+    if changes is None:
+        return
+    Preprocessing().overridden(changes)
+    if changes.get("interpolation", "bilinear") != "bilinear":
+        raise InputError(
+            f"model.preprocessing: interpolation {changes['interpolation']!r} cannot be had: images are resized "
+            "bilinearly, by the benchmark's rule (docs/protocol.md, section 7); leave it out"
+        )
+
+
 def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Levels 0..255 to ``(level / 255 - mean) / std``, in the memory layout and on the device of ``images``.
 

@@ -18,7 +18,7 @@ from aigenbench.data.samples.hooks import is_overridden, refuse_hooks
 from aigenbench.data.samples.transforms import Augmentation, from_foreign
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.metrics.definitions import check_own_name
-from aigenbench.models import Preprocessing, build_model, check_input_size, preprocessing_of
+from aigenbench.models import Preprocessing, build_model, check_input_size, check_overrides, preprocessing_of
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, normalised
 from aigenbench.models.probe import Classifier
 from aigenbench.protocol.published import SGD
@@ -76,7 +76,7 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         training_task: ``binary`` or ``multiclass`` (real and each generator a class).
         evaluation_type: likewise; a multiclass detector may be evaluated as binary.
         model_args: passed on to the model factory, such as ``{"pretrained": False}``.
-        preprocessing: overrides of the backbone's own mean, std, input_size and interpolation.
+        preprocessing: overrides of the backbone's own mean and std; ``input_size`` is ``model_input_size``.
         n_classes: outputs of a multiclass detector; None takes one for real and each published generator (37).
 
     Raises:
@@ -111,6 +111,10 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
             )
         if not 0 <= classification_threshold <= 1:
             raise InputError(f"model.classification_threshold must lie in 0..1, found {classification_threshold}")
+        check_overrides(preprocessing)
+        model_input_size = (preprocessing or {}).get("input_size", model_input_size)
+        if n_classes is not None and training_task == "binary":
+            raise InputError("model.n_classes: a binary detector has one output; give training_task multiclass")
         size = (model_input_size,) * 2 if isinstance(model_input_size, int) else tuple(model_input_size)
         if len(size) != 2 or min(size) < 1:
             raise InputError(
