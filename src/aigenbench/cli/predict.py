@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from aigenbench.cli.arguments import Parser
 from aigenbench.cli.command_line import OPTIONS
+from aigenbench.cli.robustness import add_trust
 from aigenbench.config.layer import SECTIONS, argument_layer
 from aigenbench.errors import InputError
 from aigenbench.training.processes.collectives import SharedError, is_first_process
@@ -104,6 +105,7 @@ def _parser() -> Parser:
         metavar="FILE.py",
         help="Python to run first: the models and classes the detector was made of; repeats",
     )
+    add_trust(parser)
     parser.add_argument("--batch-size", metavar="N", help="pictures at a time (default: as the detector was evaluated)")
     parser.add_argument("--num-workers", metavar="N", help="loader processes (default: one a processor, at most 8)")
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda|cuda:N", help="default: a GPU where one is")
@@ -133,5 +135,6 @@ def _with_weights(args: argparse.Namespace) -> Predicted:
     from aigenbench.training.loop.predicting import find_weights, predict_pictures
 
     weights = find_weights(Path(args.weights), window)
-    run = request_of_weights(weights, trainer, args.imports).over(*layers).run("predict")
+    asked = request_of_weights(weights, trainer, args.imports, args.trust_imports)
+    run = asked.over(*layers).run("predict")
     return predict_pictures(run, weights, [Path(path) for path in args.paths], output)

@@ -51,14 +51,31 @@ def file_layer(name: str) -> Layer:
         InputError: the file is missing or no YAML mapping, or a section in it is unknown or of the wrong kind.
     """
     path = find_config(name)
+    return text_layer(name, config_text(path), path.parent)
+
+
+def config_text(path: FilePath) -> str:
+    """What a config file holds.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the config file {name}: {error}") from error
+        raise InputError(f"cannot read the config file {path}: {error}") from error
+
+
+def text_layer(name: str, text: str, folder: FilePath) -> Layer:
+    """The layer of a config file's text.
+
+    Raises:
+        InputError: see `file_layer`.
+    """
     values = read_yaml(text, name)
     if not isinstance(values, dict | None):
         raise InputError(f"{name}: expected a mapping with sections such as trainer, model and data")
-    return layer(name, values or {}, path.parent)
+    return layer(name, values or {}, folder)
 
 
 def argument_layer(key: str, text: str) -> Layer:

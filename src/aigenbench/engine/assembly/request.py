@@ -14,11 +14,12 @@ from typing import Any
 
 from aigenbench.config.folder import CONFIG_FILE
 from aigenbench.config.imports import run_imports
-from aigenbench.config.layer import Layer, file_layer, layer
+from aigenbench.config.layer import Layer, config_text, file_layer, layer, text_layer
 from aigenbench.config.layers import Merged, merge_layers
 from aigenbench.config.names import DETECTOR
 from aigenbench.config.resolved import ResolvedConfig
-from aigenbench.config.yaml_text import Typed
+from aigenbench.config.trust import WITHOUT_EXTRAS, is_own, local_modules, refuse_code
+from aigenbench.config.yaml_text import Typed, read_yaml
 from aigenbench.engine.assembly.run import Command, Run, imports_told
 from aigenbench.engine.assembly.spelling import arguments_of, is_spelt_right
 from aigenbench.errors import InputError
@@ -35,12 +36,17 @@ class Request:
         allow_config_change: see `Run`.
         allow_config_order: let a model's config stand before the pipeline's, which then overrides it.
         unnamed_imports: see `Run`.
+        foreign: the file that the layers come from, where somebody else may have made it; None where they are one's
+            own.
+        named_imports: of the imports, those that were typed.
     """
 
     layers: tuple[Layer, ...]
     allow_config_change: bool = False
     allow_config_order: bool = False
     unnamed_imports: tuple[str, ...] = ()
+    foreign: str | None = None
+    named_imports: tuple[str, ...] = ()
 
     def over(self, *layers: Layer) -> Request:
         """The same with further layers, which win."""
@@ -86,9 +92,15 @@ class Request:
         """The configuration: users' code imported, the layers checked against the classes they name.
 
         Raises:
-            InputError: see ``run_imports`` and ``resolve``.
+            InputError: see ``run_imports`` and ``resolve``; or the layers are foreign and name code.
         """
-        run_imports(self.imports)
+        values = self.merged.unsettled
+        if self.foreign is None:
+            run_imports(self.imports, local_modules(values))
+        else:
+            with imports_told(self.unnamed_imports):
+                refuse_code(values, self.foreign, self.named_imports)
+            run_imports(self.imports)
         # torch and Lightning take seconds to import: only for layers whose sections are right
         from aigenbench.engine.assembly.resolution import resolve
 
@@ -149,12 +161,13 @@ def request(
     return Request((*read, *more), allow_config_change, allow_config_order)
 
 
-def recorded(folder: Path, more: Iterable[Layer] = ()) -> Request:
+def recorded(folder: Path, more: Iterable[Layer] = (), trust_imports: bool = False) -> Request:
     """What the recorded configuration of an experiment asks for.
 
     Args:
         folder: the experiment's.
         more: further layers, which win.
+        trust_imports: run the code that it names though no run of one's own has recorded it.
 
     Raises:
         InputError: there is no experiment.
@@ -162,7 +175,11 @@ def recorded(folder: Path, more: Iterable[Layer] = ()) -> Request:
     config = folder / CONFIG_FILE
     if not config.is_file():
         raise InputError(f"no {config}: expected an experiment's folder, as fit makes it")
-    return request([config], more)
+    text = config_text(config)
+    read = text_layer(str(config), text, folder)
+    if trust_imports or is_own(text, read_yaml(text, str(config)) or {}):
+        return Request((read, *more))
+    return Request((read, layer("robustness", WITHOUT_EXTRAS), *more), foreign=str(config))
 
 
 def _have_weights(config: ResolvedConfig, command: Command) -> None:

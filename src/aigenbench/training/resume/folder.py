@@ -16,6 +16,7 @@ from typing import Any
 from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.config.folder import CHANGES_FILE, CONFIG_FILE, METRICS_FILE, RUN_FILE
 from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.config.trust import remember
 from aigenbench.errors import InputError
 from aigenbench.files import write_json, write_text
 from aigenbench.training.processes.collectives import handed_out, is_first_process
@@ -161,7 +162,7 @@ def _record_config(experiment: ExperimentFolder, config: ResolvedConfig, allow_c
     path = experiment.folder / CONFIG_FILE
     if not path.is_file():
         if is_first_process():
-            write_text(path, config.to_yaml())
+            _write_config(path, config)
         return
     differences = ResolvedConfig.from_file(path).differences(config)
     if not differences:
@@ -180,7 +181,13 @@ def _record_config(experiment: ExperimentFolder, config: ResolvedConfig, allow_c
     if is_first_process():
         # the trace first: a config that changed without one would look like the one it was begun with
         _record_change(experiment, differences)
-        write_text(path, config.to_yaml())
+        _write_config(path, config)
+
+
+def _write_config(path: Path, config: ResolvedConfig) -> None:
+    text = config.to_yaml()
+    write_text(path, text)
+    remember(text, config.to_dict())
 
 
 def _begin_anew(experiment: ExperimentFolder, config: ResolvedConfig) -> None:
@@ -194,7 +201,7 @@ def _begin_anew(experiment: ExperimentFolder, config: ResolvedConfig) -> None:
             for name in _OF_A_WINDOW:
                 (folder / name).unlink(missing_ok=True)
         (experiment.folder / "tracking.json").unlink(missing_ok=True)
-        write_text(experiment.folder / CONFIG_FILE, config.to_yaml())
+        _write_config(experiment.folder / CONFIG_FILE, config)
     logger.info("%s had not come to a checkpoint; it begins anew with this config", experiment.name)
 
 
