@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +49,10 @@ def test_what_is_ours_lightnings_or_torchs_is_no_code() -> None:
         ({"metrics": {"m": "os.system"}}, "metrics.m os.system"),
         ({"model": {"class_path": "os.system"}}, None),
         ({"model": {"class_path": "x", "init_args": {"optimizer": "os.system"}}}, "model.optimizer os.system"),
-        ({"data": {"class_path": "x", "init_args": {"a": [{"class_path": "subprocess.Popen"}]}}}, "data.init_args.a.0 sub"),
+        ({"data": {"class_path": "x", "init_args": {"a": [{"class_path": "subprocess.Popen"}]}}}, "data.init_args.a.0"),
         ({"trainer": {"plugins": ["evil.Plugin"]}}, "trainer.plugins evil.Plugin"),
         ({"trainer": {"strategy": {"class_path": "evil.Strategy"}}}, "trainer.strategy evil.Strategy"),
-        ({"trainer": {"callbacks": [{"class_path": "lightning.pytorch.callbacks.LambdaCallback"}]}}, "trainer.callbacks.0"),
+        ({"trainer": {"callbacks": [{"class_path": "lightning.pytorch.callbacks.Timer"}]}}, "trainer.callbacks.0"),
     ],
 )  # fmt: skip
 def test_code_is_refused_by_name(sections: dict[str, Any], told: str | None) -> None:
@@ -61,7 +60,9 @@ def test_code_is_refused_by_name(sections: dict[str, Any], told: str | None) -> 
         # no detector's class, which resolving refuses: looking it up runs nothing
         refuse_code(changed(**sections), "config.yaml")
         return
-    with pytest.raises(InputError, match="config.yaml is not known to be of a run of yours, and names code") as caught:
+    with pytest.raises(
+        InputError, match=r"config\.yaml is not known to be of a run of yours, and names code"
+    ) as caught:
         refuse_code(changed(**sections), "config.yaml")
     assert told in str(caught.value)
 
@@ -100,7 +101,7 @@ def test_without_a_home_nothing_is_own_and_nothing_fails(home: str, monkeypatch:
     monkeypatch.setenv("XDG_STATE_HOME", home)
     remember("text", OURS)
     assert not is_own("text", OURS)
-    assert not os.listdir()
+    assert not list(Path().iterdir())
 
 
 def test_the_modules_of_a_configuration() -> None:

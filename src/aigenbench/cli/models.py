@@ -7,6 +7,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from aigenbench.cli.terminal import say, say_aside
+from aigenbench.errors import printable
+
 if TYPE_CHECKING:
     from aigenbench.models.catalogue import ModelSheet
 
@@ -49,10 +52,10 @@ def run_list(arguments: argparse.Namespace) -> int:
 
     names = model_names(arguments.pattern)
     for name in names:
-        print(name)
+        say(name)
     for factory, place in users_factories().items():
         # standard output is for names, and factories do not list theirs
-        print(f"aigenbench: {factory}/NAME is what your factory in {place} answers to", file=sys.stderr)
+        say_aside(f"aigenbench: {factory}/NAME is what your factory in {place} answers to")
     return 0 if names else 1
 
 
@@ -61,7 +64,7 @@ def run_show(arguments: argparse.Namespace) -> int:
     _import(arguments)
     from aigenbench.models.catalogue import describe_model
 
-    print(sheet_text(describe_model(arguments.name, **arguments.model_args)))
+    say(sheet_text(describe_model(arguments.name, **arguments.model_args)))
     return 0
 
 
@@ -71,7 +74,7 @@ def run_fetch(arguments: argparse.Namespace) -> int:
     from aigenbench.models.catalogue import fetch_model
 
     for name in arguments.names:
-        print(f"{name}: {fetch_model(name, arguments.weights_dir, _Meter(name))}")
+        say(f"{name}: {fetch_model(name, arguments.weights_dir, _Meter(name))}")
     return 0
 
 
@@ -128,4 +131,5 @@ class _Meter:
             return
         self.shown = time.monotonic()
         share = f" of {size / 1e6:.0f}" if size else ""
-        print(f"\r{self.name}: {done / 1e6:.0f}{share} MB", end="\n" if ended else "", file=sys.stderr, flush=True)
+        sys.stderr.write(f"\r{printable(self.name)}: {done / 1e6:.0f}{share} MB" + ("\n" if ended else ""))
+        sys.stderr.flush()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from aigenbench.cli.arguments import Parser
 from aigenbench.cli.command_line import OPTIONS
 from aigenbench.cli.robustness import add_trust
+from aigenbench.cli.terminal import say
 from aigenbench.config.layer import SECTIONS, argument_layer
 from aigenbench.errors import InputError
 from aigenbench.training.processes.collectives import SharedError, is_first_process
@@ -54,7 +55,7 @@ def run(argv: list[str], subcommand: str) -> int:
             raise
         return 0
     if is_first_process():
-        print(predicted.path)
+        say(predicted.path)
     if predicted.failed:
         logger.warning(
             "%d of %d pictures could not be read; the column 'error' of %s says why",

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from aigenbench.cli.compare import positive
+from aigenbench.cli.terminal import say
 from aigenbench.config.layer import Layer, argument_layer
 from aigenbench.engine.assembly.request import recorded
 
@@ -76,4 +77,4 @@ def _show(folder: Path) -> None:
     from aigenbench.evaluation.robustness.score import load_robustness
 
     experiment = load_experiment(folder)
-    print(robustness_text(experiment.name, load_robustness(folder, experiment)))
+    say(robustness_text(experiment.name, load_robustness(folder, experiment)))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aigenbench.cli.compare import positive
 from aigenbench.cli.outputs import output_file
+from aigenbench.cli.terminal import say
 from aigenbench.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -106,9 +107,9 @@ def run(args: argparse.Namespace) -> int:
         # first: it may add a note
         intervals = _intervals(found, replicates)
         whole = {**found.values, "logged": found.logged, "intervals": intervals}
-        print(json.dumps(whole, ensure_ascii=False, allow_nan=False))
+        say(json.dumps(whole, ensure_ascii=False, allow_nan=False))
     else:
-        print(score_table(found.shown, args.metric))
+        say(score_table(found.shown, args.metric))
     return 0
 
 

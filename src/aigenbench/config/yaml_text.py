@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from aigenbench.errors import InputError
+from aigenbench.errors import InputError, printable
 
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)$|0o[0-7]+$|0x[0-9a-fA-F]+$")
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$|[-+]?\.(?:inf|Inf)$|\.nan$")
@@ -67,8 +67,9 @@ def _write_list(dumper: _Dumper, items: list[Any]) -> yaml.Node:
 
 
 def _write_text(dumper: _Dumper, text: str) -> yaml.Node:
-    # Unicode's own line breaks come back as blanks unless they are escaped, which only double quotes allow
-    style = '"' if re.search("[\x85\u2028\u2029]", text) else None
+    # Unicode's own line breaks come back as blanks unless they are escaped, which only double quotes allow; in those,
+    # what a terminal is not given as it is stands as an escape of YAML's
+    style = '"' if printable(text) != text or "\x85" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-import subprocess
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from aigenbench.evaluation.predictions.changes import config_changes
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions, load_experiment, window_folder
 from aigenbench.evaluation.predictions.standing import SYNTHETIC, standing_of
 from aigenbench.evaluation.report.results import read_record, read_text
+from aigenbench.files import read_regular
 
 CARD = {
     "name": "how the detector is called on the page",
@@ -99,10 +100,33 @@ def _manifest(
 
 
 def code_revision(folder: Path | str = ".") -> str:
-    """The git revision of ``folder``, with ``-dirty`` where files differ from it; "" outside a repository."""
-    command = ("git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+    """The git revision that a folder is at; "" outside a repository.
+
+    It is read from git's files: git would run programs that the configuration of a repository names.
+    """
+    here = Path(folder).absolute()
+    found = next((place / ".git" for place in (here, *here.parents) if (place / ".git").exists()), None)
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        revision = "" if found is None else _revision(found)
+    except OSError:
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return revision if re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", revision) else ""
+
+
+def _revision(git: Path) -> str:
+    if git.is_file():
+        # of a worktree
+        git = git.parent / _text(git).removeprefix("gitdir: ")
+    head = _text(git / "HEAD")
+    if not head.startswith("ref: "):
+        return head
+    name = head.removeprefix("ref: ")
+    common = git / _text(git / "commondir") if (git / "commondir").is_file() else git
+    if (common / name).is_file():
+        return _text(common / name)
+    packed = (line.partition(" ") for line in _text(common / "packed-refs").splitlines())
+    return next((revision for revision, _, of in packed if of == name), "")
+
+
+def _text(path: Path) -> str:
+    return read_regular(path).decode("utf-8", "replace").strip()
