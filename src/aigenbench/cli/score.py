@@ -78,8 +78,9 @@ def run_metric_imports(items: Sequence[str]) -> None:
     Raises:
         InputError: see `import_item`.
     """
-    from aigenbench.config.imports import import_item
+    from aigenbench.config.imports import import_item, use_current_folder
 
+    use_current_folder(items)
     for item in items:
         import_item(item)
 

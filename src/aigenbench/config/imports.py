@@ -48,9 +48,8 @@ def run_imports(items: Iterable[str], modules: Iterable[str] = ()) -> None:
     import importlib.metadata  # half as long as all else that a mistyped command imports
 
     aliases.install()
-    items, here = list(items), Path.cwd()
-    if any(_lies_in(item, here) for item in (*items, *modules)) and not {"", str(here)} & set(sys.path):
-        sys.path.append(str(here))
+    items = list(items)
+    use_current_folder([*items, *modules])
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         try:
             entry.load()
@@ -58,6 +57,13 @@ def run_imports(items: Iterable[str], modules: Iterable[str] = ()) -> None:
             raise InputError(f"the entry point {entry.name} = {entry.value}: {reason(error)}") from error
     for item in items:
         import_item(item)
+
+
+def use_current_folder(named: Iterable[str]) -> None:
+    """Put the current folder at the end of the import path, where a file or module that is named lies in it."""
+    here = Path.cwd()
+    if any(_lies_in(item, here) for item in named) and not {"", str(here)} & set(sys.path):
+        sys.path.append(str(here))
 
 
 def _lies_in(item: str, folder: Path) -> bool:

@@ -14,23 +14,33 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench.config.experiment import ExperimentInfo
-from aigenbench.config.folder import CHANGES_FILE, CONFIG_FILE, METRICS_FILE, RUN_FILE
+from aigenbench.config.folder import (
+    CHANGES_FILE,
+    CONFIG_FILE,
+    EMBEDDING_FILE,
+    LOCK_FILE,
+    MARKS_FILE,
+    METRICS_FILE,
+    RUN_FILE,
+    STATE_FILE,
+    TOKEN_FILE,
+)
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.config.trust import remember
 from aigenbench.errors import InputError
 from aigenbench.files import write_json, write_text
 from aigenbench.training.processes.collectives import handed_out, is_first_process
 from aigenbench.training.processes.slurm import slurm_job_id
-from aigenbench.training.resume.lock import LOCK_FILE, locked
-from aigenbench.training.resume.state import STATE_FILE, read_state
+from aigenbench.training.resume.lock import locked
+from aigenbench.training.resume.state import read_state
 
 logger = logging.getLogger(__name__)
 
 ID_VARIABLE = "AIGENBENCH_EXPERIMENT_ID"
 """Hands the chosen id to the processes a launcher starts by running the command line again."""
-_OF_A_WINDOW = (RUN_FILE, METRICS_FILE, "logged.json")
+_OF_A_WINDOW = (RUN_FILE, METRICS_FILE, MARKS_FILE)
 """What a start writes into a window's folder before its first checkpoint, beside the config."""
-_OF_THE_EXPERIMENT = (CONFIG_FILE, LOCK_FILE, "tracking.json", "embedding.json")
+_OF_THE_EXPERIMENT = (CONFIG_FILE, LOCK_FILE, TOKEN_FILE, EMBEDDING_FILE)
 """And into the experiment's."""
 
 
@@ -200,7 +210,7 @@ def _begin_anew(experiment: ExperimentFolder, config: ResolvedConfig) -> None:
         for folder in experiment.window_folders().values():
             for name in _OF_A_WINDOW:
                 (folder / name).unlink(missing_ok=True)
-        (experiment.folder / "tracking.json").unlink(missing_ok=True)
+        (experiment.folder / TOKEN_FILE).unlink(missing_ok=True)
         _write_config(experiment.folder / CONFIG_FILE, config)
     logger.info("%s had not come to a checkpoint; it begins anew with this config", experiment.name)
 

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from aigenbench.config.folder import LOCK_FILE
 from aigenbench.errors import InputError
 from aigenbench.files import write_json
 
 logger = logging.getLogger(__name__)
 
-LOCK_FILE = "lock.json"
 BEAT_SECONDS = 15.0
 STALE_SECONDS = 60.0
 
