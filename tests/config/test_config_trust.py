@@ -50,6 +50,7 @@ def test_what_is_ours_lightnings_or_torchs_is_no_code() -> None:
         ({"model": {"class_path": "os.system"}}, None),
         ({"model": {"class_path": "x", "init_args": {"optimizer": "os.system"}}}, "model.optimizer os.system"),
         ({"data": {"class_path": "x", "init_args": {"a": [{"class_path": "subprocess.Popen"}]}}}, "data.init_args.a.0"),
+        ({"model": {"init_args": {"model_args": {"trusted": True}}}}, "model.model_args.trusted"),
         ({"trainer": {"plugins": ["evil.Plugin"]}}, "trainer.plugins evil.Plugin"),
         ({"trainer": {"strategy": {"class_path": "evil.Strategy"}}}, "trainer.strategy evil.Strategy"),
         ({"trainer": {"callbacks": [{"class_path": "lightning.pytorch.callbacks.Timer"}]}}, "trainer.callbacks.0"),

@@ -80,6 +80,16 @@ def test_robustness_of_an_own_folder_runs_what_its_run_did(capsys: pytest.Captur
     assert Path("ran").exists()
 
 
+@pytest.mark.parametrize(
+    "text", ["model: 3", "model: {init_args: 3}", "metrics: {a: 3}", "trainer: 3", "3", "imports: {a: 1}"]
+)
+def test_a_damaged_configuration_is_a_line(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = experiment()
+    (folder / CONFIG_FILE).write_text(text)
+    assert main(["robustness", str(folder)]) == 2
+    assert told(capsys).startswith("aigenbench: error: ")
+
+
 def test_a_strangers_callbacks_and_loggers_are_left_out() -> None:
     folder = experiment()
     assert recorded(folder).run("validate").trainer_arguments()["callbacks"] == []

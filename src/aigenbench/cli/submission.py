@@ -108,12 +108,12 @@ def _generators(path: str) -> tuple[list[str], list[str]]:
 def _card(path: str | None) -> dict[str, Any]:
     if path is None:
         return {}
-    import yaml
+    from aigenbench.config.yaml_text import read_yaml
 
     try:
-        card = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"--card {path} cannot be read: {' '.join(str(error).split())}") from error
+        card = read_yaml(Path(path).read_text(encoding="utf-8"), f"--card {path}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--card {path} cannot be read: {error}") from error
     if not isinstance(card, dict):
         raise InputError(f"--card {path}: expected entries such as `name: My detector`")
     return card

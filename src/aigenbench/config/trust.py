@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from aigenbench.config.layer import OPTIMIZER, get
 from aigenbench.config.names import class_nodes, dotted
 from aigenbench.errors import InputError
 from aigenbench.files import read_regular
@@ -56,7 +57,7 @@ def local_modules(values: dict[str, Any]) -> list[str]:
     """The modules, by their first name, in which a configuration's own classes and functions are looked up."""
     paths = [node["class_path"] for _, node in class_nodes(values)]
     paths += [str(path) for path in (values.get("metrics") or {}).values()]
-    optimizer = ((values.get("model") or {}).get("init_args") or {}).get("optimizer")
+    optimizer = get(values, OPTIMIZER)
     paths += [optimizer] if isinstance(optimizer, str) else []
     return list(dict.fromkeys(path.partition(".")[0] for path in paths if "." in path))
 
@@ -126,9 +127,12 @@ def _code(values: dict[str, Any], named: set[str]) -> Iterator[str]:
         is_section = len(place) == 1 and _is_installed(path)
         if not (_is_known(path) or path.partition(".")[0] in stems or is_section):
             yield f"{dotted(place)} {path}"
-    optimizer = ((values.get("model") or {}).get("init_args") or {}).get("optimizer")
+    optimizer = get(values, OPTIMIZER)
     if isinstance(optimizer, str) and not _is_known(optimizer):
         yield f"model.optimizer {optimizer}"
+    if get(values, ("model", "init_args", "model_args", "trusted")):
+        # weights that are a program
+        yield "model.model_args.trusted"
     for key in _NAMED_BY_TEXT:
         given = (values.get("trainer") or {}).get(key)
         yield from (f"trainer.{key} {one}" for one in (given if isinstance(given, list) else [given]) if _is_path(one))

@@ -19,7 +19,7 @@ from aigenbench.config.layers import Merged, merge_layers
 from aigenbench.config.names import DETECTOR
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.config.trust import WITHOUT_EXTRAS, is_own, local_modules, refuse_code
-from aigenbench.config.yaml_text import Typed, read_yaml
+from aigenbench.config.yaml_text import Typed
 from aigenbench.engine.assembly.run import Command, Run, imports_told
 from aigenbench.engine.assembly.spelling import arguments_of, is_spelt_right
 from aigenbench.errors import InputError
@@ -177,7 +177,7 @@ def recorded(folder: Path, more: Iterable[Layer] = (), trust_imports: bool = Fal
         raise InputError(f"no {config}: expected an experiment's folder, as fit makes it")
     text = config_text(config)
     read = text_layer(str(config), text, folder)
-    if trust_imports or is_own(text, read_yaml(text, str(config)) or {}):
+    if trust_imports or is_own(text, read.values):
         return Request((read, *more))
     return Request((read, layer("robustness", WITHOUT_EXTRAS), *more), foreign=str(config))
 
