@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aigenbench.models.build import build_model, preprocessing_of
 from aigenbench.models.catalogue import ensure_weights
-from aigenbench.models.preprocessing import Preprocessing, check_overrides
+from aigenbench.models.preprocessing import Preprocessing
 from aigenbench.models.registry import ModelFactoryRegistry
 from aigenbench.models.sizes import check_input_size
 
@@ -13,7 +13,6 @@ __all__ = [
     "Preprocessing",
     "build_model",
     "check_input_size",
-    "check_overrides",
     "ensure_weights",
     "preprocessing_of",
 ]

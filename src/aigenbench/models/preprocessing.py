@@ -83,21 +83,24 @@ class Preprocessing:
                 )
         return replace(self, **changes)
 
+    def for_detector(self, input_size: tuple[int, int], overrides: Mapping[str, Any] | None) -> Preprocessing:
+        """What a detector does whose backbone expects this: at its ``input_size``, with its config's mean and std.
 
-def check_overrides(changes: Mapping[str, Any] | None) -> None:
-    """Check what a configuration says of a backbone's preprocessing.
-
-    Raises:
-        InputError: a field is unknown, a value of another shape or range, or it asks for another interpolation.
-    """
-    if changes is None:
-        return
-    Preprocessing().overridden(changes)
-    if changes.get("interpolation", "bilinear") != "bilinear":
-        raise InputError(
-            f"model.preprocessing: interpolation {changes['interpolation']!r} cannot be had: images are resized "
-            "bilinearly, by the benchmark's rule (docs/protocol.md, section 7); leave it out"
-        )
+        Raises:
+            InputError: As of ``overridden``; or another size or an interpolation, which a config does not choose here.
+        """
+        changed = self.overridden({"input_size": list(input_size), **(overrides or {})})
+        if overrides and "interpolation" in overrides:
+            raise InputError(
+                f"model.preprocessing.interpolation: {overrides['interpolation']!r} would change nothing, as images "
+                "are brought to the model's size bilinearly, by the protocol; leave it out"
+            )
+        if changed.input_size != tuple(input_size):
+            raise InputError(
+                f"model.preprocessing.input_size: {list(changed.input_size)} contradicts model_input_size "
+                f"{list(input_size)}, which decides; leave it out, or set model_input_size"
+            )
+        return changed
 
 
 def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from aigenbench.data.samples.hooks import is_overridden, refuse_hooks
 from aigenbench.data.samples.transforms import Augmentation, from_foreign
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.metrics.definitions import check_own_name
-from aigenbench.models import Preprocessing, build_model, check_input_size, check_overrides, preprocessing_of
+from aigenbench.models import Preprocessing, build_model, check_input_size, preprocessing_of
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, normalised
 from aigenbench.models.probe import Classifier
 from aigenbench.protocol.published import SGD
@@ -76,7 +76,7 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         training_task: ``binary`` or ``multiclass`` (real and each generator a class).
         evaluation_type: likewise; a multiclass detector may be evaluated as binary.
         model_args: passed on to the model factory, such as ``{"pretrained": False}``.
-        preprocessing: overrides of the backbone's own mean and std; ``input_size`` is ``model_input_size``.
+        preprocessing: overrides of the backbone's own mean and std.
         n_classes: outputs of a multiclass detector; None takes one for real and each published generator (37).
 
     Raises:
@@ -104,6 +104,8 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         check_task("evaluation_type", evaluation_type)
         if training_task == "binary" and evaluation_type == "multiclass":
             raise InputError("model.evaluation_type: a detector trained as binary cannot be evaluated as multiclass")
+        if n_classes is not None and training_task == "binary":
+            raise InputError("model.n_classes: a binary detector has one output; give training_task multiclass")
         if scheduler is not None and scheduler not in SCHEDULERS:
             raise InputError(
                 f"model.scheduler: unknown {scheduler!r}; known: {', '.join(SCHEDULERS)}, or null"
@@ -111,10 +113,6 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
             )
         if not 0 <= classification_threshold <= 1:
             raise InputError(f"model.classification_threshold must lie in 0..1, found {classification_threshold}")
-        check_overrides(preprocessing)
-        model_input_size = (preprocessing or {}).get("input_size", model_input_size)
-        if n_classes is not None and training_task == "binary":
-            raise InputError("model.n_classes: a binary detector has one output; give training_task multiclass")
         size = (model_input_size,) * 2 if isinstance(model_input_size, int) else tuple(model_input_size)
         if len(size) != 2 or min(size) < 1:
             raise InputError(
@@ -205,7 +203,7 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
     def _preprocessing(self, overrides: Mapping[str, Any] | None) -> Preprocessing:
         # a user's module that says nothing gets what the benchmark's authors used for every backbone
         own = preprocessing_of(self.model) or Preprocessing(CLIP_MEAN, CLIP_STD)
-        return own.overridden({"input_size": list(self.input_size), **(overrides or {})})
+        return own.for_detector(self.input_size, overrides)
 
     # the model
 
@@ -215,6 +213,7 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
         mean.copy_(torch.tensor(preprocessing.mean).view(1, 3, 1, 1))
         std.copy_(torch.tensor(preprocessing.std).view(1, 3, 1, 1))
+        self.training_crop = StochasticTraining(self.training_crop.strategy, self.input_size)
         self.evaluation_crop = EvaluationCrops(self.evaluation_crop.strategy, self.input_size)
 
     def begin(self, stage: Stage) -> None:
