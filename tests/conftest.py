@@ -56,6 +56,12 @@ def own_experiment_id() -> Iterator[None]:
     os.environ.pop("AIGENBENCH_EXPERIMENT_ID", None)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What runs record of themselves stays out of the home folder."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 class MadeData:
     """Writes small data sets in the real layout."""
 

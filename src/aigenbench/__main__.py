@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 
+# Python puts the current folder in front of everything that is installed; anybody's file may lie there
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]
+
 from aigenbench.cli import main
 
 if __name__ == "__main__":

@@ -7,10 +7,6 @@ from pathlib import Path
 import pytest
 
 from aigenbench.cli.parser import resolve
-from aigenbench.config.experiment import experiment_info
-from aigenbench.config.layer import SECTIONS
-from aigenbench.engine.assembly.objects import NAMED
-from aigenbench.engine.assembly.signatures import parameters
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 BLOCKS = [
@@ -38,18 +34,3 @@ def test_every_example_resolves_over_the_first_one(block, tmp_path, monkeypatch)
 
 def test_there_are_examples():
     assert len(BLOCKS) == 4
-
-
-def table(title):
-    text = PAGE.partition(f"{title}\n")[2].partition("\n#")[0]
-    rows = re.findall(r"(?m)^\| (.*?) \|", text)[1:]
-    return {key for row in rows for key in re.findall(r"`([\w.]+)`", row)}
-
-
-def test_the_tables_name_every_key():
-    assert table("## Sections") == set(SECTIONS)
-    assert table("### `model.init_args`") | {"n_classes"} == set(parameters(NAMED["model"]).defaults)
-    assert table("### `data.init_args`") | {"dataset_loader"} == set(parameters(NAMED["data"]).defaults)
-    info = experiment_info({"sliding_windows_definition": {}})
-    windows = {f"sliding_windows_definition.{key}" for key in vars(info.sliding_windows_definition)}
-    assert table("### `experiment_info`") == (set(vars(info)) - {"sliding_windows_definition"}) | windows

@@ -10,7 +10,8 @@ import pytest
 
 from aigenbench.cli.command_line import take_apart
 from aigenbench.cli.parser import request_of, resolve
-from aigenbench.engine.assembly.request import DETECTOR_KEYS
+from aigenbench.config.names import DETECTOR
+from aigenbench.engine.assembly.spelling import arguments_of
 from aigenbench.errors import InputError
 from aigenbench.models import ensure_weights
 from aigenbench.models.weights.locate import use_weights_folder, weights_folder
@@ -73,7 +74,7 @@ def test_the_detectors_keys_are_those_of_the_detector() -> None:
     from aigenbench.engine.assembly.objects import NAMED
     from aigenbench.engine.assembly.signatures import parameters
 
-    assert set(DETECTOR_KEYS) == set(parameters(NAMED["model"]).defaults)
+    assert arguments_of(DETECTOR) == set(parameters(NAMED["model"]).defaults)
 
 
 def test_weights_are_looked_for_in_the_configs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,6 +138,8 @@ def test_somebodys_code_runs_only_where_it_is_named(lone: Path) -> None:
     assert "that you may have to name: --import mine.py" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(Path().glob("*.csv"))
+    done = subprocess.run([*command, "--trust-imports"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_checkpoint_that_does_not_say_what_it_is_of(lone: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from aigenbench.config.layer import argument_layer, layer
-from aigenbench.config.layers import merge_layers, merged_imports, source_of
+from aigenbench.config.layers import merge_layers
 from aigenbench.config.names import ADAPTERS, DATASET_LOADER, DETECTOR, PIPELINE
 from aigenbench.errors import InputError
 
@@ -19,7 +19,7 @@ TAKES = {
 
 
 def merged(*layers):
-    return merge_layers(layers, TAKES.get)
+    return merge_layers(layers).settled(TAKES.get)
 
 
 def test_nothing_given_is_the_defaults():
@@ -104,19 +104,19 @@ def test_a_models_config_before_the_pipelines_is_refused_with_what_it_loses():
 
 def test_where_it_is_allowed_a_warning_names_them(caplog):
     both = [layer("model.yaml", MODEL), layer("pipeline.yaml", PIPE)]
-    assert merge_layers(both, lambda _: None, allow_order=True)["trainer"]["max_epochs"] == 1
+    assert merge_layers(both, allow_order=True).unsettled["trainer"]["max_epochs"] == 1
     assert [record.getMessage() for record in caplog.records] == [LOST]
 
 
 def test_what_only_the_original_needs_is_left_out_with_a_warning(caplog):
     given = layer("old.yaml", {"data": {"init_args": {"move_data_to_local_storage": True, "num_workers": 1}}})
     known = {"num_workers"}
-    assert merge_layers([given], lambda _: known)["data"]["init_args"] == {"num_workers": 1}
+    assert merge_layers([given]).settled(lambda _: known)["data"]["init_args"] == {"num_workers": 1}
     assert "data.init_args.move_data_to_local_storage has no use here: left out" in caplog.text
     caplog.clear()
     # a loader of one's own may take it
     known = {"num_workers", "move_data_to_local_storage"}
-    assert merge_layers([given], lambda _: known)["data"]["init_args"]["move_data_to_local_storage"] is True
+    assert merge_layers([given]).settled(lambda _: known)["data"]["init_args"]["move_data_to_local_storage"] is True
     assert not caplog.records
 
 
@@ -140,8 +140,8 @@ def test_no_warning_where_the_order_is_right_or_does_no_harm(layers, caplog):
 
 def test_imports_are_known_before_anything_else():
     layers = [layer("a", {"imports": ["x.py"]}), layer("b", {"imports": "y"}), argument_layer("imports+", "z")]
-    assert merged_imports(layers) == ["y", "z"]
-    assert merged_imports([]) == []
+    assert merge_layers(layers).imports == ["y", "z"]
+    assert merge_layers([]).imports == []
 
 
 def test_a_value_is_traced_to_the_last_layer_that_gives_it():
@@ -149,6 +149,7 @@ def test_a_value_is_traced_to_the_last_layer_that_gives_it():
         layer("a.yaml", {"trainer": {"max_epochs": 1, "logger": [{"class_path": "m.L", "init_args": {"x": 1}}]}}),
         argument_layer("trainer.max_epochs", "2"),
     ]
-    assert source_of(layers, ("trainer", "max_epochs")) == " (on the command line)"
-    assert source_of(layers, ("trainer", "logger", 0, "init_args", "x")) == " (in a.yaml)"
-    assert source_of(layers, ("trainer", "nothing")) == ""
+    source_of = merge_layers(layers).source_of
+    assert source_of(("trainer", "max_epochs")) == " (on the command line)"
+    assert source_of(("trainer", "logger", 0, "init_args", "x")) == " (in a.yaml)"
+    assert source_of(("trainer", "nothing")) == ""

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aigenbench.config.carried import settle
 from aigenbench.config.merge import merge, spread
 from aigenbench.errors import InputError
 
@@ -135,25 +136,49 @@ SGD = {"class_path": "o.SGD", "init_args": {"lr": 1, "momentum": 2}}
 TAKES = {"o.SGD": ["lr", "momentum"], "o.Adam": ["lr", "betas"], "o.Any": None}
 
 
+def settled(merged):
+    return settle(merged, TAKES.get)
+
+
 def test_a_changed_class_keeps_the_arguments_it_also_has(caplog):
-    merged = merge({"opt": SGD}, {"opt": {"class_path": "o.Adam"}}, TAKES.get, "my.yaml")
+    merged = settled(merge({"opt": SGD}, {"opt": {"class_path": "o.Adam"}}, "my.yaml"))
     assert merged["opt"] == {"class_path": "o.Adam", "init_args": {"lr": 1}}
     assert "my.yaml: opt changes from o.SGD to o.Adam, which does not take momentum: dropped" in caplog.text
 
 
 def test_nothing_is_dropped_for_the_same_class_or_one_that_takes_anything(caplog):
-    assert merge({"opt": SGD}, {"opt": {"class_path": "o.SGD", "lr": 3}}, TAKES.get)["opt"]["init_args"] == {
-        "lr": 3,
-        "momentum": 2,
-    }
-    assert merge({"opt": SGD}, {"opt": {"class_path": "o.Any"}}, TAKES.get)["opt"]["init_args"] == SGD["init_args"]
+    same = settled(merge({"opt": SGD}, {"opt": {"class_path": "o.SGD", "lr": 3}}))
+    assert same["opt"]["init_args"] == {"lr": 3, "momentum": 2}
+    assert settled(merge({"opt": SGD}, {"opt": {"class_path": "o.Any"}}))["opt"]["init_args"] == SGD["init_args"]
     assert not caplog.records
 
 
 def test_arguments_of_the_new_class_are_not_checked_here():
     # an unknown one is an error of its own, with the nearest known: never dropped in silence
-    merged = merge({"opt": SGD}, {"opt": {"class_path": "o.Adam", "init_args": {"momentun": 5}}}, TAKES.get)
+    merged = settled(merge({"opt": SGD}, {"opt": {"class_path": "o.Adam", "init_args": {"momentun": 5}}}))
     assert merged["opt"]["init_args"] == {"lr": 1, "momentun": 5}
+
+
+def test_what_one_change_has_dropped_does_not_come_back_with_another(caplog):
+    merged = merge({"opt": SGD}, {"opt": {"class_path": "o.Adam"}}, "a.yaml")
+    merged = merge(merged, {"opt": {"class_path": "o.SGD"}}, "b.yaml")
+    assert settled(merged)["opt"]["init_args"] == {"lr": 1}
+    assert len(caplog.records) == 1
+    assert settled(merge(merged, {"opt": {"momentum": 7}}))["opt"]["init_args"] == {"lr": 1, "momentum": 7}
+
+
+def test_a_mapping_over_an_argument_that_is_dropped_stands_alone():
+    takes = {"m.A": ["args"], "m.B": [], "m.C": ["args"]}
+    layers = [
+        {"class_path": "m.A", "init_args": {"args": {"a": 1, "l": [1]}}},
+        {"class_path": "m.B"},
+        {"class_path": "m.C", "init_args": {"args": {"b": 2, "l+": [2]}}},
+    ]
+    merged: dict[str, Any] = {}
+    for one in layers:
+        merged = merge(merged, {"model": one})
+    assert settle(merged, takes.get)["model"]["init_args"] == {"args": {"b": 2, "l": [2]}}
+    assert settle(merged, lambda _: None)["model"]["init_args"] == {"args": {"a": 1, "b": 2, "l": [1, 2]}}
 
 
 def test_arguments_may_stand_beside_init_args_but_not_twice():

@@ -360,4 +360,25 @@ def test_what_cannot_be_submitted(experiment: Path, tmp_path: Path) -> None:
 
 def test_the_code_revision(tmp_path: Path) -> None:
     assert code_revision(tmp_path) == ""
-    assert code_revision(Path(__file__).parent) != "" or not (Path(__file__).parents[2] / ".git").exists()
+    git, revision = tmp_path / ".git", "ab" * 20
+    (git / "refs" / "heads").mkdir(parents=True)
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    (git / "config").write_text("[core]\nfsmonitor = touch ran\n")
+    assert code_revision(tmp_path) == ""
+    (git / "packed-refs").write_text(
+        f"# pack-refs with: peeled\n{'cd' * 20} refs/heads/old\n{revision} refs/heads/main\n"
+    )
+    (tmp_path / "inside").mkdir()
+    assert code_revision(tmp_path / "inside") == revision
+    (git / "refs" / "heads" / "main").write_text("ef" * 20 + "\n")
+    assert code_revision(tmp_path) == "ef" * 20
+    # a worktree
+    (git / "worktrees" / "w").mkdir(parents=True)
+    (git / "worktrees" / "w" / "commondir").write_text("../..\n")
+    (git / "worktrees" / "w" / "HEAD").write_text("ref: refs/heads/main\n")
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / ".git").write_text(f"gitdir: {git / 'worktrees' / 'w'}\n")
+    assert code_revision(tmp_path / "w") == "ef" * 20
+    for head in ("ref: ../../../../../../etc/passwd", revision + "-dirty", "\x1b[2J"):
+        (git / "HEAD").write_text(head)
+        assert code_revision(tmp_path) == ""

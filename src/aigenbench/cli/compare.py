@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from aigenbench.cli.terminal import say
 from aigenbench.errors import InputError
 
 
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from aigenbench.evaluation.statistics.compare import comparison_table
 
     result = compared(args.experiments, args.stage, replicates, args.by_row)
-    print(json.dumps(result, ensure_ascii=False, allow_nan=False) if args.json else comparison_table(result))
+    say(json.dumps(result, ensure_ascii=False, allow_nan=False) if args.json else comparison_table(result))
     return 0
 
 

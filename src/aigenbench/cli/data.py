@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from aigenbench.cli import data_audit, data_cache, data_import
+from aigenbench.cli.terminal import say
 
 if TYPE_CHECKING:
     from aigenbench.engine.benchmark import Benchmark
@@ -54,9 +55,9 @@ def run_windows(arguments: argparse.Namespace) -> int:
     )
     shown = describe(benchmark, with_ids=arguments.ids)
     if arguments.json or arguments.ids:
-        print(json.dumps(shown, ensure_ascii=False))
+        say(json.dumps(shown, ensure_ascii=False))
     else:
-        print(table(shown))
+        say(table(shown))
     return 0
 
 

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from aigenbench.cli.terminal import say
 from aigenbench.errors import InputError
 
 FOUND = 1
@@ -54,12 +55,12 @@ def run(args: argparse.Namespace) -> int:
     if output:
         write_page(output, found)
     if args.json:
-        print(json.dumps(found.to_dict(), ensure_ascii=False))
+        say(json.dumps(found.to_dict(), ensure_ascii=False))
     else:
         for finding in found.findings:
-            print(f"{finding.weight:<8} {finding.text}")
+            say(f"{finding.weight:<8} {finding.text}")
         if not found.findings:
-            print("nothing is wrong with these images")
+            say("nothing is wrong with these images")
         if output:
-            print(f"audit: {output}")
+            say(f"audit: {output}")
     return FOUND if found.has_errors or (args.strict and found.findings) else 0

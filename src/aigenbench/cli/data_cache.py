@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aigenbench.cli.terminal import say
 from aigenbench.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def run_build(arguments: argparse.Namespace) -> int:
     run = asked_for(arguments.forwarded, "fit").over(argument_layer("model.model_args.pretrained", "false")).run("fit")
     from aigenbench.training.loop.commands import store_views
 
-    print(f"{store_views(run, share)} views stored")
+    say(f"{store_views(run, share)} views stored")
     return 0
 
 
@@ -72,9 +73,9 @@ def run_list(arguments: argparse.Namespace) -> int:
     for store in _chosen(arguments):
         rows = store.open()
         size = sum(path.stat().st_size for path in store.folder.glob("*"))
-        print(f"{store.folder.name}  {len(rows)} rows, {size / 1e9:.3g} GB{', stale' if _is_stale(store) else ''}")
+        say(f"{store.folder.name}  {len(rows)} rows, {size / 1e9:.3g} GB{', stale' if _is_stale(store) else ''}")
         for line in _lines(store.identity["identity"]):
-            print(f"  {line}")
+            say(f"  {line}")
     return 0
 
 
@@ -85,8 +86,8 @@ def run_verify(arguments: argparse.Namespace) -> int:
         found = store.verify(arguments.remove)
         damaged += len(found)
         for path, reason in found.items():
-            print(f"{path}: {reason}{'; removed' if arguments.remove else ''}")
-        print(f"{store.folder.name}: {f'{len(found)} damaged files' if found else 'as written'}")
+            say(f"{path}: {reason}{'; removed' if arguments.remove else ''}")
+        say(f"{store.folder.name}: {f'{len(found)} damaged files' if found else 'as written'}")
     return DAMAGED if damaged and not arguments.remove else 0
 
 
@@ -97,7 +98,7 @@ def run_remove(arguments: argparse.Namespace) -> int:
     for store in _chosen(arguments):
         if not arguments.stale or _is_stale(store):
             shutil.rmtree(store.folder)
-            print(f"{store.folder} removed")
+            say(f"{store.folder} removed")
     return 0
 
 

@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
+from aigenbench.cli.terminal import say
 from aigenbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
     for split, counts in imported.counts.items():
         fakes = sum(count for name, count in counts.items() if name)
         generators = sum(bool(name) for name in counts)
-        print(f"{split}: {counts.get('', 0)} real images, {fakes} fakes of {generators} generators")
-    print(f"{imported.path}: manifest {imported.manifest_hash}")
+        say(f"{split}: {counts.get('', 0)} real images, {fakes} fakes of {generators} generators")
+    say(f"{imported.path}: manifest {imported.manifest_hash}")
     return 0
 
 

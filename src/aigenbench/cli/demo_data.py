@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
+from aigenbench.cli.terminal import say
+
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser's commands."""
@@ -48,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             progress=lambda made, total: bar.update(task, completed=made, total=total),
         )
     pictures = 2 * args.generators
-    print(
+    say(
         f"{args.out}: {pictures * args.train} train and {pictures * args.validation} validation images, "
         f"half of them fakes of {args.generators} generators"
     )

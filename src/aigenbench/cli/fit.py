@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from aigenbench.cli.parser import asked_for
+from aigenbench.cli.terminal import say
 from aigenbench.training.processes.collectives import SharedError, is_first_process
 from aigenbench.training.processes.slurm import after_stop, stops_before_the_run
 
@@ -42,7 +43,7 @@ def _run(argv: list[str], subcommand: str) -> int:
                 _show(folder)
         else:
             for path in commands.evaluate(inputs, subcommand):
-                print(path)
+                say(path)
     except SharedError:
         if is_first_process():
             raise
@@ -60,5 +61,5 @@ def _show(folder: Path) -> None:
     from aigenbench.evaluation.drawing.table import score_table
     from aigenbench.evaluation.metrics.score import score_experiment
 
-    print(score_table(score_experiment(folder)))
-    print(f"{folder}")
+    say(score_table(score_experiment(folder)))
+    say(f"{folder}")

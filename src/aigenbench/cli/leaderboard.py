@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from aigenbench.cli.terminal import say
+
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command's parser."""
@@ -36,5 +38,5 @@ def run(args: argparse.Namespace) -> int:
 
     entries, rejected = build_leaderboard(args.folder, site, replicates=replicates, **options)
     n = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
-    print(f"{site / 'index.html'}: {n}, {len(rejected)} rejected")
+    say(f"{site / 'index.html'}: {n}, {len(rejected)} rejected")
     return 0

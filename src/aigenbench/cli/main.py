@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 from aigenbench import __version__
 from aigenbench.cli.arguments import Parser
-from aigenbench.errors import InputError, nearest
+from aigenbench.cli.terminal import say, say_aside
+from aigenbench.errors import InputError, nearest, printable
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -91,7 +92,7 @@ def main(argv: Sequence[str] | None = None, commands: Sequence[Command] = COMMAN
     try:
         return dispatch(list(sys.argv[1:] if argv is None else argv), commands)
     except InputError as error:
-        print(f"aigenbench: error: {' '.join(str(error).split())}", file=sys.stderr)
+        say_aside(f"aigenbench: error: {' '.join(str(error).split())}")
         return BAD_INPUT
     except OSError as error:
         if isinstance(error, BrokenPipeError):
@@ -101,13 +102,10 @@ def main(argv: Sequence[str] | None = None, commands: Sequence[Command] = COMMAN
         if error.errno not in DISK_ERRORS:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        print(
-            f"aigenbench: error: {where}{error.strerror}; set that right, then the same command goes on",
-            file=sys.stderr,
-        )
+        say_aside(f"aigenbench: error: {where}{error.strerror}; set that right, then the same command goes on")
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("aigenbench: interrupted", file=sys.stderr)
+        say_aside("aigenbench: interrupted")
         return INTERRUPTED
 
 
@@ -118,10 +116,10 @@ def dispatch(argv: list[str], commands: Sequence[Command]) -> int:
         InputError: the command is not in the table.
     """
     if not argv or argv[0] in ("-h", "--help"):
-        print(help_text(commands))
+        say(help_text(commands))
         return 0 if argv else BAD_INPUT
     if argv[0] == "--version":
-        print(__version__)
+        say(__version__)
         return 0
     by_name = {c.name: c for c in commands}
     command = by_name.get(argv[0])
@@ -151,4 +149,4 @@ class _Lines(logging.StreamHandler):
 
     def format(self, record: logging.LogRecord) -> str:
         level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        return f"aigenbench: {level}{super().format(record)}"
+        return printable(f"aigenbench: {level}{super().format(record)}")

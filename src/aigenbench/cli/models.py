@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, Any
+
+from aigenbench.cli.terminal import say, say_aside
 
 if TYPE_CHECKING:
     from aigenbench.models.catalogue import ModelSheet
@@ -48,10 +49,10 @@ def run_list(arguments: argparse.Namespace) -> int:
 
     names = model_names(arguments.pattern)
     for name in names:
-        print(name)
+        say(name)
     for factory, place in users_factories().items():
         # standard output is for names, and factories do not list theirs
-        print(f"aigenbench: {factory}/NAME is what your factory in {place} answers to", file=sys.stderr)
+        say_aside(f"aigenbench: {factory}/NAME is what your factory in {place} answers to")
     return 0 if names else 1
 
 
@@ -60,7 +61,7 @@ def run_show(arguments: argparse.Namespace) -> int:
     _import(arguments)
     from aigenbench.models.catalogue import describe_model
 
-    print(sheet_text(describe_model(arguments.name, **arguments.model_args)))
+    say(sheet_text(describe_model(arguments.name, **arguments.model_args)))
     return 0
 
 
@@ -70,7 +71,7 @@ def run_fetch(arguments: argparse.Namespace) -> int:
     from aigenbench.models.catalogue import fetch_model
 
     for name in arguments.names:
-        print(f"{name}: {fetch_model(name, arguments.weights_dir)}")
+        say(f"{name}: {fetch_model(name, arguments.weights_dir)}")
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aigenbench.cli.command_line import CommandLine, take_apart
+from aigenbench.cli.terminal import say
 from aigenbench.cli.training_help import training_help
 from aigenbench.config.imports import run_imports
 from aigenbench.config.layer import argument_layer
@@ -28,7 +29,7 @@ def asked_for(argv: Sequence[str], command: Command) -> Request:
     """
     line = take_apart(argv)
     if line.help == "":
-        print(training_help(command))
+        say(training_help(command))
         raise SystemExit(0)
     asked = request_of(line)
     if line.help is not None:
@@ -36,7 +37,7 @@ def asked_for(argv: Sequence[str], command: Command) -> Request:
         print_section_help(line.help)
         raise SystemExit(0)
     if line.print_config:
-        print(asked.resolved().to_yaml(), end="")
+        say(asked.resolved().to_yaml(), end="")
         raise SystemExit(0)
     return asked
 
@@ -73,4 +74,4 @@ def print_section_help(topic: str) -> None:
         raise InputError(
             f"{topic}: name a class, as --{key}.help=CLASS; without one there is help for {', '.join((*PLAIN, *NAMED))}"
         )
-    print(class_help(cls, key))
+    say(class_help(cls, key))

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from aigenbench.cli.arguments import Parser
 from aigenbench.cli.command_line import OPTIONS
+from aigenbench.cli.robustness import add_trust
+from aigenbench.cli.terminal import say
 from aigenbench.config.layer import SECTIONS, argument_layer
 from aigenbench.errors import InputError
 from aigenbench.training.processes.collectives import SharedError, is_first_process
@@ -53,7 +55,7 @@ def run(argv: list[str], subcommand: str) -> int:
             raise
         return 0
     if is_first_process():
-        print(predicted.path)
+        say(predicted.path)
     if predicted.failed:
         logger.warning(
             "%d of %d pictures could not be read; the column 'error' of %s says why",
@@ -105,6 +107,7 @@ def _parser() -> Parser:
         help="Python to run first: the models and classes the detector was made of; repeats",
     )
     parser.add_argument("--follow-links", action="store_true", help="let data sets lead outside their folders")
+    add_trust(parser)
     parser.add_argument("--batch-size", metavar="N", help="pictures at a time (default: as the detector was evaluated)")
     parser.add_argument("--num-workers", metavar="N", help="loader processes (default: one a processor, at most 8)")
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda|cuda:N", help="default: a GPU where one is")
@@ -134,5 +137,6 @@ def _with_weights(args: argparse.Namespace) -> Predicted:
     from aigenbench.training.loop.predicting import find_weights, predict_pictures
 
     weights = find_weights(Path(args.weights), window)
-    run = request_of_weights(weights, trainer, args.imports).over(*layers).run("predict")
+    asked = request_of_weights(weights, trainer, args.imports, args.trust_imports)
+    run = asked.over(*layers).run("predict")
     return predict_pictures(run, weights, [Path(path) for path in args.paths], output, args.follow_links)

@@ -7,6 +7,7 @@ import argparse
 from aigenbench.cli.compare import add_by_row, positive
 from aigenbench.cli.outputs import output_file, output_folder
 from aigenbench.cli.score import add_imports, run_metric_imports
+from aigenbench.cli.terminal import say
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from aigenbench.engine.results import reported
 
     n = reported(args.experiments, output, args.stage, args.dataset, exported, replicates, args.seeds, args.by_row)
-    print(f"report: {output}")
+    say(f"report: {output}")
     if exported:
-        print(f"exported {n} files to {exported}")
+        say(f"exported {n} files to {exported}")
     return 0

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from aigenbench.cli.compare import positive
+from aigenbench.cli.terminal import say
 from aigenbench.config.layer import Layer, argument_layer
 from aigenbench.engine.assembly.request import recorded
 
@@ -27,7 +28,17 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--families", nargs="+", metavar="NAME", help="only these families (default: all)")
     parser.add_argument("--num-workers", metavar="N", help="loader processes (default: as the experiment had)")
     parser.add_argument("--dataset-path", metavar="DIR", help="where the data set is now, if it was moved")
+    add_trust(parser)
     parser.set_defaults(run=run)
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets somebody else's code run."""
+    parser.add_argument(
+        "--trust-imports",
+        action="store_true",
+        help="run the Python that it names though no run of yours has made it: read that first",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from aigenbench.augmentations.perturbations import perturbations
 
     chosen = perturbations(args.families)
-    run = recorded(Path(args.experiment), _layers(args)).run("validate")
+    run = recorded(Path(args.experiment), _layers(args), args.trust_imports).run("validate")
     from aigenbench.training.loop.robustness import evaluate_robustness
     from aigenbench.training.processes.collectives import is_first_process
     from aigenbench.training.processes.signals import StoppedError, exit_code
@@ -66,4 +77,4 @@ def _show(folder: Path) -> None:
     from aigenbench.evaluation.robustness.score import load_robustness
 
     experiment = load_experiment(folder)
-    print(robustness_text(experiment.name, load_robustness(folder, experiment)))
+    say(robustness_text(experiment.name, load_robustness(folder, experiment)))

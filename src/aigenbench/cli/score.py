@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aigenbench.cli.compare import positive
 from aigenbench.cli.outputs import output_file
+from aigenbench.cli.terminal import say
 from aigenbench.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -77,8 +78,9 @@ def run_metric_imports(items: Sequence[str]) -> None:
     Raises:
         InputError: see `import_item`.
     """
-    from aigenbench.config.imports import import_item
+    from aigenbench.config.imports import import_item, use_current_folder
 
+    use_current_folder(items)
     for item in items:
         import_item(item)
 
@@ -106,9 +108,9 @@ def run(args: argparse.Namespace) -> int:
         # first: it may add a note
         intervals = _intervals(found, replicates)
         whole = {**found.values, "logged": found.logged, "intervals": intervals}
-        print(json.dumps(whole, ensure_ascii=False, allow_nan=False))
+        say(json.dumps(whole, ensure_ascii=False, allow_nan=False))
     else:
-        print(score_table(found.shown, args.metric))
+        say(score_table(found.shown, args.metric))
     return 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench.cli.outputs import output_file, output_folder
+from aigenbench.cli.terminal import say
 
 PARTS = ("make", "verify", "import")
 
@@ -54,7 +55,7 @@ def run_make(args: argparse.Namespace) -> int:
     name = f"{Path(args.experiment).resolve().name.removeprefix('experiment_')}.zip"
     output = output_file(args.output or name, "--output", name)
     make_submission(args.experiment, output, read_card(args.card) if args.card else {}, args.stage, code_revision())
-    print(f"submission: {output}")
+    say(f"submission: {output}")
     return 0
 
 
@@ -67,10 +68,10 @@ def run_verify(args: argparse.Namespace) -> int:
     found = verify_submission(args.file, **options)
     width = max(len(check.name) for check in found.checks)
     for check in found.checks:
-        print(f"{check.status:<8}  {check.name:<{width}}  {check.found}")
+        say(f"{check.status:<8}  {check.name:<{width}}  {check.found}")
     if found.scores:
-        print(headline_line(found.scores["headline"]))
-    print("accepted" if found.accepted else "rejected")
+        say(headline_line(found.scores["headline"]))
+    say("accepted" if found.accepted else "rejected")
     return 0 if found.accepted else 1
 
 
@@ -81,7 +82,7 @@ def run_import(args: argparse.Namespace) -> int:
     folder = output_folder(args.output, "--output")
     evaluation, present, keys = _generators(args.columns)
     windows = import_csv(args.file, evaluation, folder, present, keys=keys)
-    print(f"{folder}: windows {', '.join(map(str, windows))}")
+    say(f"{folder}: windows {', '.join(map(str, windows))}")
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 
+from aigenbench.cli.terminal import say
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.engine.slurm import LEAD_SECONDS, LOGS, Job, script, submit, submitit_slurm
 from aigenbench.errors import InputError
@@ -70,12 +71,12 @@ def run(args: argparse.Namespace) -> int:
 
     given_id = job.check_runs(config_of)
     if args.dry_run:
-        print(script(job, command))
+        say(script(job, command))
         return 0
     number = submit(job, command)
     experiment = given_id or (f"{number}_<task>" if job.variants else number)
     log = LOGS / (f"{number}_<task>_0_log.out" if job.variants else f"{number}_0_log.out")
-    print(f"submitted job {number}: experiment id {experiment}, log {log}")
+    say(f"submitted job {number}: experiment id {experiment}, log {log}")
     return 0
 
 

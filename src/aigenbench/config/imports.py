@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from aigenbench.config import aliases
+from aigenbench.config.trust import in_folder
 from aigenbench.errors import InputError
 from aigenbench.files import PACKAGE
 
@@ -30,14 +31,16 @@ LIBRARIES = (
 )
 
 
-def run_imports(items: Iterable[str]) -> None:
+def run_imports(items: Iterable[str], modules: Iterable[str] = ()) -> None:
     """Import users' code, so that the models and classes in it are known.
 
     Installed packages' entry points of the group `aigenbench.models` come first, then `items` in order. The original
-    framework's module names work in that code, and the current folder is put at the end of the import path.
+    framework's module names work in that code. Where a file or module that is named lies in the current folder, that
+    is put at the end of the import path.
 
     Args:
         items: paths of Python files (they end in `.py`) or names of modules.
+        modules: first names of modules that are looked up later.
 
     Raises:
         InputError: a file is missing, a module is not found, or the code in it fails; with the place in the code.
@@ -45,9 +48,8 @@ def run_imports(items: Iterable[str]) -> None:
     import importlib.metadata  # half as long as all else that a mistyped command imports
 
     aliases.install()
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
+    items = list(items)
+    use_current_folder([*items, *modules])
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         try:
             entry.load()
@@ -55,6 +57,19 @@ def run_imports(items: Iterable[str]) -> None:
             raise InputError(f"the entry point {entry.name} = {entry.value}: {reason(error)}") from error
     for item in items:
         import_item(item)
+
+
+def use_current_folder(named: Iterable[str]) -> None:
+    """Put the current folder at the end of the import path, where a file or module that is named lies in it."""
+    here = Path.cwd()
+    if any(_lies_in(item, here) for item in named) and not {"", str(here)} & set(sys.path):
+        sys.path.append(str(here))
+
+
+def _lies_in(item: str, folder: Path) -> bool:
+    if item.endswith(".py"):
+        return Path(item).expanduser().absolute().is_relative_to(folder)
+    return in_folder(item.partition(".")[0], folder) is not None
 
 
 def import_item(item: str) -> None:

@@ -13,7 +13,8 @@ from aigenbench.config.merge import spread
 from aigenbench.config.names import SHORT, Path, rename_classes
 from aigenbench.config.packaged import find_config
 from aigenbench.errors import InputError, nearest
-from aigenbench.yaml_text import Typed, read_yaml_file
+from aigenbench.files import read_text
+from aigenbench.yaml_text import LARGEST, Typed, read_yaml
 
 MAPPINGS = ("trainer", "model", "data", "experiment_info", "checkpoint_callback", "metrics")
 TEXTS = ("dataset_path", "ckpt_path", "weights_dir")
@@ -51,10 +52,28 @@ def file_layer(name: str) -> Layer:
         InputError: the file is missing or no YAML mapping, or a section in it is unknown or of the wrong kind.
     """
     path = find_config(name)
-    values = read_yaml_file(path)
+    return text_layer(name, config_text(path), path.parent)
+
+
+def config_text(path: FilePath) -> str:
+    """What a config file holds.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return read_text(path, LARGEST)
+
+
+def text_layer(name: str, text: str, folder: FilePath) -> Layer:
+    """The layer of a config file's text.
+
+    Raises:
+        InputError: see `file_layer`.
+    """
+    values = read_yaml(text, name)
     if not isinstance(values, dict | None):
         raise InputError(f"{name}: expected a mapping with sections such as trainer, model and data")
-    return layer(name, values or {}, path.parent)
+    return layer(name, values or {}, folder)
 
 
 def argument_layer(key: str, text: str) -> Layer:

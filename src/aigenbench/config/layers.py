@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from aigenbench.config.carried import ABSENT, Carried, ParametersOf, Question, as_if_taken, settle
 from aigenbench.config.layer import COMMAND_LINE, DEFAULT_SEED, LOADER, Layer, get
-from aigenbench.config.merge import ParametersOf, merge
+from aigenbench.config.merge import merge
 from aigenbench.config.names import DATASET_LOADER, DETECTOR, PIPELINE, Path, class_nodes, dotted
 from aigenbench.errors import InputError
 
@@ -22,41 +25,72 @@ UNUSED = {
 }
 
 
-def merge_layers(layers: Sequence[Layer], parameters_of: ParametersOf, allow_order: bool = False) -> dict[str, Any]:
-    """All layers over the defaults, left to right.
+@dataclass(frozen=True)
+class Merged:
+    """All layers over the defaults, merged once.
 
-    The result always has `model.class_path`, `data.class_path`, the loader that the pipeline takes, and the data
-    set's path both at the top and in the loader. Warnings name arguments that are dropped and patches for nothing.
+    Attributes:
+        layers: in order; the last one won.
+        tree: the merged mapping, with questions open that take a look at classes.
+    """
+
+    layers: tuple[Layer, ...]
+    tree: dict[str, Any]
+
+    @property
+    def imports(self) -> list[str]:
+        """Python files and modules to import, before any class is looked up."""
+        return list(self.tree.get("imports", []))
+
+    @cached_property
+    def unsettled(self) -> dict[str, Any]:
+        """The mapping as far as it is known before any class is looked up: what the classes lack is still in it."""
+        return as_if_taken(self.tree)
+
+    def settled(self, parameters_of: ParametersOf) -> dict[str, Any]:
+        """The mapping for classes that can be looked up; new at every call.
+
+        It always has `model.class_path`, `data.class_path`, the loader that the pipeline takes, and the data set's path
+        both at the top and in the loader. Warnings name arguments that are dropped.
+
+        Args:
+            parameters_of: looks up the names of a class's arguments.
+        """
+        merged: dict[str, Any] = settle(self.tree, parameters_of)
+        _place_dataset_path(merged, parameters_of)
+        _leave_out_unused(merged, parameters_of)
+        return merged
+
+    def source_of(self, place: Path) -> str:
+        """The last layer that gives a value at `place`, as ` (in SOURCE)`; an empty text where none does."""
+        for layer in reversed(self.layers):
+            holder = get(layer.values, place[:-1])
+            if isinstance(holder, dict) and (place[-1] in holder or f"{place[-1]}+" in holder):
+                return f" ({'on' if layer.source == COMMAND_LINE else 'in'} {layer.source})"
+        return ""
+
+
+def merge_layers(layers: Iterable[Layer], allow_order: bool = False) -> Merged:
+    """All layers over the defaults, left to right; a warning names patches for nothing.
 
     Args:
         layers: in order; the last one wins.
-        parameters_of: looks up the names of a class's arguments.
         allow_order: only warn where a model's config stands before the pipeline's and loses keys to it.
 
     Raises:
         InputError: `key+` on something that is not a list; a model's config that loses keys to a pipeline's.
     """
+    layers = tuple(layers)
     check_order(layers, allow_order)
-    merged: dict[str, Any] = {
+    tree: dict[str, Any] = {
         "trainer": {},
         "model": {"class_path": DETECTOR},
         "data": {"class_path": PIPELINE},
         "seed_everything": DEFAULT_SEED,
     }
     for layer in layers:
-        merged = merge(merged, _without_unused(layer, parameters_of), parameters_of, layer.source)
-    _place_dataset_path(merged, parameters_of)
-    _leave_out_unused(merged, parameters_of)
-    return merged
-
-
-def merged_imports(layers: Iterable[Layer]) -> list[str]:
-    """What the layers say to import, before any class is looked up."""
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        given: dict[str, Any] = {k: layer.values[k] for k in ("imports", "imports+") if k in layer.values}
-        merged = merge(merged, given, source=layer.source)
-    return list(merged.get("imports", []))
+        tree = merge(tree, _with_questions(layer), layer.source)
+    return Merged(layers, tree)
 
 
 def check_order(layers: Sequence[Layer], allowed: bool = False) -> None:
@@ -80,24 +114,15 @@ def check_order(layers: Sequence[Layer], allowed: bool = False) -> None:
                 logger.warning("%s", told)
 
 
-def source_of(layers: Sequence[Layer], place: Path) -> str:
-    """The last layer that gives a value at `place`, as ` (in SOURCE)`; an empty text where none does."""
-    for layer in reversed(layers):
-        holder = get(layer.values, place[:-1])
-        if isinstance(holder, dict) and (place[-1] in holder or f"{place[-1]}+" in holder):
-            return f" ({'on' if layer.source == COMMAND_LINE else 'in'} {layer.source})"
-    return ""
-
-
-def _without_unused(layer: Layer, parameters_of: ParametersOf) -> dict[str, Any]:
-    """The layer's values without arguments of the original's classes that ours do not take."""
+def _with_questions(layer: Layer) -> dict[str, Any]:
+    """The layer's values; arguments of the original's classes count only where ours take them."""
     values = copy.deepcopy(layer.values)
-    for place in layer.renamed:
+    for place in reversed(layer.renamed):  # what is inside first
         node = get(values, place)
-        known, given = parameters_of(node["class_path"]), node.get("init_args") or {}
-        for key in [key for key in given if known is not None and key.removesuffix("+") not in known]:
-            logger.warning("%s: %s has no use here: left out", layer.source, dotted((*place, "init_args", key)))
-            del given[key]
+        given = node.get("init_args") or {}
+        for key, value in given.items():
+            told = f"{layer.source}: {dotted((*place, 'init_args', key))} has no use here: left out"
+            given[key] = Carried(value, ABSENT, key.removesuffix("+"), Question(node["class_path"], told))
     return values
 
 

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
+from aigenbench.config.carried import ABSENT, Carried, Question
 from aigenbench.config.names import Path, dotted
 from aigenbench.errors import InputError
 
@@ -24,25 +25,22 @@ logger = logging.getLogger(__name__)
 
 NODE_KEYS = ("class_path", "init_args", "dict_kwargs")
 
-# the names of the arguments that a class takes; None where they cannot be known
-ParametersOf = Callable[[str], Collection[str] | None]
 
-
-def merge(
-    earlier: dict[str, Any], later: dict[str, Any], parameters_of: ParametersOf = lambda _: None, source: str = ""
-) -> dict[str, Any]:
+def merge(earlier: dict[str, Any], later: dict[str, Any], source: str = "") -> dict[str, Any]:
     """`later` over `earlier`; both are left as they are, and the result shares nothing with them.
 
     Args:
         earlier: what the layers so far have given, already merged.
         later: the next layer.
-        parameters_of: looks up a class's arguments where a `class_path` changes.
         source: what to call the later layer in warnings and errors, such as its file's name.
+
+    Returns:
+        The merged tree. Where a class changed, the earlier class's arguments are `Carried`: see `settle`.
 
     Raises:
         InputError: `key+` on something that is not a list.
     """
-    return _Merger(parameters_of, source).mappings(earlier, later, ())
+    return _Merger(source).mappings(earlier, later, ())
 
 
 def is_node(value: Any) -> bool:
@@ -71,10 +69,14 @@ def spread(node: dict[str, Any], at: Path, source: str = "") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Merger:
-    parameters_of: ParametersOf
     source: str
 
     def values(self, earlier: Any, later: Any, at: Path) -> Any:
+        if isinstance(later, Carried):
+            taken = self.values(earlier, later.value, at)
+            return replace(later, value=taken, otherwise=copy.deepcopy(earlier))
+        if isinstance(earlier, Carried) and isinstance(later, dict | list):
+            return self.both(earlier, lambda one: self.values(one, later, at))
         if isinstance(later, list):
             return self.lists(earlier, later, at)
         if not isinstance(later, dict):
@@ -85,6 +87,18 @@ class _Merger:
             return self.nodes(earlier, spread(later, at, self.source), at)
         return self.mappings(earlier if isinstance(earlier, dict) else {}, later, at)
 
+    @staticmethod
+    def both(carried: Carried, merged: Callable[[Any], Any]) -> Carried:
+        """Each of the two outcomes merged; what is wrong with one is an error only where it counts."""
+
+        def tried(outcome: Any) -> Any:
+            try:
+                return outcome if isinstance(outcome, InputError) else merged(outcome)
+            except InputError as error:
+                return error
+
+        return replace(carried, value=tried(carried.value), otherwise=tried(carried.otherwise))
+
     def mappings(self, earlier: dict[str, Any], later: dict[str, Any], at: Path) -> dict[str, Any]:
         merged = copy.deepcopy(earlier)
         if is_node(later):
@@ -92,14 +106,18 @@ class _Merger:
             _arguments(later, "init_args", at, self.source)
         for key, value in later.items():
             if not _appends(key):
-                merged[key] = self.values(earlier.get(key), value, (*at, key))
+                merged[key] = self.values(earlier.get(key, ABSENT), value, (*at, key))
         for key, value in later.items():
             if _appends(key):
-                merged[key[:-1]] = self.appended(merged.get(key[:-1]), value, (*at, key[:-1]))
+                merged[key[:-1]] = self.appended(merged.get(key[:-1], ABSENT), value, (*at, key[:-1]))
         return merged
 
-    def appended(self, earlier: Any, value: Any, at: Path) -> list[Any]:
-        if earlier is None or earlier is False:
+    def appended(self, earlier: Any, value: Any, at: Path) -> Any:
+        if isinstance(value, Carried):
+            return replace(value, value=self.appended(earlier, value.value, at), otherwise=earlier)
+        if isinstance(earlier, Carried):
+            return self.both(earlier, lambda one: self.appended(one, value, at))
+        if earlier is ABSENT or earlier is None or earlier is False:
             earlier = []
         elif is_node(earlier):
             earlier = [earlier]
@@ -144,15 +162,10 @@ class _Merger:
         name = later.get("class_path", earlier["class_path"])
         kept = dict(earlier)
         if name != earlier["class_path"]:
-            known = self.parameters_of(name)
+            changes = f"{_in(self.source)}{dotted(at)} changes from {earlier['class_path']} to {name}"
+            taken = Question(name, f"{changes}, which does not take ", ": dropped")
             given = earlier.get("init_args") or {}
-            lost = [key for key in given if known is not None and key not in known]
-            kept = {"init_args": {key: value for key, value in given.items() if key not in lost}}
-            if lost:
-                logger.warning(
-                    "%s%s changes from %s to %s, which does not take %s: dropped",
-                    _in(self.source), dotted(at), earlier["class_path"], name, ", ".join(lost),
-                )  # fmt: skip
+            kept = {"init_args": {key: Carried(value, ABSENT, key, taken) for key, value in given.items()}}
         merged = {"class_path": name}
         for key in ("init_args", "dict_kwargs"):
             if key in kept or key in later:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from aigenbench.data.plan import Plan
     from aigenbench.data.sources.tables import ImageTable, SplitTables
 
-"""``data.augmentations_base_seed`` of the benchmark."""
-
 
 @dataclass(frozen=True)
 class BenchmarkWindow:

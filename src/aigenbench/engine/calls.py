@@ -134,6 +134,7 @@ def robustness(
     families: Sequence[str] | None = None,
     windows: Sequence[int] | None = None,
     overrides: Overrides = None,
+    trust_imports: bool = False,
 ) -> tuple[Family, ...]:
     """Evaluate the finished windows of an experiment on perturbed images; what is done is kept and left out.
 
@@ -143,6 +144,7 @@ def robustness(
             ``social_network``); None takes all.
         windows: which windows; None takes all that are finished.
         overrides: dotted keys over the recorded configuration, such as ``{"dataset_path": FOLDER}``.
+        trust_imports: run the code that its configuration names though no run of yours has made it.
 
     Returns:
         All results that are there, by family.
@@ -158,7 +160,7 @@ def robustness(
     folder = folder_of(experiment)
     chosen = perturbations(families)
     with as_a_call():
-        run = recorded(folder, _layers(overrides)).run("validate")
+        run = recorded(folder, _layers(overrides), trust_imports).run("validate")
         from aigenbench.training.loop.robustness import evaluate_robustness
 
         evaluate_robustness(run, folder, chosen, windows)

@@ -60,6 +60,7 @@ class Detector:
         imports: Sequence[str | Path] = (),
         batch_size: int | None = None,
         num_workers: int = 0,
+        trust_imports: bool = False,
     ) -> Detector:
         """Load a detector; no configuration and no data set are needed.
 
@@ -71,6 +72,8 @@ class Detector:
                 not imported already.
             batch_size: images at a time; None takes what evaluations had.
             num_workers: processes that read images.
+            trust_imports: import whatever its training had imported, and build whatever classes the checkpoint names:
+                for one whose maker you trust.
 
         Raises:
             InputError: there are no such weights; they do not say which detector they are of; or its class or model is
@@ -81,7 +84,8 @@ class Detector:
             from aigenbench.training.loop.predicting import find_weights, ready_to_predict
 
             weights = find_weights(folder_of(place), window)
-            asked = request_of_weights(weights, device_arguments(device, "device"), [str(one) for one in imports])
+            named = [str(one) for one in imports]
+            asked = request_of_weights(weights, device_arguments(device, "device"), named, trust_imports)
             data = {"num_workers": num_workers} | ({} if batch_size is None else {"eval_batch_size": batch_size})
             run = asked.over(layer("Detector.load", {"data": data})).run("predict")
             pipeline, module = ready_to_predict(run, weights)

@@ -6,7 +6,6 @@ whether the model's weights are there.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,31 +14,17 @@ from typing import Any
 
 from aigenbench.config.folder import CONFIG_FILE
 from aigenbench.config.imports import run_imports
-from aigenbench.config.layer import Layer, file_layer, layer
-from aigenbench.config.layers import merge_layers, merged_imports
+from aigenbench.config.layer import Layer, config_text, file_layer, layer, text_layer
+from aigenbench.config.layers import Merged, merge_layers
+from aigenbench.config.names import DETECTOR
 from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.config.trust import WITHOUT_EXTRAS, is_own, local_modules, refuse_code
 from aigenbench.engine.assembly.run import Command, Run, imports_told
+from aigenbench.engine.assembly.spelling import arguments_of, is_spelt_right
 from aigenbench.errors import InputError
 from aigenbench.models import ensure_weights
 from aigenbench.models.weights.locate import use_weights_folder
 from aigenbench.yaml_text import Typed
-
-# the detector's arguments, known here without importing it: what else is given is perhaps meant to name the weights
-DETECTOR_KEYS = (
-    "model_name",
-    "optimizer",
-    "scheduler",
-    "model_input_size",
-    "classification_threshold",
-    "base_weights",
-    "training_cropping_strategy",
-    "evaluation_cropping_strategy",
-    "training_task",
-    "evaluation_type",
-    "model_args",
-    "preprocessing",
-    "n_classes",
-)
 
 
 @dataclass(frozen=True)
@@ -51,32 +36,35 @@ class Request:
         allow_config_change: see `Run`.
         allow_config_order: let a model's config stand before the pipeline's, which then overrides it.
         unnamed_imports: see `Run`.
+        foreign: the file that the layers come from, where somebody else may have made it; None where they are one's
+            own.
+        named_imports: of the imports, those that were typed.
     """
 
     layers: tuple[Layer, ...]
     allow_config_change: bool = False
     allow_config_order: bool = False
     unnamed_imports: tuple[str, ...] = ()
+    foreign: str | None = None
+    named_imports: tuple[str, ...] = ()
 
     def over(self, *layers: Layer) -> Request:
         """The same with further layers, which win."""
         return replace(self, layers=(*self.layers, *layers))
 
     @cached_property
+    def merged(self) -> Merged:
+        """The layers merged: once a start, for early checks and resolving alike.
+
+        Raises:
+            InputError: see ``merge_layers``.
+        """
+        return merge_layers(self.layers, self.allow_config_order)
+
+    @property
     def imports(self) -> list[str]:
         """Python files and modules to import."""
-        return merged_imports(self.layers)
-
-    @cached_property
-    def merged(self) -> dict[str, Any]:
-        """The layers merged as far as no class need be looked up; what that has to tell is told by `resolved`."""
-        logger = logging.getLogger("aigenbench.config")
-        level = logger.level
-        logger.setLevel(logging.ERROR)
-        try:
-            return merge_layers(self.layers, lambda class_path: None, self.allow_config_order)
-        finally:
-            logger.setLevel(level)
+        return self.merged.imports
 
     @property
     def model(self) -> tuple[str, dict[str, Any]] | None:
@@ -87,33 +75,37 @@ class Request:
         """
         if self.imports:
             return None
-        use_weights_folder(_plain(self.merged.get("weights_dir")))
-        arguments = (self.merged.get("model") or {}).get("init_args") or {}
+        use_weights_folder(_plain(self.merged.unsettled.get("weights_dir")))
+        arguments = (self.merged.unsettled.get("model") or {}).get("init_args") or {}
         given = _plain(arguments.get("model_args")) or {}
         name = _plain(arguments.get("model_name"))
-        if not isinstance(name, str) or not isinstance(given, dict) or not set(arguments) <= set(DETECTOR_KEYS):
+        if not isinstance(name, str) or not isinstance(given, dict) or not set(arguments) <= arguments_of(DETECTOR):
             return None
         return name, {key: _plain(value) for key, value in given.items()}
 
     @property
     def is_spelt_right(self) -> bool:
         """Whether every key is surely known; told without importing anything heavy."""
-        from aigenbench.engine.assembly.spelling import is_spelt_right
-
-        return is_spelt_right(self.merged)
+        return is_spelt_right(self.merged.unsettled)
 
     def resolved(self) -> ResolvedConfig:
         """The configuration: users' code imported, the layers checked against the classes they name.
 
         Raises:
-            InputError: see ``run_imports`` and ``resolve_layers``.
+            InputError: see ``run_imports`` and ``resolve``; or the layers are foreign and name code.
         """
-        run_imports(self.imports)
+        values = self.merged.unsettled
+        if self.foreign is None:
+            run_imports(self.imports, local_modules(values))
+        else:
+            with imports_told(self.unnamed_imports):
+                refuse_code(values, self.foreign, self.named_imports)
+            run_imports(self.imports)
         # torch and Lightning take seconds to import: only for layers whose sections are right
-        from aigenbench.engine.assembly.resolution import resolve_layers
+        from aigenbench.engine.assembly.resolution import resolve
 
         with imports_told(self.unnamed_imports):
-            config = resolve_layers(self.layers, self.allow_config_order)
+            config = resolve(self.merged)
         use_weights_folder(config.get("weights_dir"))
         return config
 
@@ -169,12 +161,13 @@ def request(
     return Request((*read, *more), allow_config_change, allow_config_order)
 
 
-def recorded(folder: Path, more: Iterable[Layer] = ()) -> Request:
+def recorded(folder: Path, more: Iterable[Layer] = (), trust_imports: bool = False) -> Request:
     """What the recorded configuration of an experiment asks for.
 
     Args:
         folder: the experiment's.
         more: further layers, which win.
+        trust_imports: run the code that it names though no run of one's own has recorded it.
 
     Raises:
         InputError: there is no experiment.
@@ -182,7 +175,11 @@ def recorded(folder: Path, more: Iterable[Layer] = ()) -> Request:
     config = folder / CONFIG_FILE
     if not config.is_file():
         raise InputError(f"no {config}: expected an experiment's folder, as fit makes it")
-    return request([config], more)
+    text = config_text(config)
+    read = text_layer(str(config), text, folder)
+    if trust_imports or is_own(text, read.values):
+        return Request((read, *more))
+    return Request((read, layer("robustness", WITHOUT_EXTRAS), *more), foreign=str(config))
 
 
 def _have_weights(config: ResolvedConfig, command: Command) -> None:

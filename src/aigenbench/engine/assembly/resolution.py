@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from aigenbench.config.experiment import experiment_info
-from aigenbench.config.layer import OPTIMIZER, SECTIONS, Layer, get
-from aigenbench.config.layers import merge_layers, source_of
+from aigenbench.config.layer import OPTIMIZER, SECTIONS, get
+from aigenbench.config.layers import Merged
 from aigenbench.config.merge import is_node
 from aigenbench.config.names import Path
 from aigenbench.config.resolved import ResolvedConfig
@@ -31,21 +30,14 @@ LOGS = "experiments_logs"
 TENSORBOARD = "lightning.pytorch.loggers.TensorBoardLogger"
 
 
-def resolve_layers(layers: Sequence[Layer], allow_order: bool = False) -> ResolvedConfig:
-    """The layers merged, checked against the classes they name, completed with defaults, and frozen.
-
-    Args:
-        layers: in order; the last one wins.
-        allow_order: let a model's config stand before the pipeline's.
+def resolve(layers: Merged) -> ResolvedConfig:
+    """Merged layers checked against the classes they name, completed with defaults, and frozen.
 
     Raises:
         InputError: an unknown key, a class that cannot be imported, a missing or wrong value.
     """
-
-    def source(place: Path) -> str:
-        return source_of(layers, place)
-
-    merged = merge_layers(layers, parameters_of, allow_order)
+    source = layers.source_of
+    merged = layers.settled(parameters_of)
     info = experiment_info(merged.get("experiment_info") or {})
     check_kind(merged)
     _complete_optimizer(merged)

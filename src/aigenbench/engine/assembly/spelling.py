@@ -33,11 +33,11 @@ def is_spelt_right(config: dict[str, Any]) -> bool:
         if not set(node) <= set(NODE_KEYS):
             return False
         sets.append((node["class_path"], node.get("init_args") or {}))
-    return all(set(given) <= _arguments(class_path) for class_path, given in sets if given)
+    return all(set(given) <= arguments_of(class_path) for class_path, given in sets if given)
 
 
-def _arguments(class_path: str) -> set[str]:
-    """Arguments that a class's constructor names; none where the class is not found."""
+def arguments_of(class_path: str) -> set[str]:
+    """Arguments that a class's constructor names; none where the class's source is not found."""
     name = class_path.rpartition(".")[2]
     for file in _files(class_path):
         text = file.read_text(encoding="utf-8")

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from aigenbench.training.window.weights import Weights
 
 
-def request_of_weights(weights: Weights, trainer: Mapping[str, Any], imports: Sequence[str] = ()) -> Request:
+def request_of_weights(
+    weights: Weights, trainer: Mapping[str, Any], imports: Sequence[str] = (), trust_imports: bool = False
+) -> Request:
     """What these weights ask for to predict.
 
     Args:
@@ -22,6 +24,8 @@ def request_of_weights(weights: Weights, trainer: Mapping[str, Any], imports: Se
         trainer: accelerator and devices, see `device_arguments`.
         imports: Python files and modules to import for it. Those of its training are not imported by themselves:
             somebody's code runs only where it is named.
+        trust_imports: import those of its training too, from here or from beside the checkpoint, and build whatever
+            classes it names.
 
     Raises:
         InputError: neither the checkpoint nor a configuration beside it says which detector it is of.
@@ -29,10 +33,18 @@ def request_of_weights(weights: Weights, trainer: Mapping[str, Any], imports: Se
     from aigenbench.training.loop.predicting import description_of_weights, sections_for
 
     described = description_of_weights(weights)
-    values = {**sections_for(weights, described, trainer), "imports": list(imports)}
     known = {Path(item).name for item in imports}
     unnamed = tuple(str(item) for item in described.get("imports") or () if Path(str(item)).name not in known)
-    return Request((layer(str(weights.path), values),), unnamed_imports=unnamed)
+    values = {**sections_for(weights, described, trainer), "imports": list(imports)}
+    if trust_imports:
+        values["imports"] += unnamed
+        return Request((layer(str(weights.path), values, weights.path.parent),))
+    return Request(
+        (layer(str(weights.path), values),),
+        unnamed_imports=unnamed,
+        foreign=str(weights.path),
+        named_imports=tuple(imports),
+    )
 
 
 def device_arguments(name: str, option: str = "--device") -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-import subprocess
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,7 @@ def _manifest(
         "stage": experiment.stage,
         "protocol_fingerprint": experiment.first.protocol_fingerprint,
         "pairing_fingerprint": experiment.first.pairing_fingerprint,
+        "data_fingerprint": experiment.first.data_fingerprint,
         "versions": {
             "aigenbench": record.get("aigenbench", __version__),
             "python": record.get("python", platform.python_version()),
@@ -114,10 +115,33 @@ def _manifest(
 
 
 def code_revision(folder: Path | str = ".") -> str:
-    """The git revision of ``folder``, with ``-dirty`` where files differ from it; "" outside a repository."""
-    command = ("git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+    """The git revision that a folder is at; "" outside a repository.
+
+    It is read from git's files: git would run programs that the configuration of a repository names.
+    """
+    here = Path(folder).absolute()
+    found = next((place / ".git" for place in (here, *here.parents) if (place / ".git").exists()), None)
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        revision = "" if found is None else _revision(found)
+    except InputError:
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return revision if re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", revision) else ""
+
+
+def _revision(git: Path) -> str:
+    if git.is_file():
+        # of a worktree
+        git = git.parent / _text(git).removeprefix("gitdir: ")
+    head = _text(git / "HEAD")
+    if not head.startswith("ref: "):
+        return head
+    name = head.removeprefix("ref: ")
+    common = git / _text(git / "commondir") if (git / "commondir").is_file() else git
+    if (common / name).is_file():
+        return _text(common / name)
+    packed = (line.partition(" ") for line in _text(common / "packed-refs").splitlines())
+    return next((revision for revision, _, of in packed if of == name), "")
+
+
+def _text(path: Path) -> str:
+    return read_bytes(path).decode("utf-8", "replace").strip()

@@ -104,6 +104,8 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         check_task("evaluation_type", evaluation_type)
         if training_task == "binary" and evaluation_type == "multiclass":
             raise InputError("model.evaluation_type: a detector trained as binary cannot be evaluated as multiclass")
+        if n_classes is not None and training_task == "binary":
+            raise InputError("model.n_classes: a binary detector has one output; give training_task multiclass")
         if scheduler is not None and scheduler not in SCHEDULERS:
             raise InputError(
                 f"model.scheduler: unknown {scheduler!r}; known: {', '.join(SCHEDULERS)}, or null"

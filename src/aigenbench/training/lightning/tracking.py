@@ -16,14 +16,13 @@ from urllib.parse import urlparse
 
 from lightning.pytorch.loggers import WandbLogger
 
+from aigenbench.config.folder import MARKS_FILE, TOKEN_FILE
 from aigenbench.files import write_json
 from aigenbench.training.processes.collectives import is_first_process
 from aigenbench.training.resume.folder import ExperimentFolder
 
 logger = logging.getLogger(__name__)
 
-TOKEN_FILE = "tracking.json"
-MARKS_FILE = "logged.json"
 LogMetrics = Callable[..., None]
 
 

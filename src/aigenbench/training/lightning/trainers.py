@@ -55,6 +55,7 @@ _WITHOUT_EFFECT = {
     "num_sanity_val_steps": (0, "no evaluation comes before training"),
     "model_registry": (None, "a run's weights are in its folder"),
     "default_root_dir": (None, "files go to experiment_info.experiments_data_folder"),
+    "use_distributed_sampler": (True, "the benchmark's own rule shares samples out, however many devices there are"),
 }
 # Lightning's callbacks, and subclasses of them, that change what a run trains behind its checkpoints' back
 _REFUSED_CALLBACKS = {

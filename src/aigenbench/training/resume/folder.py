@@ -14,15 +14,26 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench.config.experiment import ExperimentInfo
-from aigenbench.config.folder import CHANGES_FILE, CONFIG_FILE, METRICS_FILE, RUN_FILE
+from aigenbench.config.folder import (
+    CHANGES_FILE,
+    CONFIG_FILE,
+    EMBEDDING_FILE,
+    LOCK_FILE,
+    MARKS_FILE,
+    METRICS_FILE,
+    RUN_FILE,
+    STATE_FILE,
+    TOKEN_FILE,
+)
 from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.config.trust import remember
 from aigenbench.errors import InputError
 from aigenbench.fences import LostFolderError, check_fence, remove
 from aigenbench.files import read_json, write_json, write_text
 from aigenbench.training.processes.collectives import handed_out, is_first_process
 from aigenbench.training.processes.slurm import slurm_job_id
-from aigenbench.training.resume.lock import LOCK_FILE, LOCK_FOLDERS, locked
-from aigenbench.training.resume.state import STATE_FILE, is_trained, read_state
+from aigenbench.training.resume.lock import LOCK_FOLDERS, locked
+from aigenbench.training.resume.state import is_trained, read_state
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +41,9 @@ ID_VARIABLE = "AIGENBENCH_EXPERIMENT_ID"
 """Hands the chosen id to the processes a launcher starts by running the command line again."""
 SET_ASIDE = "set_aside"
 """In an experiment's folder: windows that do not follow from those before them, kept for the user to look at."""
-_OF_A_WINDOW = (RUN_FILE, METRICS_FILE, "logged.json")
+_OF_A_WINDOW = (RUN_FILE, METRICS_FILE, MARKS_FILE)
 """What a start writes into a window's folder before its first checkpoint, beside the config."""
-_OF_THE_EXPERIMENT = (CONFIG_FILE, LOCK_FILE, "tracking.json", "embedding.json")
+_OF_THE_EXPERIMENT = (CONFIG_FILE, LOCK_FILE, TOKEN_FILE, EMBEDDING_FILE)
 """And into the experiment's."""
 
 
@@ -234,7 +245,13 @@ def _record_config(experiment: ExperimentFolder, config: ResolvedConfig, allow_c
         # the trace first: a config that changed without one would look like the one it was begun with
         _record_change(experiment, differences)
     if differences or not path.is_file():
-        write_text(path, config.to_yaml())
+        _write_config(path, config)
+
+
+def _write_config(path: Path, config: ResolvedConfig) -> None:
+    text = config.to_yaml()
+    write_text(path, text)
+    remember(text, config.to_dict())
 
 
 def _begin_anew(experiment: ExperimentFolder) -> None:
@@ -242,7 +259,7 @@ def _begin_anew(experiment: ExperimentFolder) -> None:
     for folder in experiment.window_folders().values():
         for name in _OF_A_WINDOW:
             remove(folder / name)
-    remove(experiment.folder / "tracking.json")
+    remove(experiment.folder / TOKEN_FILE)
     logger.info("%s had not come to a checkpoint; it begins anew with this config", experiment.name)
 
 

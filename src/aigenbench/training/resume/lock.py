@@ -23,13 +23,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+from aigenbench.config.folder import LOCK_FILE
 from aigenbench.errors import InputError
 from aigenbench.fences import Fence, LostFolderError, fenced, remove
 from aigenbench.files import read_json, write_json
 
 logger = logging.getLogger(__name__)
 
-LOCK_FILE = "lock.json"
 LOCK_FOLDERS = ".lock_"
 """What the names of a lock's folders start with."""
 BEAT_SECONDS = 15.0

@@ -16,7 +16,7 @@ import lightning.pytorch as pl
 import torch
 
 from aigenbench import __version__
-from aigenbench.config.folder import CONFIG_FILE, RUN_FILE
+from aigenbench.config.folder import CONFIG_FILE, EMBEDDING_FILE, RUN_FILE
 from aigenbench.data.sources.mark import is_synthetic
 from aigenbench.errors import InputError
 from aigenbench.fences import generation_of, remove
@@ -26,8 +26,6 @@ from aigenbench.training.resume.folder import config_changes
 from aigenbench.training.window.inputs import Setup
 from aigenbench.training.window.keeper import WindowPlan
 
-EMBEDDING_FILE = "embedding.json"
-"""In an experiment's folder: time of embedding that no window has recorded yet."""
 _PACKAGES = (
     "torch",
     "torchvision",
