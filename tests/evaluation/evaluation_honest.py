@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from aigenbench.evaluation.predictions.experiment import load_experiment
 from aigenbench.evaluation.predictions.external import import_csv
 from aigenbench.evaluation.predictions.record import save_predictions
 from aigenbench.protocol.fingerprints import protocol_fingerprint
+from aigenbench.protocol.identity import image_keys
 from aigenbench.protocol.timeline import PUBLISHED
 
 PER_GENERATOR = 3
@@ -33,10 +35,11 @@ def write_csv(path: Path, separation: float = 1.5, seed: int = 0, windows: int =
     return path
 
 
-def write_honest(folder: Path, separation: float = 1.5, seed: int = 0) -> Path:
-    """The folder of an experiment that follows the protocol, fingerprint included."""
+def write_honest(folder: Path, separation: float = 1.5, seed: int = 0, names: Sequence[str] = ()) -> Path:
+    """The folder of an experiment that follows the protocol, fingerprint included; ``names`` are the images'."""
     folder.mkdir(parents=True)
-    import_csv(write_csv(folder / "scores.csv", separation, seed), COLUMNS, folder)
+    keys = image_keys(names) if names else None
+    import_csv(write_csv(folder / "scores.csv", separation, seed), COLUMNS, folder, keys=keys)
     for k, p in load_experiment(folder).windows.items():
         fingerprint = protocol_fingerprint(
             PUBLISHED,

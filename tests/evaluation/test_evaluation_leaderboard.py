@@ -56,6 +56,29 @@ def test_published_rows_stand_beside_the_benchmark_only(submissions: Path, tmp_p
     assert "Published results</b> are not shown" in page
 
 
+def test_copies_of_the_data_are_compared_on_the_images_they_share(tmp_path: Path) -> None:
+    names = [f"image {row}" for row in range(len(COLUMNS))]
+    reals = [row for row, name in enumerate(COLUMNS) if not name]
+    turned, foreign = list(names), [f"other {name}" for name in names]
+    for row, other in zip(reals, reals[1:] + reals[:1], strict=True):
+        turned[row] = names[other]
+    # one real is a spare
+    turned[reals[0]] = "spare"
+    for name, of, separation in (
+        ("one", names, 3.0),
+        ("twin", turned, 3.0),
+        ("weak", turned, 0.2),
+        ("else", foreign, 3.0),
+    ):
+        made = write_honest(tmp_path / "work" / name, separation, len(name), of)
+        make_submission(made, tmp_path / "entries" / f"{name}.zip", {"name": name})
+    entries, rejected = build_leaderboard(tmp_path / "entries", tmp_path / "site", PER_GENERATOR, replicates=100)
+    assert rejected == {"else.zip": "evaluated on other images than 2 others are"}
+    assert {entry.title for entry in entries[:2]} == {"one", "twin"}
+    assert significance_groups(entries) == [1, 1, 2]
+    assert "compared on the images that both hold" in (tmp_path / "site/index.html").read_text()
+
+
 def test_a_folder_without_submissions_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no submission"):
         build_leaderboard(tmp_path, tmp_path / "site")

@@ -9,17 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from aigenbench import __version__, files
 from aigenbench.errors import InputError, printable
 from aigenbench.evaluation.drawing.chart import Cell, Table
 from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean, percent
 from aigenbench.evaluation.leaderboard.verify import Verification, verify_submission
+from aigenbench.evaluation.predictions.record import Predictions
 from aigenbench.evaluation.predictions.standing import Standing, standing_of
 from aigenbench.evaluation.report.pages import environment, resource
 from aigenbench.evaluation.statistics.bootstrap import Replicates, bootstrap_auroc, row_means
 from aigenbench.evaluation.statistics.draws import REPLICATES, SEED
 from aigenbench.evaluation.statistics.generators import headline_interval, resample_generators
 from aigenbench.evaluation.statistics.intervals import Bounds, bounds, holm, interval_of, two_sided_p
+from aigenbench.evaluation.statistics.shared import shared_images
 from aigenbench.evaluation.statistics.uncertainty import interval_text
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.protocol.published import BASELINES, PER_GENERATOR, averaged_windows
@@ -109,6 +114,9 @@ def build_leaderboard(
             details=[(e.title, e.file, [c for c in e.checked.checks if c.status != "ok"]) for e in entries],
             rejected=rejected,
             standings=list({e.standing.text: e.standing for e in entries}.values()),
+            by_row=any(
+                e.checked.experiment is not None and e.checked.experiment.first.image_key is None for e in entries
+            ),
             replicates=f"{replicates:,}",
             style=resource("style.css"),
             script=resource("script.js"),
@@ -130,13 +138,25 @@ def significance_groups(entries: Sequence[Entry]) -> list[int]:
     start, group = 0, 0
     while start < len(entries):
         group += 1
-        lead = entries[start].images.headline
         rest = entries[start + 1 :]
-        adjusted = holm([two_sided_p(lead - other.images.headline) for other in rest])
+        adjusted = holm([two_sided_p(_difference(entries[start], other)) for other in rest])
         members = next((i for i, p in enumerate(adjusted) if p <= LARGEST_P), len(rest))
         groups += [group] * (members + 1)
         start += members + 1
     return groups
+
+
+def _difference(a: Entry, b: Entry) -> NDArray[np.float64]:
+    """Replicates of the difference of two headlines, each on the same draws of the images that both hold."""
+    first, second = a.checked.experiment, b.checked.experiment
+    if first is None or second is None or _images(first.first) == _images(second.first):
+        return a.images.headline - b.images.headline
+    shared = shared_images([first, second])
+    replicates = [
+        bootstrap_auroc(e, len(a.images.headline), SEED, True, ("immediate_future",), units)
+        for e, units in zip(shared.experiments, shared.units, strict=True)
+    ]
+    return replicates[0].headline - replicates[1].headline
 
 
 def leaderboard_table(entries: Sequence[Entry], groups: Sequence[int]) -> Table:
@@ -202,14 +222,29 @@ def _entry(name: str, checked: Verification, replicates: int) -> Entry:
     return Entry(name, checked, images, resample_generators(checked.experiment, replicates))
 
 
+def _images(p: Predictions) -> bytes:
+    """What is evaluated in which order: by key where images have keys, else by row."""
+    keys = p.identifier if p.image_key is None else p.image_key
+    return keys.tobytes() + p.pairing.tobytes() + p.fused_generator_ids.tobytes()
+
+
 def _set_apart(accepted: Mapping[str, Verification]) -> dict[str, str]:
-    """Those evaluated on other images than most: their results cannot stand beside the others'."""
+    """Those that share no image with most, or do not say which they hold where rows differ."""
     firsts = {name: checked.experiment.first for name, checked in accepted.items() if checked.experiment}
-    images = {name: p.identifier.tobytes() + p.fused_generator_ids.tobytes() for name, p in firsts.items()}
+    images = {name: _images(p) for name, p in firsts.items()}
     # the first of those that are equally many
     usual, n = next(iter(Counter(images.values()).most_common(1)), (b"", 0))
+    model = next((p for name, p in firsts.items() if images[name] == usual), None)
     others = "evaluated on other images" + (f" than {n} others are" if n > 1 else "")
-    return {name: others for name, own in images.items() if own != usual}
+    return {name: others for name, p in firsts.items() if model is not None and not _comparable(model, p)}
+
+
+def _comparable(a: Predictions, b: Predictions) -> bool:
+    if a.windows_timeline != b.windows_timeline or a.generator_id_to_name != b.generator_id_to_name:
+        return False
+    if a.image_key is None or b.image_key is None:
+        return _images(a) == _images(b)
+    return bool(np.isin(a.image_key, b.image_key).any())
 
 
 def _record(entry: Entry, group: int) -> dict[str, Any]:
