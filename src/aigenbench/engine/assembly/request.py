@@ -6,6 +6,7 @@ whether the model's weights are there.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,6 +26,8 @@ from aigenbench.engine.assembly.spelling import arguments_of, is_spelt_right
 from aigenbench.errors import InputError
 from aigenbench.models import ensure_weights
 from aigenbench.models.weights.locate import use_weights_folder
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,7 @@ def recorded(folder: Path, more: Iterable[Layer] = (), trust_imports: bool = Fal
     read = text_layer(str(config), text, folder)
     if trust_imports or is_own(text, read.values):
         return Request((read, *more))
+    logger.info("%s is not known to be of a run of yours: callbacks, loggers and caches are left out", config)
     return Request((read, layer("robustness", WITHOUT_EXTRAS), *more), foreign=str(config))
 
 
