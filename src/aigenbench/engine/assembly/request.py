@@ -19,7 +19,7 @@ from aigenbench.config.layer import Layer, config_text, file_layer, layer, text_
 from aigenbench.config.layers import Merged, merge_layers
 from aigenbench.config.names import DETECTOR
 from aigenbench.config.resolved import ResolvedConfig
-from aigenbench.config.trust import WITHOUT_EXTRAS, is_own, local_modules, refuse_code
+from aigenbench.config.trust import is_own, local_modules, refuse_code, without_extras
 from aigenbench.config.yaml_text import Typed
 from aigenbench.engine.assembly.run import Command, Run, imports_told
 from aigenbench.engine.assembly.spelling import arguments_of, is_spelt_right
@@ -183,7 +183,7 @@ def recorded(folder: Path, more: Iterable[Layer] = (), trust_imports: bool = Fal
     if trust_imports or is_own(text, read.values):
         return Request((read, *more))
     logger.info("%s is not known to be of a run of yours: callbacks, loggers and caches are left out", config)
-    return Request((read, layer("robustness", WITHOUT_EXTRAS), *more), foreign=str(config))
+    return Request((read, layer("robustness", without_extras(read.values)), *more), foreign=str(config))
 
 
 def _have_weights(config: ResolvedConfig, command: Command) -> None:
