@@ -25,12 +25,16 @@ RECORD = "own_configurations"
 _KNOWN = ("aigenbench.data", "aigenbench.training", "torch.optim")
 # of the Trainer, what may be a class path though it is text
 _NAMED_BY_TEXT = ("accelerator", "strategy", "profiler", "plugins")
-WITHOUT_EXTRAS: dict[str, Any] = {
-    "trainer": {"logger": False, "callbacks": None, "profiler": None},
-    "data": {"cache": "none"},
-    "checkpoint_callback": None,
-}
-"""What an evaluation does not need of somebody else's configuration: it says what to write, and where."""
+
+
+def without_extras(values: dict[str, Any]) -> dict[str, Any]:
+    """What goes over somebody else's configuration: an evaluation needs nothing that says what to write, and where."""
+    cached = get(values, ("data", "init_args", "cache")) is not None
+    return {
+        "trainer": {"logger": False, "callbacks": None, "profiler": None},
+        "checkpoint_callback": None,
+        **({"data": {"cache": "none"}} if cached else {}),
+    }
 
 
 def refuse_code(values: dict[str, Any], source: str, named: Iterable[str] = ()) -> None:

@@ -6,6 +6,7 @@ whether the model's weights are there.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,13 +19,15 @@ from aigenbench.config.layer import Layer, config_text, file_layer, layer, text_
 from aigenbench.config.layers import Merged, merge_layers
 from aigenbench.config.names import DETECTOR
 from aigenbench.config.resolved import ResolvedConfig
-from aigenbench.config.trust import WITHOUT_EXTRAS, is_own, local_modules, refuse_code
+from aigenbench.config.trust import is_own, local_modules, refuse_code, without_extras
 from aigenbench.engine.assembly.run import Command, Run, imports_told
 from aigenbench.engine.assembly.spelling import arguments_of, is_spelt_right
 from aigenbench.errors import InputError
 from aigenbench.models import ensure_weights
 from aigenbench.models.weights.locate import use_weights_folder
 from aigenbench.yaml_text import Typed
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,8 @@ def recorded(folder: Path, more: Iterable[Layer] = (), trust_imports: bool = Fal
     read = text_layer(str(config), text, folder)
     if trust_imports or is_own(text, read.values):
         return Request((read, *more))
-    return Request((read, layer("robustness", WITHOUT_EXTRAS), *more), foreign=str(config))
+    logger.info("%s is not known to be of a run of yours: callbacks, loggers and caches are left out", config)
+    return Request((read, layer("robustness", without_extras(read.values)), *more), foreign=str(config))
 
 
 def _have_weights(config: ResolvedConfig, command: Command) -> None:
