@@ -21,6 +21,7 @@ from aigenbench.data.store import Block, Store, share_of
 from aigenbench.data.store.blocks import block_name
 from aigenbench.errors import InputError
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
+from aigenbench.training.lightning.internals import callbacks_of
 from aigenbench.training.lightning.trainers import make_trainer
 from aigenbench.training.processes.collectives import have_met, largest
 from aigenbench.training.processes.signals import StopRequest
@@ -77,7 +78,7 @@ def embed(
         blocks = store.blocks_for(keys, min(ROWS_A_BLOCK, -(-len(keys) // trainer.world_size)))
         queue = BlockQueue(share_of(blocks, trainer.global_rank, trainer.world_size), batches_of, stop)
         writer = _BlockWriter(queue, store, what)
-        trainer.callbacks.append(writer)  # type: ignore[attr-defined]
+        callbacks_of(trainer).append(writer)
         with queue.claims:
             try:
                 trainer.validate(_Embedder(detector, stop), dataloaders=loader_of(queue, missing), verbose=False)

@@ -14,7 +14,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.utilities.combined_loader import CombinedLoader
 from torch import distributed
 from torchmetrics import Metric
@@ -48,6 +48,7 @@ HIDDEN_OF_CHECKPOINTS = ("_last_global_step_saved", "_last_checkpoint_saved", "_
 _EPOCH_LOOP = "Trainer.fit_loop.epoch_loop"
 _PARTS = {
     "lightning": (
+        "Trainer.callbacks",
         "Trainer._signal_connector.register_signal_handlers",
         "Trainer._checkpoint_connector._select_ckpt_path",
         *(f"Trainer._logger_connector.{name}" for name in ("log_metrics", "_first_loop_iter")),
@@ -104,8 +105,15 @@ def switch_off_signals_and_resuming(trainer: pl.Trainer) -> None:
     Lightning's handlers of signals end a run in ways that lose work, and its one of SIGTERM waits for other processes.
     It would go on from what a callback wrote last (``OnExceptionCheckpoint``), of whatever window, or from SLURM's.
     """
-    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
-    trainer._checkpoint_connector._select_ckpt_path = lambda *_, **__: None  # type: ignore[method-assign]
+    changed: Any = trainer
+    changed._signal_connector.register_signal_handlers = lambda: None
+    changed._checkpoint_connector._select_ckpt_path = lambda *_, **__: None
+
+
+def callbacks_of(trainer: pl.Trainer) -> list[Callback]:
+    """A Trainer's callbacks, in their order: the list itself. No type tells of it."""
+    callbacks: list[Callback] = vars(trainer)["callbacks"]
+    return callbacks
 
 
 # loops
@@ -188,9 +196,9 @@ def meta_of(result: Any) -> dict[str, Any]:
     return {name: getattr(result.meta, name) for name in names}
 
 
-def new_result(trainer: pl.Trainer, meta: Mapping[str, Any], reduce_fx: str, sync: bool) -> Any:
+def new_result(trainer: pl.Trainer, meta: Mapping[str, Any], reduce_fx: Any, sync: bool) -> Any:
     """A result that is logged as ``meta_of`` another said."""
-    made = _Metadata(**meta, reduce_fx=reduce_fx)  # type: ignore[arg-type]
+    made = _Metadata(**meta, reduce_fx=reduce_fx)
     made.sync = _Sync(_should=sync, fn=trainer.strategy.reduce)
     return _ResultMetric(made, is_tensor=meta["metric_attribute"] is None)
 

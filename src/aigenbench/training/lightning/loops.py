@@ -96,9 +96,10 @@ class _WindowLoop(internals.FitLoop):
     ) -> None:
         super().__init__(trainer, min_epochs, max_epochs)
         self._witness, self._in_epoch = witness, start.step > 0
+        progress: Any
         for progress in (self.epoch_progress.total, self.epoch_progress.current):
-            progress.ready = progress.started = start.epoch + self._in_epoch  # type: ignore[attr-defined]
-            progress.processed = progress.completed = start.epoch  # type: ignore[attr-defined]
+            progress.ready = progress.started = start.epoch + self._in_epoch
+            progress.processed = progress.completed = start.epoch
 
     @property
     def done(self) -> bool:
@@ -116,7 +117,7 @@ class _WindowLoop(internals.FitLoop):
             super().on_advance_start()
             return
         self._in_epoch = False
-        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+        for callback in internals.callbacks_of(self.trainer):
             if isinstance(callback, ProgressBar):
                 callback.on_train_epoch_start(self.trainer, self.trainer.lightning_module)
 
@@ -224,7 +225,7 @@ def callback_states(trainer: pl.Trainer) -> dict[str, Any]:
         InputError: one holds something else.
     """
     states = {}
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+    for callback in internals.callbacks_of(trainer):
         state = callback.state_dict()
         if isinstance(callback, ModelCheckpoint):
             state = {**state, _HIDDEN: {name: getattr(callback, name) for name in internals.HIDDEN_OF_CHECKPOINTS}}
@@ -235,7 +236,7 @@ def callback_states(trainer: pl.Trainer) -> dict[str, Any]:
 
 def restore_callbacks(trainer: pl.Trainer, states: Mapping[str, Any]) -> None:
     """Give callbacks their states back, as Lightning does: before ``on_fit_start``."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+    for callback in internals.callbacks_of(trainer):
         if not (state := states.get(callback.state_key)):
             continue
         state = unpacked(deepcopy(state))

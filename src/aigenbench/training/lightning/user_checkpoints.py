@@ -14,6 +14,8 @@ from pathlib import Path
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from aigenbench.training.lightning.internals import callbacks_of
+
 FOLDER = "checkpoints"
 MARK = "aigenbench_window"
 """Key in a callback's files that says which window of which experiment wrote them."""
@@ -41,7 +43,7 @@ def remove_later_files(trainer: pl.Trainer, mark: str, kept: Mapping[str, Collec
 
 def writers_of(trainer: pl.Trainer) -> list[ModelCheckpoint]:
     """The ModelCheckpoints among a Trainer's callbacks."""
-    return [c for c in trainer.callbacks if isinstance(c, ModelCheckpoint)]  # type: ignore[attr-defined]
+    return [c for c in callbacks_of(trainer) if isinstance(c, ModelCheckpoint)]
 
 
 def _files(callback: ModelCheckpoint) -> list[Path]:
