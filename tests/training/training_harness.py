@@ -179,7 +179,29 @@ def run_together(
     events: dict[int, Events] | None = None,
     command: str = "fit",
 ) -> list[tuple[int, int]]:
-    """Run a command in processes that share its work, with the variables torchrun sets; their results by rank.
+    """Run a command in processes that share its work, and wait for them; their results by rank."""
+    children = start_together(folder, argv, processes, nodes, events, command)
+    while any(child.process.is_alive() for child in children):
+        time.sleep(0.02)
+        if any(child.process.exitcode for child in children):
+            # as torchrun does, end those that wait for one that failed
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline and any(child.process.is_alive() for child in children):
+                time.sleep(0.02)
+            for child in children:
+                child.process.kill()
+    return [child.result() for child in children]
+
+
+def start_together(
+    folder: Path,
+    argv: list[str],
+    processes: int = 2,
+    nodes: int = 1,
+    events: dict[int, Events] | None = None,
+    command: str = "fit",
+) -> list[Child]:
+    """Start a command in processes that share its work, with the variables torchrun sets.
 
     A rank's output goes to ``log.txt`` (rank 0) or ``log_<rank>.txt``.
     """
@@ -201,16 +223,7 @@ def run_together(
         of_rank = (events or {}).get(rank)
         environment = {name: str(value) for name, value in variables.items()}
         children.append(Child(folder, [*argv, *more], of_rank, command, environment=environment))
-    while any(child.process.is_alive() for child in children):
-        time.sleep(0.02)
-        if any(child.process.exitcode for child in children):
-            # as torchrun does, end those that wait for one that failed
-            deadline = time.monotonic() + 20
-            while time.monotonic() < deadline and any(child.process.is_alive() for child in children):
-                time.sleep(0.02)
-            for child in children:
-                child.process.kill()
-    return [child.result() for child in children]
+    return children
 
 
 def free_port() -> int:
@@ -292,9 +305,14 @@ def fit_from_python(argv: list[str]) -> int:
 
 
 def outcome(folder: Path, experiment: str = "x") -> dict[str, Any]:
-    """Everything a finished experiment leaves that must not depend on what happened on the way."""
+    """Everything a finished experiment leaves that must not depend on what happened on the way.
+
+    What was set aside is left out.
+    """
     result: dict[str, Any] = {}
     for path in sorted((folder / "experiments_data" / f"experiment_{experiment}").rglob("*")):
+        if "set_aside" in path.parts:
+            continue
         if path.suffix in (".npz", ".csv"):
             result[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
         elif path.suffix == ".ckpt":
