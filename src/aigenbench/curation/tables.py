@@ -46,16 +46,23 @@ def parquet_rows(path: Path, columns: list[str] | None = None) -> Iterator[dict[
 
 
 def _rows(batch: Any) -> list[dict[str, Any]]:
-    batch.validate(full=True)
-    rows: list[dict[str, Any]] = batch.to_pylist()
+    rows: list[dict[str, Any]] = _validated(batch).to_pylist()
     return rows
+
+
+def _validated(table: Any) -> Any:
+    table.validate(full=True)
+    return table
 
 
 @contextmanager
 def _undamaged(place: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except InputError:
+        raise
+    # such as fewer rows than the file says, and text that is none
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{place} is damaged ({' '.join(str(error).split())}); copy it again") from error
 
 
@@ -70,10 +77,14 @@ def parquet_entries(root: Path, path: Path, rules: Rules, faults: Faults) -> Ite
     with open_parquet(path) as file:
         metadata, schema = file.metadata, file.schema_arrow
     groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+    if sum(groups) > stamp[0]:
+        raise InputError(f"{path} says that it has {sum(groups)} rows, more than bytes; copy it again")
     keys = ((number, row) for number, count in enumerate(groups) for row in range(count))
     places = (Place("parquet", str(path), key, 0, stamp) for key in keys)
     rows = zip(places, parquet_rows(path, [column for column in schema.names if column in _WANTED]), strict=True)
-    yield from _entries(rows, _noted_classes(schema.metadata), f"{root.name}/{name}", str(name), split, rules, faults)
+    with _undamaged(path):
+        classes = _noted_classes(schema.metadata)
+        yield from _entries(rows, classes, f"{root.name}/{name}", str(name), split, rules, faults)
 
 
 def saved_entries(root: Path, rules: Rules, faults: Faults) -> Iterator[Entry]:
@@ -104,7 +115,10 @@ def _split_entries(folder: Path, name: str, split: str, rules: Rules, faults: Fa
     columns = [column for column in _WANTED if all(column in table.column_names for table in tables)]
     classes = _classes(read_json(info).get("features")) if info.is_file() else _noted_classes(tables[0].schema.metadata)
     with _undamaged(folder):
-        texts = pa.concat_tables([table.select(columns) for table in tables], promote_options="permissive")
+        # before they are indexed: offsets that lead astray end the process
+        texts = pa.concat_tables(
+            map(_validated, [table.select(columns) for table in tables]), promote_options="permissive"
+        )
         parts = (texts.take(pa.array(order[at : at + _ROWS])) for at in range(0, len(order), _ROWS))
         said = (row for part in parts for row in _rows(part))
         yield from _entries(zip(places, said, strict=True), classes, name, name, split, rules, faults)
@@ -114,7 +128,8 @@ def _selection(folder: Path, files: list[Path], count: int) -> npt.NDArray[np.in
     """Numbers of the rows that files of indices name; of all where there are none."""
     if not files:
         return np.arange(count, dtype=np.int64)
-    tables = [open_stream(file).table for file in files]
+    with _undamaged(folder):
+        tables = [_validated(open_stream(file).table) for file in files]
     if any(table.schema.names != ["indices"] for table in tables):
         raise InputError(f"{folder}: its files of indices hold none; copy the data set again")
     rows = np.concatenate([table.column(0).to_numpy() for table in tables]).astype(np.int64)
