@@ -148,7 +148,7 @@ def _read_ids(folder: Path) -> dict[str, list[str]]:
 
 def _published_fakes(folder: Path, rules: Rules) -> list[Entry]:
     """The fakes in published order, all of them there."""
-    entries = sorted(list_source(folder, rules, []), key=lambda entry: entry.order)
+    entries = sorted(list_source(folder, rules).entries, key=lambda entry: entry.order)
     counts = Counter((entry.split, entry.generator) for entry in entries)
     expected = Counter({(split, name): count for split, count in FAKES.items() for name in PUBLISHED.names})
     wrong = [
