@@ -72,7 +72,7 @@ def list_parquet(root: Path, path: Path, listing: Listing) -> None:
     Where they say no split, the file's name below ``root`` does (``train-00000-of-00072.parquet``), or a folder's.
     """
     name, stamp = path.relative_to(root), stamp_of(path)
-    split = next((one for one in SPLITS if one in name.parts or name.name.startswith(one)), "")
+    split = next((one for one in SPLITS if one in (*name.parts, name.stem.partition("-")[0])), "")
     with open_parquet(path) as file:
         metadata, schema = file.metadata, file.schema_arrow
     groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
