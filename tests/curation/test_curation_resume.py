@@ -104,7 +104,11 @@ def test_stopped_anywhere_nothing_is_done_twice(
         import_data(source, out=tmp_path / "set", progress=stop)
     assert not (tmp_path / "set").exists()
     begins: dict[str, int] = {}
-    import_data(source, out=tmp_path / "set", progress=lambda what, done, total: begins.setdefault(what, done) and None)
+
+    def note(what: str, done: int, total: int) -> None:
+        begins.setdefault(what, done)
+
+    import_data(source, out=tmp_path / "set", progress=note)
     assert begins[stage] == reached[0]
     assert content(tmp_path / "set") == content(expected.path)
 
