@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from curation_forms import write_indices
 
 from aigenbench.cli import main
 from aigenbench.curation import import_data, places, shards, work
@@ -206,6 +207,21 @@ def damaged_parquet(forms: Any, folder: Path) -> Path:
     return folder
 
 
+@case("a.parquet is damaged")
+def text_that_is_none(forms: Any, folder: Path) -> Path:
+    pq.write_table(forms.table(forms.rows(forms.files(1, 2))), folder / "a.parquet", compression="none")
+    data = (folder / "a.parquet").read_bytes()
+    (folder / "a.parquet").write_bytes(data.replace(b"what real", b"what\xffreal"))
+    return folder
+
+
+@case("members whose names lead out of the archive: 1")
+def member_without_name(forms: Any, folder: Path) -> Path:
+    path = forms.zip(folder / "a.zip", {"real/a.png": forms.picture(1), "QQ.png": b""})
+    path.write_bytes(path.read_bytes().replace(b"QQ.png", b"\0Q.png"))
+    return path
+
+
 @case("no column 'image' or 'path'; found url")
 def parquet_of_something_else(forms: Any, folder: Path) -> Path:
     pq.write_table(forms.table([{"url": "x"}]), folder / "a.parquet")
@@ -221,8 +237,6 @@ def row_without_image(forms: Any, folder: Path) -> Path:
 
 @case("its indices name row 70 of")
 def indices_beyond(forms: Any, folder: Path) -> Path:
-    from test_curation_import import write_indices
-
     saved = import_data(forms.folder(folder / "x", forms.files(1, 3)), out=folder / "saved", validation=0).path
     write_indices(folder / "part", saved, [0, 70])
     return folder / "part"

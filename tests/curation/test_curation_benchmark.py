@@ -211,7 +211,8 @@ def test_transparency_is_laid_over_white(parts: Parts) -> None:
     layers = Image.open(io.BytesIO(parts.files["LAION-400M/101"]))
     white = Image.new("RGBA", layers.size, "white")
     white.alpha_composite(layers)
-    assert np.array_equal(Image.open(io.BytesIO(row["image"]["bytes"])), white.convert("RGB"))
+    stored = Image.open(io.BytesIO(row["image"]["bytes"]))
+    assert np.array_equal(np.asarray(stored), np.asarray(white.convert("RGB")))
     manifest = json.loads((out / "manifest.json").read_bytes())
     (line,) = [line for line in manifest["images"] if "laid_on_white_from" in line]
     assert line["file_id"] == "LAION-400M/101"

@@ -12,8 +12,8 @@ from typing import Any
 
 import datasets
 import numpy as np
-import pyarrow as pa
 import pytest
+from curation_forms import write_indices
 from PIL import Image
 
 import aigenbench as ab
@@ -148,20 +148,6 @@ def test_a_selection_kept_as_indices_is_followed(forms: Any, tmp_path: Path) -> 
         again = datasets.load_from_disk(str(out))["train"]
         assert sorted(again["file_id"]) == sorted(picked["file_id"])
         assert all(images_of(out)[name] == files[name] for name in picked["file_id"])
-
-
-def write_indices(folder: Path, saved: Path, rows: list[int]) -> None:
-    """A copy of a split with a selection beside it, as older versions of ``datasets`` wrote it."""
-    (folder / "train").mkdir(parents=True)
-    for path in (saved / "train").iterdir():
-        (folder / "train" / path.name).write_bytes(path.read_bytes())
-    indices = pa.table({"indices": pa.array(rows, pa.uint64())})
-    with pa.ipc.new_stream(str(folder / "train" / "indices.arrow"), indices.schema) as stream:
-        stream.write_table(indices)
-    state = json.loads((folder / "train" / "state.json").read_bytes())
-    state["_indices_data_files"] = [{"filename": "indices.arrow"}]
-    (folder / "train" / "state.json").write_text(json.dumps(state))
-    (folder / "dataset_dict.json").write_text('{"splits": ["train"]}')
 
 
 def test_webdataset_members_beside_an_image_speak_of_it(forms: Any, tmp_path: Path) -> None:

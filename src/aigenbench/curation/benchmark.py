@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from aigenbench.csv_files import read_text
 from aigenbench.curation.entries import Entry, Faults, Rules, listed
 from aigenbench.curation.importing import check_ids, check_part, no_progress
 from aigenbench.curation.inspection import Progress, Seen
@@ -21,7 +20,7 @@ from aigenbench.curation.sources import list_source
 from aigenbench.curation.splits import draw, part_of
 from aigenbench.curation.work import Imported, Work, begin
 from aigenbench.errors import InputError
-from aigenbench.files import user_path
+from aigenbench.files import read_text, user_path
 from aigenbench.protocol import published
 from aigenbench.protocol.timeline import PUBLISHED
 
@@ -148,7 +147,7 @@ def _read_ids(folder: Path) -> dict[str, list[str]]:
 
 def _published_fakes(folder: Path, rules: Rules) -> list[Entry]:
     """The fakes in published order, all of them there."""
-    entries = sorted(list_source(folder, rules, []), key=lambda entry: entry.order)
+    entries = sorted(list_source(folder, rules).entries, key=lambda entry: entry.order)
     counts = Counter((entry.split, entry.generator) for entry in entries)
     expected = Counter({(split, name): count for split, count in FAKES.items() for name in PUBLISHED.names})
     wrong = [

@@ -14,13 +14,8 @@ TEXTS = ("description", "positive_prompt", "negative_prompt", "conditioning", "o
 SAID = ("label", "generator", "split", "file_id", "group", *TEXTS)
 """What a source may say of an image in words; ``in_our_words`` knows other words for some."""
 PAIRED = "paired_real_images"
-SYNONYMS = {
-    "id": "file_id",
-    "caption": "description",
-    "prompt": "positive_prompt",
-    "licence": "license",
-    "source": "group",
-}
+SYNONYMS = {"id": "file_id", "caption": "description", "prompt": "positive_prompt"}
+SYNONYMS |= {"licence": "license", "source": "group"}
 
 _LABELS = {"real": False, "0": False, "fake": True, "1": True}
 _NAMED = 3
@@ -100,44 +95,72 @@ def in_our_words(said: Mapping[str, Any]) -> dict[str, Any]:
     return {**{ours: said[key] for key, ours in SYNONYMS.items() if key in said}, **said}
 
 
-def _text(value: Any) -> str:
-    # JSON can hold halves of characters, which no file can
-    return str(value).strip().encode(errors="replace").decode()
+class Listing(Faults):
+    """The images of a source, as they are found, and what is wrong with it.
 
-
-def make_entry(
-    place: Place, name: str, said: Mapping[str, Any], order: tuple[str, int], rules: Rules, faults: Faults, told_as: str
-) -> list[Entry]:
-    """The entry of an image from what is said of it; none where that is not enough or contradicts itself.
-
-    Args:
-        place: where it lies.
-        name: names it where no ``file_id`` is said.
-        said: words by ``SAID``, and ids by ``PAIRED``.
-        order: sorts it.
-        rules: what holds where nothing is said.
-        faults: gets what is wrong.
-        told_as: its name in messages.
+    Attributes:
+        rules: how it is read.
+        entries: the images.
+        left_out: names of files that are no pictures, or do not match the pattern.
     """
-    words = {key: _text(said[key]) for key in SAID if said.get(key) not in (None, "")}
-    is_said_real = _LABELS.get(words.get("label", "").lower()) is False
-    words = {**{key: value for key, value in rules.defaults.items() if key != "generator" or not is_said_real}, **words}
-    label, generator, split = words.get("label", "").lower(), words.get("generator", ""), words.get("split", "")
-    if generator.lower() == "real":
-        label, generator = label or "real", ""
-    is_fake = _LABELS.get(label, bool(generator) if not label else None)
-    if is_fake is None:
-        faults.add("label is neither 'real' nor 'fake'", told_as)
-    elif not label and not generator:
-        faults.add("nothing says whether it is real or which generator made it", told_as)
-    elif is_fake != bool(generator):
-        faults.add("a fake without a generator" if is_fake else "a real image with a generator", told_as)
-    elif split and split not in SPLITS:
-        faults.add(f"split {split!r}, expected {', '.join(SPLITS)}", told_as)
-    else:
+
+    def __init__(self, rules: Rules) -> None:
+        super().__init__()
+        self.rules = rules
+        self.entries: list[Entry] = []
+        self.left_out: list[str] = []
+
+    def found(
+        self,
+        place: Place,
+        name: str,
+        said: Mapping[str, Any],
+        order: tuple[str, int] | None = None,
+        told_as: str | None = None,
+    ) -> None:
+        """Add an image, or what keeps it out.
+
+        Args:
+            place: where it lies.
+            name: names it where no ``file_id`` is said.
+            said: words by ``SAID``, and ids by ``PAIRED``.
+            order: sorts it; by its ``file_id`` where None.
+            told_as: its name in messages; ``name`` where None.
+        """
+        words = {key: _text(said[key]) for key in SAID if said.get(key) not in (None, "")}
+        is_said_real = _LABELS.get(words.get("label", "").lower()) is False
+        for key, value in self.rules.defaults.items():
+            if key != "generator" or not is_said_real:
+                words.setdefault(key, value)
+        fault = _settle(words)
+        if fault:
+            self.add(fault, told_as or name)
+            return
+        file_id = words.get("file_id", name)
         facts: dict[str, Any] = {key: words[key] for key in TEXTS if key in words}
         if isinstance(said.get(PAIRED), list):
             facts[PAIRED] = [_text(one) for one in said[PAIRED]]
-        file_id, last = words.get("file_id", name), name.rpartition("/")[2]
-        return [Entry(place, file_id, generator, split, last, order, words.get("group", ""), facts)]
-    return []
+        last, group = name.rpartition("/")[2], words.get("group", "")
+        entry = Entry(place, file_id, words["generator"], words["split"], last, order or (file_id, 0), group, facts)
+        self.entries.append(entry)
+
+
+def _settle(words: dict[str, str]) -> str:
+    """Put generator and split into words, or return why they cannot be."""
+    label, generator, split = words.get("label", "").lower(), words.get("generator", ""), words.get("split", "")
+    if generator.lower() == "real":
+        label, generator = label or "real", ""
+    words.update(generator=generator, split=split)
+    is_fake = _LABELS.get(label, bool(generator) if not label else None)
+    if is_fake is None:
+        return "label is neither 'real' nor 'fake'"
+    if not label and not generator:
+        return "nothing says whether it is real or which generator made it"
+    if is_fake != bool(generator):
+        return "a fake without a generator" if is_fake else "a real image with a generator"
+    return f"split {split!r}, expected {', '.join(SPLITS)}" if split and split not in SPLITS else ""
+
+
+def _text(value: Any) -> str:
+    # JSON can hold halves of characters, which no file can
+    return str(value).strip().encode(errors="replace").decode()

@@ -73,8 +73,9 @@ def import_data(
     if not 0 <= validation <= 1:
         raise InputError(f"validation: expected a share between 0 and 1, found {validation}")
     check_part(per_generator)
-    rules, left_out = Rules(pattern, defaults or {}, follow_links), list[str]()
-    entries = [entry for source in sources for entry in list_source(source, rules, left_out)]
+    listings = [list_source(source, Rules(pattern, defaults or {}, follow_links)) for source in sources]
+    entries = [entry for listing in listings for entry in listing.entries]
+    left_out = [name for listing in listings for name in listing.left_out]
     if left_out:
         logger.info("left out, no images of this layout: %s", listed(left_out))
     check_ids(entries)

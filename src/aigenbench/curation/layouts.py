@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from aigenbench.curation.entries import SAID, SPLITS, Entry, Faults, Rules, in_our_words, make_entry
+from aigenbench.curation.entries import SAID, SPLITS, Faults, Listing, in_our_words
 from aigenbench.curation.places import Place, read
 from aigenbench.curation.trees import Tree
 from aigenbench.data.sources.decode import UnreadableImageError
@@ -25,28 +25,22 @@ _LONGEST_NOTE = 2**20
 _FIELDS = tuple(name for name in SAID if name != "file_id")
 
 
-def tree_entries(tree: Tree, rules: Rules, faults: Faults, left_out: list[str], prefix: str = "") -> Iterator[Entry]:
-    """An entry for every picture in a tree.
-
-    Args:
-        tree: the files.
-        rules: how names are read.
-        faults: gets what is wrong.
-        left_out: gets the names of files that are no pictures, or do not match the pattern.
-        prefix: of the images' names, where several archives may hold the same ones.
-    """
-    said_by = _by_layout if rules.pattern is None else _by_pattern(rules.pattern)
+def list_tree(tree: Tree, listing: Listing, prefix: str = "") -> None:
+    """List every picture in a tree; ``prefix`` tells those of several archives apart."""
+    pattern = listing.rules.pattern
+    said_by = _by_layout if pattern is None else _by_pattern(pattern)
     stems, others = set(), []
     for name, place in sorted(tree.items()):
         stem, shown = name.rpartition(".")[0], readable_name(name)
         said = said_by(shown) if _is_picture(name, place) else None
         if said is None:
             others.append(name)
-            continue
-        stems.add(stem)
-        said.update(beside(tree, stem, faults))
-        yield from make_entry(place, prefix + shown, said, (prefix + shown, 0), rules, faults, prefix + shown)
-    left_out += [name for name in others if not (name.endswith(tuple(_BESIDE)) and name.rpartition(".")[0] in stems)]
+        else:
+            stems.add(stem)
+            listing.found(place, prefix + shown, {**said, **beside(tree, stem, listing)})
+    listing.left_out += [
+        name for name in others if not (name.endswith(tuple(_BESIDE)) and name.rpartition(".")[0] in stems)
+    ]
 
 
 def _is_picture(name: str, place: Place) -> bool:
@@ -105,26 +99,3 @@ def _by_pattern(pattern: str) -> Callable[[str], Said | None]:
         return None if found is None else found.groupdict()
 
     return said_by
-
-
-def index_entries(
-    rows: Iterable[tuple[str, str, Mapping[str, Any]]],
-    place_of: Callable[[str], Place | None],
-    rules: Rules,
-    faults: Faults,
-) -> Iterator[Entry]:
-    """An entry for every row of a table of paths.
-
-    Args:
-        rows: how a row is called in messages, its path, and its values by column.
-        place_of: the place of a path; None where there is no such file.
-        rules: what holds where the table says nothing.
-        faults: gets what is wrong.
-    """
-    for told_as, path, row in rows:
-        place, name = place_of(path), readable_name(path)
-        if place is None:
-            faults.add("files that are missing", name or told_as)
-        else:
-            order = (str(row.get("file_id") or name), 0)
-            yield from make_entry(place, name, in_our_words(row), order, rules, faults, told_as)

@@ -126,7 +126,8 @@ def laion_entries(source: Path, by_origin: ByOrigin, rules: Rules) -> list[Entry
         InputError: fewer images are there than are listed.
     """
     found: dict[str, Entry] = {}
-    for entry in list_source(source, replace(rules, defaults={"label": "real"}), []) if by_origin[LAION] else ():
+    images = list_source(source, replace(rules, defaults={"label": "real"})).entries if by_origin[LAION] else []
+    for entry in images:
         file_id = f"{LAION}/{entry.file_id.removeprefix(f'{LAION}/')}"
         # a download may hold one twice
         found.setdefault(file_id, _real(entry.place, file_id, {"description": entry.facts.get("description", "")}))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from aigenbench.curation.entries import PAIRED, TEXTS, Entry
 from aigenbench.curation.inspection import Progress, Seen, on_white
 from aigenbench.curation.places import changed, read
-from aigenbench.curation.workers import Mapped
+from aigenbench.data.mapping import Mapped
 from aigenbench.data.sources.saved_layout import data_file, data_file_name, features_of
 from aigenbench.errors import InputError
 from aigenbench.files import remove_temporaries, whole_file, write_json

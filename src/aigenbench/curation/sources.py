@@ -3,111 +3,113 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 from aigenbench.csv_files import read_csv
-from aigenbench.curation.entries import Entry, Faults, Rules
-from aigenbench.curation.layouts import index_entries, tree_entries
+from aigenbench.curation.entries import Faults, Listing, Rules, in_our_words
+from aigenbench.curation.layouts import list_tree
 from aigenbench.curation.places import Place, file_place, read
-from aigenbench.curation.tables import open_parquet, parquet_entries, parquet_rows, saved_entries
+from aigenbench.curation.tables import list_parquet, list_saved, open_parquet, parquet_rows
 from aigenbench.curation.trees import Tree, folder_tree, tar_tree, zip_tree
 from aigenbench.data.sources.folders import INDEX
 from aigenbench.data.sources.formats import SUFFIXES
 from aigenbench.data.sources.inside import check_inside
 from aigenbench.data.sources.tables import is_saved
 from aigenbench.errors import InputError
-from aigenbench.files import user_path
+from aigenbench.files import readable_name, user_path
 
 _HEAD = 512
 
 
-def list_source(source: str | Path, rules: Rules, left_out: list[str]) -> list[Entry]:
-    """An entry for every image of a source.
+def list_source(source: str | Path, rules: Rules) -> Listing:
+    """Every image of a source.
 
     Args:
         source: a folder of images, of archives or of Parquet shards, a saved data set, an archive, a Parquet file, or
             a table of paths in CSV or Parquet.
         rules: how it is read.
-        left_out: gets the names of files that are none of this.
 
     Raises:
         InputError: anything in it cannot be imported: all faults are told together.
     """
-    path, faults = user_path(source), Faults()
-    if not (path.is_dir() or path.is_file()):
+    path, listing = user_path(source), Listing(rules)
+    if path.is_dir():
+        _list_folder(path, listing)
+    elif path.is_file():
+        _list_file(path, listing)
+    else:
         raise InputError(f"{path}: {'neither a file nor a folder' if path.exists() else 'no such file or folder'}")
-    entries = list(_folder(path, rules, faults, left_out) if path.is_dir() else _file(path, rules, faults, left_out))
-    faults.check(path, "set that right and import again")
-    if not entries:
+    listing.check(path, "set that right and import again")
+    if not listing.entries:
         raise InputError(
             f"{path}: no image found; expected real/... and fake/GENERATOR/... , {INDEX}, tar or zip archives, Parquet "
             "shards or a saved data set"
         )
-    return entries
+    return listing
 
 
-def _folder(path: Path, rules: Rules, faults: Faults, left_out: list[str]) -> Iterator[Entry]:
+def _list_folder(path: Path, listing: Listing) -> None:
     if is_saved(path):
-        yield from saved_entries(path, rules, faults)
+        list_saved(path, listing)
         return
-    if (path / INDEX).is_file() and rules.pattern is None:
-        yield from _table(path / INDEX, None, rules, faults)
+    if (path / INDEX).is_file() and listing.rules.pattern is None:
+        _list_table(path / INDEX, listing)
         return
-    tree = folder_tree(path, rules.follow_links, faults)
+    tree = folder_tree(path, listing.rules.follow_links, listing)
     for name in [name for name in tree if Path(name).suffix.lower() not in SUFFIXES]:
         file = Path(tree[name].path)
         kind = _kind(file)
         if kind in _ARCHIVES:
-            yield from _archive(file, kind, rules, faults, left_out, name.rpartition(".")[0] + "/")
+            _list_archive(file, kind, listing, name.rpartition(".")[0] + "/")
         elif kind == _IMAGES:
-            yield from parquet_entries(path, file, rules, faults)
+            list_parquet(path, file, listing)
         else:
             continue
         del tree[name]
-    yield from tree_entries(tree, rules, faults, left_out)
+    list_tree(tree, listing)
 
 
-def _file(path: Path, rules: Rules, faults: Faults, left_out: list[str]) -> Iterator[Entry]:
+def _list_file(path: Path, listing: Listing) -> None:
     kind = _kind(path)
     if kind in _ARCHIVES:
-        return _archive(path, kind, rules, faults, left_out)
-    if kind == _IMAGES:
-        return parquet_entries(path.parent, path, rules, faults)
-    return _table(path, None, rules, faults)
-
-
-def _archive(
-    path: Path, kind: str, rules: Rules, faults: Faults, left_out: list[str], prefix: str = ""
-) -> Iterator[Entry]:
-    tree = _ARCHIVES[kind](path, faults)
-    index = min((name for name in tree if name.rpartition("/")[2] == INDEX), key=len, default=None)
-    if index is None or rules.pattern is not None:
-        yield from tree_entries(tree, rules, faults, left_out, prefix)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, path.name + "-" + INDEX)
-        copy.write_bytes(read(tree[index]))
-        yield from _table(copy, partial(_member, tree, index.removesuffix(INDEX)), rules, faults)
-
-
-def _member(tree: Tree, folder: str, name: str) -> Place | None:
-    return tree.get(folder + name.removeprefix("./"))
-
-
-def _table(path: Path, place_of: Callable[[str], Place | None] | None, rules: Rules, faults: Faults) -> Iterator[Entry]:
-    """Entries of a table of paths, in CSV or Parquet, of files in its folder where ``place_of`` is None."""
-    if _kind(path) == _PATHS:
-        named = [(f"row {number}", row) for number, row in enumerate(parquet_rows(path))]
-        if named and "path" not in named[0][1]:
-            raise InputError(f"{path}: no column 'image' or 'path'; found {', '.join(named[0][1])}")
+        _list_archive(path, kind, listing)
+    elif kind == _IMAGES:
+        list_parquet(path.parent, path, listing)
     else:
-        named = [(f"line {line}", row) for line, row in read_csv(path, ("path",)).rows]
-    rows = [(told_as, str(row["path"] or "").strip(), row) for told_as, row in named]
-    if place_of is None and not rules.follow_links:
-        check_inside(path.parent, [name for _, name, _ in rows if "\0" not in name], str(path))
-    return index_entries(rows, place_of or (lambda name: file_place(path.parent / name)), rules, faults)
+        _list_table(path, listing)
+
+
+def _list_archive(path: Path, kind: str, listing: Listing, prefix: str = "") -> None:
+    tree = _ARCHIVES[kind](path, listing)
+    index = min((name for name in tree if name.rpartition("/")[2] == INDEX), key=len, default=None)
+    if index is None or listing.rules.pattern is not None:
+        list_tree(tree, listing, prefix)
+        return
+    folder = index.removesuffix(INDEX)
+    with tempfile.TemporaryDirectory() as temporary:
+        copy = Path(temporary, f"{path.name}-{INDEX}")
+        copy.write_bytes(read(tree[index]))
+        _list_table(copy, listing, lambda name: tree.get(folder + name.removeprefix("./")))
+
+
+def _list_table(path: Path, listing: Listing, place_of: Callable[[str], Place | None] | None = None) -> None:
+    """List what a table of paths names, in CSV or Parquet: files in its folder where ``place_of`` is None."""
+    if _kind(path) == _PATHS:
+        rows = [(f"row {number}", row) for number, row in enumerate(parquet_rows(path))]
+        if rows and "path" not in rows[0][1]:
+            raise InputError(f"{path}: no column 'image' or 'path'; found {', '.join(rows[0][1])}")
+    else:
+        rows = [(f"line {line}", row) for line, row in read_csv(path, ("path",)).rows]
+    names = [str(row["path"] or "").strip() for _, row in rows]
+    if place_of is None and not listing.rules.follow_links:
+        check_inside(path.parent, [name for name in names if "\0" not in name], str(path))
+    for name, (told_as, row) in zip(names, rows, strict=True):
+        place = file_place(path.parent / name) if place_of is None else place_of(name)
+        if place is None:
+            listing.add("files that are missing", readable_name(name) or told_as)
+        else:
+            listing.found(place, readable_name(name), in_our_words(row), told_as=told_as)
 
 
 _IMAGES, _PATHS = "Parquet with images", "Parquet without images"

@@ -71,7 +71,7 @@ def zip_tree(path: Path, faults: Faults) -> Tree:
     stamp = stamp_of(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [one for one in archive.infolist() if not one.is_dir()]
+            members = [one for one in archive.infolist() if not one.filename.endswith("/")]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise InputError(f"{path} is a damaged zip archive ({error}); copy it again") from error
     if sum(one.compress_size for one in members) > stamp[0]:

@@ -17,7 +17,7 @@ from aigenbench.curation.inspection import Progress, Seen, inspect
 from aigenbench.curation.manifest import MANIFEST, count, write_manifest
 from aigenbench.curation.places import RefusedError, forget
 from aigenbench.curation.shards import FEATURES, Row, plan_shards, write_shards
-from aigenbench.curation.workers import Mapped, mapper
+from aigenbench.data.mapping import Mapped, mapper
 from aigenbench.data.sources.saved_layout import write_split_info
 from aigenbench.errors import InputError
 from aigenbench.files import canonical_json, fsync_folder, write_json, write_text

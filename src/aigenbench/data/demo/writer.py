@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from aigenbench.data.demo.rows import make_rows, plan_split
+from aigenbench.data.mapping import mapper
 from aigenbench.data.sources.mark import SYNTHETIC_MARK
 from aigenbench.data.sources.saved_layout import data_file, data_file_name, features_of, write_split_info
 from aigenbench.errors import InputError
@@ -52,7 +51,7 @@ def make_demo_data(
     }
     total = sum(map(len, plan.values()))
     made = 0
-    with _whole_folder(out) as folder, _mapper(processes) as mapped:
+    with _whole_folder(out) as folder, mapper(processes) as mapped:
         write_json(folder / "dataset_dict.json", {"splits": list(plan)})
         for split, rows in plan.items():
             chunks = [rows[i : i + _CHUNK] for i in range(0, len(rows), _CHUNK)]
@@ -90,20 +89,6 @@ def _whole_folder(out: Path) -> Iterator[Path]:
         fsync_folder(out.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextmanager
-def _mapper(processes: int) -> Iterator[Callable[..., Iterable[Any]]]:
-    if processes == 1:
-        yield map
-        return
-    # spawned, not forked: a forked OpenCV may wait for threads that do not exist
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            yield pool.map
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 @contextmanager

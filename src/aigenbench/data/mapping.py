@@ -19,7 +19,7 @@ Mapped = Callable[..., Iterable[Any]]
 
 @contextmanager
 def mapper(workers: int) -> Iterator[Mapped]:
-    """A function such as ``map`` for functions of one argument, in ``workers`` processes; in this one where it is 1.
+    """A function such as ``map``, in ``workers`` processes; in this one where it is 1.
 
     Raises:
         InputError: a worker was killed.
@@ -33,10 +33,7 @@ def mapper(workers: int) -> Iterator[Mapped]:
         try:
             yield pool.map
         except BrokenProcessPool as error:
-            raise InputError(
-                "a worker process was killed, perhaps for lack of memory; the same command goes on, with --workers 1 "
-                "it needs less"
-            ) from error
+            raise InputError("a worker process was killed, perhaps for lack of memory; fewer need less") from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
