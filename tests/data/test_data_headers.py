@@ -153,6 +153,41 @@ def test_what_opencv_would_see_otherwise_is_not_plain():
     assert not plain(saved(image.convert("CMYK"), "JPEG"))
 
 
+def riff(*chunks: bytes) -> bytes:
+    body = b"WEBP" + b"".join(chunks)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def canvas(width: int, height: int, features: int = 0) -> bytes:
+    sizes = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
+    return b"VP8X" + struct.pack("<II", 10, features) + sizes
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_a_webp_is_plain_where_all_of_it_is_known(lossless):
+    whole = saved(picture(), "WEBP", lossless=lossless)
+    frame = whole[12:]
+    others = {
+        "behind the end": whole + b"more",
+        "two frames": riff(frame, frame),
+        "in a larger canvas": riff(canvas(60, 60), frame),
+        "two canvases": riff(canvas(58, 41), canvas(58, 41), frame),
+        "an unknown chunk": riff(frame, b"what\0\0\0\0"),
+        "cut": riff(frame[:-20]),
+        "cut, and more behind the end": riff(frame[:4] + struct.pack("<I", len(frame) - 28) + frame[8:-20]) + bytes(50),
+    }
+    assert plain(riff(canvas(58, 41), frame))
+    for data in (whole, riff(canvas(58, 41), frame), *others.values()):
+        try:
+            expected = pillows(data)
+        except OSError:
+            with pytest.raises(UnreadableImageError):
+                decode(data)
+        else:
+            np.testing.assert_array_equal(decode(data), expected)
+    assert not [name for name, data in others.items() if plain(data)]
+
+
 @pytest.mark.parametrize("width", [2**13 + 1, 2**14 + 1, 2**17])
 def test_too_many_pixels_are_no_damage(width):
     # the header alone: all beyond our limit, the last beyond Pillow's too

@@ -113,6 +113,15 @@ def test_files_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
         decode(saved("JPEG") + bytes(2**20))
 
 
+def test_want_of_memory_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(decoding, "_to_rgb", fail)
+    with pytest.raises(UnreadableImageError, match=r"^GIF too large for the memory that is left$"):
+        decode(saved("GIF"))
+
+
 def test_a_file_is_read_only_so_much() -> None:
     file = BoundedFile("TIFF", bytes(2**20))
     for _ in range(72):

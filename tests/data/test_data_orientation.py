@@ -86,6 +86,8 @@ SPELLINGS = {
     "twice": exif("<", short("<", 3), short("<", 6)),
     "after another tag": exif(">", (WIDTH, SHORT, 1, b"\0\x18"), short(">", 8)),
     "beyond the record": segment((b"Exif\0\0" + record("<", short("<", 6), start=4000))[:40]),
+    "behind a value beyond the record": exif(">", (0x10F, ASCII, 6, struct.pack(">I", 3000)), short(">", 8)),
+    "behind a value of no kind": exif(">", (0x10F, 77, 1, bytes(4)), short(">", 8)),
     "behind a gap": exif("<", short("<", 6), start=30),
     "in a second segment": exif("<", (WIDTH, SHORT, 1, b"\1\0")) + exif("<", short("<", 6)),
     "in two segments": exif("<", short("<", 3)) + exif("<", short("<", 6)),

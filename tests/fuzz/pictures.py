@@ -46,13 +46,14 @@ def check(case: Case) -> None:
 
     Raises:
         InputError: it is refused; that is right for any that is damaged.
-        AssertionError: it is read and Pillow refuses it, or reads something else; or it is whole, but refused.
+        AssertionError: it is read and Pillow refuses it, or reads something else; or it is whole, but refused; or
+            what is told is no line.
     """
     try:
         pixels = decode(case.data)
     except UnreadableImageError as error:
-        if not case.done:
-            raise AssertionError(f"whole, but refused: {error}") from error
+        if not case.done or not str(error).isprintable():
+            raise AssertionError(f"{'damaged' if case.done else 'whole'}, but refused so: {error!r}") from error
         raise InputError(str(error)) from error
     expected = pillows(case.data)
     assert not isinstance(expected, str), f"Pillow refuses this {case.kind}: {expected}"

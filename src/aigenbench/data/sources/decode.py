@@ -118,6 +118,8 @@ def _decode_with_pillow(view: memoryview) -> Pixels:
         raise UnreadableImageError(f"{picture.name} of more than {picture.maximum_pixels} pixels") from error
     except UnidentifiedImageError as error:
         raise UnreadableImageError(f"starts as {picture.name}, but is damaged beyond its header") from error
+    except MemoryError as error:
+        raise UnreadableImageError(f"{picture.name} too large for the memory that is left") from error
     # damaged files end in errors of any kind in Pillow's readers
     except Exception as error:
         said = " ".join(str(error).split())
