@@ -179,7 +179,7 @@ def _write_out(values: dict[str, Any], place: Path, source: str) -> None:
     name = node.get("class_path")
     if place == OPTIMIZER and isinstance(name, str) and "." not in name:
         node["class_path"] = f"torch.optim.{name}"
-    elif name in SHORT:
+    elif isinstance(name, str) and name in SHORT:
         node["class_path"] = SHORT[name]
     holder[key] = node
 

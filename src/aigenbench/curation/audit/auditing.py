@@ -11,8 +11,8 @@ from aigenbench.csv_files import read_csv
 from aigenbench.curation.audit.bias import FormatBias, Told, format_bias
 from aigenbench.curation.audit.findings import Finding, Foreign, Known, all_findings
 from aigenbench.curation.audit.looking import look_at
-from aigenbench.curation.workers import mapper
 from aigenbench.data.identity import FILE_ID
+from aigenbench.data.mapping import mapper
 from aigenbench.data.sources.opening import NoImages, open_source
 from aigenbench.data.sources.tables import ImageTable, SplitTables
 from aigenbench.errors import InputError

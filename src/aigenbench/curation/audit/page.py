@@ -16,7 +16,7 @@ from aigenbench.curation.audit.findings import Image
 from aigenbench.data.sources.decode import UnreadableImageError, decode
 from aigenbench.evaluation.metrics.mistakes import shrink
 from aigenbench.evaluation.report.pages import resource
-from aigenbench.evaluation.statistics.uncertainty import interval_text
+from aigenbench.evaluation.statistics.intervals import interval_text
 
 SHOWN_GROUPS, SHOWN_IMAGES = 12, 4
 """How many groups of a finding are shown, and images of each."""

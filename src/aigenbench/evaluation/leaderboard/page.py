@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aigenbench import __version__, files
 from aigenbench.errors import InputError, printable
 from aigenbench.evaluation.drawing.chart import Cell, Table
-from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean, percent
+from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean_over_windows, percent
 from aigenbench.evaluation.leaderboard.verify import Verification, verify_submission
 from aigenbench.evaluation.predictions.record import Predictions
 from aigenbench.evaluation.predictions.standing import Standing, standing_of
@@ -23,9 +23,8 @@ from aigenbench.evaluation.report.pages import environment, resource
 from aigenbench.evaluation.statistics.bootstrap import Replicates, bootstrap_auroc, row_means
 from aigenbench.evaluation.statistics.draws import REPLICATES, SEED
 from aigenbench.evaluation.statistics.generators import headline_interval, resample_generators
-from aigenbench.evaluation.statistics.intervals import Bounds, bounds, holm, interval_of, two_sided_p
+from aigenbench.evaluation.statistics.intervals import Bounds, bounds, bounds_of, holm, interval_text, two_sided_p
 from aigenbench.evaluation.statistics.shared import shared_images
-from aigenbench.evaluation.statistics.uncertainty import interval_text
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.protocol.published import BASELINES, PER_GENERATOR, averaged_windows
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
@@ -189,19 +188,14 @@ def leaderboard_table(entries: Sequence[Entry], groups: Sequence[int]) -> Table:
 
 
 def _mean_cell(entry: Entry, period: str) -> Cell:
-    value = mean(entry.checked.scores["periods"][period]["auroc"][_counted(entry)])
+    value = mean_over_windows(entry.checked.scores, period)
     return Cell(percent(value), value, interval_text(_of_mean(entry, period)), strong=period == "immediate_future")
 
 
-def _counted(entry: Entry) -> slice:
-    return averaged_windows(len(entry.checked.scores["windows"]))
-
-
 def _of_mean(entry: Entry, period: str) -> Bounds:
-    counted = _counted(entry)
-    value = mean(entry.checked.scores["periods"][period]["auroc"][counted])
-    replicates = row_means(entry.images.periods[period][:, counted])
-    return None if value is None else bounds(interval_of("auroc", replicates, value))
+    columns = entry.images.periods[period]
+    replicates = row_means(columns[:, averaged_windows(columns.shape[1])])
+    return bounds_of("auroc", replicates, mean_over_windows(entry.checked.scores, period))
 
 
 def _over_generators(entry: Entry) -> Bounds:

@@ -8,8 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from aigenbench.config.folder import CONFIG_FILE, predictions_file
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError, nearest
@@ -18,6 +16,7 @@ from aigenbench.files import read_json
 from aigenbench.protocol.periods import PERIOD_TITLES, PERIODS, period_generators
 
 STAGES = ("validate", "test")
+OF_ALL_WINDOWS = ("windows_timeline", "generator_id_to_name", "protocol_fingerprint", "benchmark_type")
 
 
 @dataclass(frozen=True)
@@ -230,15 +229,9 @@ def _files(folder: Path, stage: str) -> dict[int, Path]:
 
 
 def _difference(a: Predictions, b: Predictions) -> str:
-    for name in ("windows_timeline", "generator_id_to_name", "protocol_fingerprint", "benchmark_type"):
-        if getattr(a, name) != getattr(b, name):
-            return name
     # windows evaluated before there were keys go with later ones
     known = () if a.image_key is None or b.image_key is None else ("image_key",)
-    for name in ("identifier", "pairing", *known):
-        if not np.array_equal(getattr(a, name), getattr(b, name)):
-            return name
-    return ""
+    return a.first_difference(b, (*OF_ALL_WINDOWS, "identifier", "pairing", *known))
 
 
 def _sibling(folder: Path) -> str:

@@ -8,6 +8,7 @@ the window and the schema version are added. Files without the additions are rea
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,14 @@ class Predictions:
         if self.trained_windows is None:
             return period_generators(period, self.windows_timeline, window)
         return period_of_weights(period, self.windows_timeline, self.trained_windows, self.next_generators or ())
+
+    def first_difference(self, other: Predictions, names: Iterable[str]) -> str:
+        """The first of the attributes ``names`` in which ``other`` is another, or ""."""
+        for name in names:
+            a, b = getattr(self, name), getattr(other, name)
+            if not (np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b):
+                return name
+        return ""
 
     def equals(self, other: Predictions) -> bool:
         """Whether every array and value is the same, bit for bit (NaN equals NaN)."""

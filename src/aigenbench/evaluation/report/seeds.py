@@ -203,10 +203,9 @@ def _declared(runs: Sequence[ExperimentResults]) -> SeedGroup:
             first = runs[seeds.index(seed)].name
             raise InputError(f"--seeds: {first} and {runs[i].name} both have seed {seed}: one training, not two")
     for run in runs[1:]:
-        for name in ("windows_timeline", "identifier", "pairing"):
-            a, b = getattr(runs[0].experiment.first, name), getattr(run.experiment.first, name)
-            if not (a == b if isinstance(a, tuple) else np.array_equal(a, b)):
-                raise InputError(f"--seeds: {runs[0].name} and {run.name} differ in {name}, not in their seed alone")
+        shared = ("windows_timeline", "identifier", "pairing")
+        if name := runs[0].experiment.first.first_difference(run.experiment.first, shared):
+            raise InputError(f"--seeds: {runs[0].name} and {run.name} differ in {name}, not in their seed alone")
         check_same_periods(runs[0].experiment, run.experiment)
     return SeedGroup(tuple(runs), seeds)
 

@@ -16,8 +16,7 @@ from aigenbench.evaluation.report.seeds import SeedGroup, models_of, over_seeds,
 from aigenbench.evaluation.report.tables import baseline_rows, bracket, fewest, known_columns, points, shown
 from aigenbench.evaluation.report.view import View
 from aigenbench.evaluation.statistics.compare import HEADLINE, Model, compare, p_text
-from aigenbench.evaluation.statistics.intervals import BOOTSTRAP, Bounds, bounds
-from aigenbench.evaluation.statistics.uncertainty import interval_text
+from aigenbench.evaluation.statistics.intervals import BOOTSTRAP, Bounds, bounds, interval_text
 from aigenbench.protocol.periods import PERIOD_TITLES
 
 NEXT = "immediate_future"

@@ -23,14 +23,13 @@ from aigenbench.evaluation.statistics.intervals import (
     LEVEL,
     NORMAL_TAIL,
     SMALLEST_P,
-    Bounds,
-    bounds,
+    bounds_of,
     holm,
-    interval_of,
-    outward,
+    interval_text,
     p_value,
 )
 from aigenbench.evaluation.statistics.shared import shared_images
+from aigenbench.protocol.published import averaged_windows
 
 HEADLINE = "headline"
 
@@ -101,7 +100,7 @@ def compare(
         "shared": list(shared.notes),
         "replicates": replicates,
         "results": {
-            e.name: {"mean": s["headline"]["mean"], "interval": _around(s["headline"]["mean"], r.headline)}
+            e.name: {"mean": s["headline"]["mean"], "interval": bounds_of("auroc", r.headline, s["headline"]["mean"])}
             for e, s, r in zip(experiments, scores, replicated, strict=True)
         },
         "differences": differences,
@@ -196,7 +195,7 @@ def comparison_table(result: dict[str, Any]) -> str:
     lines = ["Next-period AUROC (%), mean over the windows, 95 % interval over images", ""]
     width = max(map(len, (*result["experiments"], *result.get("models", ()))))
     for name, value in result["results"].items():
-        lines.append(f"  {name:<{width}}  {percent(value['mean']):>6}  {_bracket(value['interval'])}")
+        lines.append(f"  {name:<{width}}  {percent(value['mean']):>6}  {interval_text(value['interval'])}")
     lines += ["", "Paired differences", ""]
     shown = [(entry["a"], entry["b"], entry[HEADLINE]) for entry in result["differences"]]
     lines += [f"  {a} - {b}: {_differing(d)}  {_tested(d['p'], d)}" for a, b, d in shown]
@@ -206,13 +205,13 @@ def comparison_table(result: dict[str, Any]) -> str:
             of_next = value["periods"]["immediate_future"]
             trainings = f"{value['runs']} training{'s' if value['runs'] > 1 else ''}"
             lines.append(
-                f"  {name:<{width}}  {percent(of_next['mean']):>6}  {_bracket(of_next['interval'])}  {trainings}"
+                f"  {name:<{width}}  {percent(of_next['mean']):>6}  {interval_text(of_next['interval'])}  {trainings}"
             )
         lines += ["", "Paired differences of models, over other images and other seeds", ""]
         for d in result["model_differences"]:
             both = d["both"]
             told = _tested(both["p"] if both else d["p"], {} if both else d, d["p_holm"])
-            seeds = _bracket(both["interval"], "+") if both else _bracket(d["interval"], "+")
+            seeds = interval_text((both or d)["interval"], sign="+")
             over = "" if both else "; over images alone: a model was trained once"
             lines.append(f"  {d['a']} - {d['b']}: {_signed(d['difference'])} {seeds}  {told}{over}")
     if any(d["p_from"] == NORMAL_TAIL for *_, d in shown):
@@ -236,7 +235,7 @@ def _tested(p: float | None, entry: dict[str, Any], p_holm: float | None = None)
 
 
 def _differing(d: dict[str, Any]) -> str:
-    return f"{_signed(d['difference'])} {_bracket(d['interval'], '+')}"
+    return f"{_signed(d['difference'])} {interval_text(d['interval'], sign='+')}"
 
 
 def _signed(value: float | None) -> str:
@@ -250,7 +249,7 @@ def _gathered(runs: Sequence[Replicates]) -> Replicates:
 
 def _headlines(*of: Replicates) -> list[NDArray[np.float64]]:
     """The mean Next-period AUROC of each, over the windows that all have."""
-    columns = [r.periods["immediate_future"][:, : max(r.periods["immediate_future"].shape[1] - 1, 1)] for r in of]
+    columns = [r.periods["immediate_future"][:, averaged_windows(r.periods["immediate_future"].shape[1])] for r in of]
     unknown = np.any([np.isnan(c).all(axis=0) for c in columns], axis=0)
     return [row_means(np.where(unknown, np.nan, c)) for c in columns]
 
@@ -258,9 +257,12 @@ def _headlines(*of: Replicates) -> list[NDArray[np.float64]]:
 def _means(point: Replicates, images: Replicates) -> dict[str, Any]:
     found = {}
     for period, columns in point.periods.items():
-        counted = slice(0, max(columns.shape[1] - 1, 1))
+        counted = averaged_windows(columns.shape[1])
         value = _none(float(row_means(columns[:, counted])[0]))
-        found[period] = {"mean": value, "interval": _around(value, row_means(images.periods[period][:, counted]))}
+        found[period] = {
+            "mean": value,
+            "interval": bounds_of("auroc", row_means(images.periods[period][:, counted]), value),
+        }
     return found
 
 
@@ -282,10 +284,6 @@ def _over_images_and_seeds(
     return {"interval": [difference - spread, difference + spread], "p": max(p, SMALLEST_P)}
 
 
-def _around(value: float | None, replicates: NDArray[np.float64]) -> Bounds:
-    return None if value is None else bounds(interval_of("auroc", replicates, value))
-
-
 def _points(scores: dict[str, Any]) -> Replicates:
     columns = {p: np.array([scores["periods"][p]["auroc"]], dtype=np.float64) for p in SHOWN_PERIODS}
     return Replicates(columns)
@@ -297,7 +295,7 @@ def _measures(mine: Replicates, other: Replicates) -> dict[str, NDArray[np.float
         # a window that one of the two lacks cannot be compared
         shared = np.where(np.isnan(other.periods[period]), np.nan, mine.periods[period])
         n = shared.shape[1]
-        measures[period] = row_means(shared[:, : max(n - 1, 1)])
+        measures[period] = row_means(shared[:, averaged_windows(n)])
         measures |= {f"{period}/{k}": shared[:, k] for k in range(n)}
     return {HEADLINE: measures["immediate_future"]} | measures
 
@@ -305,7 +303,7 @@ def _measures(mine: Replicates, other: Replicates) -> dict[str, NDArray[np.float
 def _difference(point: NDArray[np.float64], replicates: NDArray[np.float64]) -> dict[str, Any]:
     p, source = p_value(replicates)
     value = _none(float(point[0]))
-    return {"difference": value, "interval": _around(value, replicates), "p": _none(p), "p_from": source}
+    return {"difference": value, "interval": bounds_of("auroc", replicates, value), "p": _none(p), "p_from": source}
 
 
 def _p(entry: dict[str, Any]) -> float:
@@ -314,7 +312,3 @@ def _p(entry: dict[str, Any]) -> float:
 
 def _none(value: float) -> float | None:
     return None if np.isnan(value) else value
-
-
-def _bracket(interval: list[float] | None, sign: str = "") -> str:
-    return "" if interval is None else outward([100 * v for v in interval], 1, sign)
