@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-slow check bench campaign lowest lock clean
+.PHONY: quickstart test test-slow check bench campaign fuzz lowest lock clean
 
 # on a processor, the samples' workers need the cores more than torch's threads do
 QUICKSTART := experiments_data/experiment_quickstart
@@ -31,6 +31,10 @@ bench: .venv
 
 campaign: .venv
 	$(BIN)/python -m pytest -m campaign
+
+# 20,000 damaged and hostile files over all doors of tests/fuzz
+fuzz: .venv
+	$(BIN)/python tests/fuzz/run.py --n 20000
 
 # the quick tests with the lowest versions that pyproject.toml allows
 lowest:

@@ -98,17 +98,18 @@ def test_paths_that_stay_inside(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("Zoë 日本 a b", "Zoë 日本 a b"),
-        ("\x1b[2Jaccepted", r"\x1b[2Jaccepted"),
-        ("two\nlines\r\t", r"two\nlines\r\t"),
+        ("Zoë 日本 a b \u200d", "Zoë 日本 a b \u200d"),
+        ("\x1b[2Jaccepted", r"\u001b[2Jaccepted"),
+        ("two\nlines\r\t", r"two\u000alines\u000d\u0009"),
         ("\u202eexe", r"\u202eexe"),
         ("caf\udce9", r"caf\udce9"),
-        ("\x9b1m\u2028", r"\x9b1m\u2028"),
+        ("\x9b1m\u2028", r"\u009b1m\u2028"),
     ],
 )
 def test_foreign_text_on_a_terminal(text: str, shown: str) -> None:
-    assert printable(text) == shown
-    assert printable(text + "\n", keep="\n").endswith("\n")
+    assert printable(text, line=True) == shown
+    assert printable(f"\t{text}\n").count("\n") == 1 + text.count("\n")
+    assert "\x1b" not in printable(text)
 
 
 def test_messages_and_hints_are_bounded() -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from itertools import islice
 
+# control characters, what changes the direction of writing, and bytes that are no text
+_UNSEEN_IN_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# all of these but tab and newline
+_UNSEEN = re.compile(rf"(?![\t\n]){_UNSEEN_IN_LINE.pattern}")
 _LONGEST_LINE = 4000
 _LONGEST_NAME = 200
 _MOST_NAMES = 2000
@@ -27,19 +32,17 @@ class MissingFileError(InputError):
     """There is no such file."""
 
 
-def printable(text: str, keep: str = "") -> str:
-    r"""``text`` with every character that is not to be seen written as an escape such as ``\x1b``.
+def printable(text: str, line: bool = False) -> str:
+    r"""Text as a terminal may be given it: characters that would act on it stand as ``\u001b``.
 
-    What strangers wrote (names in bundles, configs and file names) goes through here before it reaches a terminal or a
-    log: it can then neither move the cursor, nor turn the direction of writing, nor begin a line of its own.
+    What names in files of somebody else's hold can then not move the cursor, nor clear or recolour a line. In JSON,
+    and in YAML's double quotes, the text says the same as before.
 
     Args:
         text: may hold anything, lone surrogates included.
-        keep: characters that stay as they are, such as ``"\n"``.
+        line: whether it is part of a line, so that it can begin none of its own.
     """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+    return (_UNSEEN_IN_LINE if line else _UNSEEN).sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def nearest(name: str, known: Iterable[str], n: int = 3) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from aigenbench.errors import InputError, MissingFileError
 from aigenbench.json_text import parse_json
@@ -56,7 +57,7 @@ def read_regular(path: Path) -> bytes:
         return file.read()
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.BufferedReader:
     """A file opened for reading bytes; a pipe, device or folder is refused, and none is waited for.
 
     Raises:
@@ -71,7 +72,7 @@ def open_regular(path: Path) -> BinaryIO:
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
-    raise OSError(f"{path} is no regular file")
+    raise OSError("it is no regular file but a folder, pipe or device")
 
 
 def read_bytes(path: Path | str, largest: int = LARGEST_TEXT) -> bytes:
@@ -113,7 +114,7 @@ def decoded(data: bytes, where: str) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(
             f"{where}, line {line}: not {encoding.removesuffix('-sig').upper()} text (byte {data[error.start]:#04x}); "
-            "save it as UTF-8 (in a spreadsheet: 'CSV UTF-8')"
+            "save it as UTF-8"
         ) from error
     if "\0" in text:
         raise InputError(f"{where} is not a text file (it holds NUL bytes); save it as UTF-8")

@@ -4,8 +4,8 @@ import pytest
 
 from aigenbench.config.experiment import ExperimentInfo, Head, SlidingWindows, experiment_info
 from aigenbench.config.layer import layer
-from aigenbench.config.yaml_text import Typed
 from aigenbench.errors import InputError
+from aigenbench.yaml_text import Typed
 
 
 def test_defaults_are_one_training_on_the_whole_data_set():

@@ -4,7 +4,7 @@ import pytest
 
 from aigenbench.config.home import expand_home
 from aigenbench.config.layer import argument_layer, get, layer
-from aigenbench.config.yaml_text import Typed
+from aigenbench.yaml_text import Typed
 
 
 @pytest.fixture(autouse=True)

@@ -128,7 +128,7 @@ def test_a_file_that_is_no_mapping_is_told(file, text):
 
 def test_a_file_that_is_no_text_is_told(tmp_path):
     (tmp_path / "my.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="cannot read the config file"):
+    with pytest.raises(InputError, match="not UTF-16 text"):
         file_layer(str(tmp_path / "my.yaml"))
 
 
@@ -156,3 +156,7 @@ def test_one_argument_is_a_layer():
 def test_the_places_of_the_originals_classes_are_kept():
     made = layer("x", {"data": {"dataset_loader": "lightning_data_modules.datasets.AIGenBenchDatasetLoader"}})
     assert made.renamed == (("data", "init_args", "dataset_loader"),)
+
+
+def test_a_class_path_that_is_a_list_is_left_to_whoever_looks_for_the_class():
+    assert layer("here", {"model": {"class_path": ["a"]}}).values["model"]["class_path"] == ["a"]

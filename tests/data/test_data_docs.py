@@ -36,5 +36,5 @@ def columns(title: str) -> set[str]:
 
 def test_the_tables_name_what_is_read() -> None:
     assert first_cells("Pictures") == [one.name for one in FORMATS]
-    assert columns("A folder with `index.csv`") == {*REQUIRED_COLUMNS, "origin_dataset"}
+    assert columns("A folder with `index.csv`") == {*REQUIRED_COLUMNS, "origin_dataset", "file_id"}
     assert columns("A data set saved with `datasets`") == {*SAVED_COLUMNS, *OPTIONAL_COLUMNS}

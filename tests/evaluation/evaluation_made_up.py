@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from aigenbench.evaluation.predictions.record import Predictions, save_predictions
+from aigenbench.protocol.identity import image_keys
 
 WINDOWS = (("A", "B"), ("C", "D"), ("E",))
 
@@ -59,6 +60,8 @@ def made_up(
         benchmark_type="cumulative",
         protocol_fingerprint="0123456789abcdef",
         pairing_fingerprint="fedcba9876543210",
+        image_key=image_keys(f"made up/{row}" for row in ids.tolist()),
+        data_fingerprint="0f1e2d3c4b5a6978",
     )
 
 
@@ -80,5 +83,7 @@ def without_additions(p: Predictions) -> Predictions:
         benchmark_type=None,
         protocol_fingerprint=None,
         pairing_fingerprint=None,
+        image_key=None,
+        data_fingerprint=None,
         schema_version=0,
     )

@@ -9,10 +9,10 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, r
 
 from aigenbench.evaluation.metrics.multiclass import judged, multiclass
 from aigenbench.evaluation.predictions.experiment import assemble
-from aigenbench.evaluation.statistics.breakdown import breakdowns, class_groups, class_scores
+from aigenbench.evaluation.report.derived_tables import breakdowns
+from aigenbench.evaluation.statistics.breakdown import class_groups, class_scores
 from aigenbench.evaluation.statistics.derived import class_intervals
-from aigenbench.evaluation.statistics.intervals import wilson
-from aigenbench.evaluation.statistics.uncertainty import interval_text
+from aigenbench.evaluation.statistics.intervals import interval_text, wilson
 
 
 def test_rates_by_origin_and_size() -> None:

@@ -69,7 +69,7 @@ def test_what_cannot_be_compared() -> None:
     with pytest.raises(InputError, match="different names"):
         compare([a, a])
     fewer = assemble("b", "validate", {0: made_up(20)}, "b")
-    with pytest.raises(InputError, match="a and b differ in identifier"):
+    with pytest.raises(InputError, match="a and b disagree on the generator"):
         compare([a, fewer])
     other = replace(a, name="b", windows={k: replace(p, protocol_fingerprint="f" * 16) for k, p in a.windows.items()})
     with pytest.raises(InputError, match="protocol fingerprints"):

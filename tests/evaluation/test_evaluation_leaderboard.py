@@ -56,8 +56,9 @@ def test_published_rows_stand_beside_the_benchmark_only(submissions: Path, tmp_p
     assert "Published results</b> are not shown" in page
 
 
-def test_an_empty_folder_gives_a_page_of_published_rows(tmp_path: Path) -> None:
-    assert build_leaderboard(tmp_path, tmp_path / "site") == ([], {})
-    assert "81.77" in (tmp_path / "site/index.html").read_text()
+def test_a_folder_without_submissions_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no submission"):
+        build_leaderboard(tmp_path, tmp_path / "site")
+    assert not (tmp_path / "site").exists()
     with pytest.raises(InputError, match="no folder"):
         build_leaderboard(tmp_path / "none", tmp_path / "site")

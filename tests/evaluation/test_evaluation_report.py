@@ -204,7 +204,7 @@ def test_records_and_configuration_are_read(tmp_path: Path) -> None:
     assert "a: &lt;b&gt;" in page
     assert re.search(r"<td[^>]*>2\.9</td>", page)
     (folder / "window_0" / RUN_FILE).write_text("[")
-    with pytest.raises(InputError, match=r"run.json is damaged"):
+    with pytest.raises(InputError, match=r"run.json is not readable JSON"):
         load_run(folder, effort=EFFORT)
 
 

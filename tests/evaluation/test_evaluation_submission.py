@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from evaluation_honest import COLUMNS, PER_GENERATOR, write_honest
 
+from aigenbench import archives
 from aigenbench.errors import InputError
-from aigenbench.evaluation.leaderboard import bundle
 from aigenbench.evaluation.leaderboard.bundle import MANIFEST, predictions_name
 from aigenbench.evaluation.leaderboard.submission import code_revision, make_submission
 from aigenbench.evaluation.leaderboard.verify import Check, Verification, verify_submission
@@ -217,10 +217,10 @@ TAMPERINGS: dict[str, tuple[Tampering, str]] = {
         lambda c, t: raw(c, 5, fused_scores=np.full(216, np.nan, np.float32)),
         "216 of fused_scores are not in 0..1",
     ),
-    "a pickled array": (lambda c, t: raw(c, 5, fused_scores=np.array([None] * 216)), "without pickled objects"),
+    "a pickled array": (lambda c, t: raw(c, 5, fused_scores=np.array([None] * 216)), "not an array of numbers or text"),
     "a foreign file": (lambda c, t: c.update({"run.sh": b"rm"}), "'run.sh' does not belong in a bundle"),
-    "a name outside": (lambda c, t: c.update({"../x.txt": b"x"}), "'../x.txt' leaves the bundle's folder"),
-    "an absolute name": (lambda c, t: c.update({"/x.txt": b"x"}), "leaves the bundle's folder"),
+    "a name outside": (lambda c, t: c.update({"../x.txt": b"x"}), "'../x.txt' leaves the archive's folder"),
+    "an absolute name": (lambda c, t: c.update({"/x.txt": b"x"}), "leaves the archive's folder"),
     "a stage that is a path": (lambda c, t: claims(c, lambda m: m.update(stage="../../x")), "unknown stage '../../x'"),
 }
 
@@ -305,10 +305,11 @@ def test_an_edited_file_does_not_fit_its_hash(honest: Path, tmp_path: Path) -> N
 def test_a_bomb_is_not_unpacked(honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with zipfile.ZipFile(tmp_path / "t.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("predictions/window_0.npz", bytes(5_000_000))
-    monkeypatch.setattr(bundle, "LARGEST_BUNDLE", 4_000_000)
+    monkeypatch.setattr(archives, "ALWAYS_READ", 4_000_000)
     assert "would unpack to 5000000 bytes" in verify(tmp_path / "t.zip").checks[0].found
     with zipfile.ZipFile(tmp_path / "t.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(MANIFEST, bytes(17 * 2**20))
+    monkeypatch.undo()
     assert "more than such a file needs" in verify(tmp_path / "t.zip").checks[0].found
 
 

@@ -46,7 +46,7 @@ def test_timeline_of_ones_own_in_yaml(tmp_path: Path) -> None:
         ("- A\n", "mapping"),
         ("CycleGAN: 2020-01-01\n", "published"),
         ("{}\n", "no generator"),
-        ("a: [\n", "not YAML"),
+        ("a: [\n", "not valid YAML"),
     ],
 )
 def test_bad_timelines_are_told(tmp_path: Path, text: str, said: str) -> None:

@@ -282,7 +282,7 @@ def _child(
 def fit_from_python(argv: list[str]) -> int:
     """What the arguments of ``fit`` say, as a call."""
     import aigenbench as ab
-    from aigenbench.config.yaml_text import read_yaml
+    from aigenbench.yaml_text import read_yaml
 
     given = [argument.removeprefix("--").partition("=")[::2] for argument in argv]
     overrides = {key: read_yaml(text, key) for key, text in given if key not in ("config", "import")}

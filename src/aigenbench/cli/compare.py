@@ -19,6 +19,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("experiments", nargs="+", metavar="EXPERIMENT_DIR")
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
+    add_by_row(parser)
     parser.add_argument("--stage", default="validate", metavar="validate|test", help="default: validate")
     parser.add_argument("--replicates", default="2000", metavar="N", help="bootstrap replicates (default 2000)")
     parser.set_defaults(run=run)
@@ -30,9 +31,18 @@ def run(args: argparse.Namespace) -> int:
     from aigenbench.engine.results import compared
     from aigenbench.evaluation.statistics.compare import comparison_table
 
-    result = compared(args.experiments, args.stage, replicates)
+    result = compared(args.experiments, args.stage, replicates, args.by_row)
     print(json.dumps(result, ensure_ascii=False, allow_nan=False) if args.json else comparison_table(result))
     return 0
+
+
+def add_by_row(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says that rows name images."""
+    parser.add_argument(
+        "--by-row",
+        action="store_true",
+        help="older results, which do not name their images, are of one copy of the data: pair images by row number",
+    )
 
 
 def positive(text: str, option: str, least: int = 1) -> int:

@@ -107,7 +107,7 @@ def _import(arguments: argparse.Namespace) -> None:
 
 def _mapping(text: str) -> dict[str, Any]:
     """The argument ``--model-args``."""
-    from aigenbench.config.yaml_text import read_yaml
+    from aigenbench.yaml_text import read_yaml
 
     given = read_yaml(text, "--model-args")
     if not isinstance(given, dict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from aigenbench.cli.compare import positive
+from aigenbench.cli.compare import add_by_row, positive
 from aigenbench.cli.outputs import output_file, output_folder
 from aigenbench.cli.score import add_imports, run_metric_imports
 
@@ -34,6 +34,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="the experiments differ in their training seed only: add the interval over seeds (found by itself where "
         "their configurations say so)",
     )
+    add_by_row(parser)
     add_imports(parser)
     parser.set_defaults(run=run)
 
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     run_metric_imports(args.imports)
     from aigenbench.engine.results import reported
 
-    n = reported(args.experiments, output, args.stage, args.dataset, exported, replicates, args.seeds)
+    n = reported(args.experiments, output, args.stage, args.dataset, exported, replicates, args.seeds, args.by_row)
     print(f"report: {output}")
     if exported:
         print(f"exported {n} files to {exported}")

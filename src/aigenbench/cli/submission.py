@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench.cli.outputs import output_file, output_folder
-from aigenbench.errors import InputError
 
 PARTS = ("make", "verify", "import")
 
@@ -50,11 +49,11 @@ def add_check_options(parser: argparse.ArgumentParser) -> None:
 
 def run_make(args: argparse.Namespace) -> int:
     """Write the bundle and say where."""
-    from aigenbench.evaluation.leaderboard.submission import code_revision, make_submission
+    from aigenbench.evaluation.leaderboard.submission import code_revision, make_submission, read_card
 
     name = f"{Path(args.experiment).resolve().name.removeprefix('experiment_')}.zip"
     output = output_file(args.output or name, "--output", name)
-    make_submission(args.experiment, output, _card(args.card), args.stage, code_revision())
+    make_submission(args.experiment, output, read_card(args.card) if args.card else {}, args.stage, code_revision())
     print(f"submission: {output}")
     return 0
 
@@ -80,8 +79,8 @@ def run_import(args: argparse.Namespace) -> int:
     from aigenbench.evaluation.predictions.external import import_csv
 
     folder = output_folder(args.output, "--output")
-    evaluation, present = _generators(args.columns)
-    windows = import_csv(args.file, evaluation, folder, present)
+    evaluation, present, keys = _generators(args.columns)
+    windows = import_csv(args.file, evaluation, folder, present, keys=keys)
     print(f"{folder}: windows {', '.join(map(str, windows))}")
     return 0
 
@@ -96,23 +95,14 @@ def check_options(args: argparse.Namespace) -> dict[str, Any]:
     return {"per_generator": per_generator, "columns": _generators(args.columns)[0]}
 
 
-def _generators(path: str) -> tuple[list[str], list[str]]:
+def _generators(path: str) -> tuple[list[str], list[str], Any]:
+    """Generator names of the evaluation split's rows, those of all splits, and the rows' keys where they have names."""
+    import numpy as np
+
+    from aigenbench.data.identity import FILE_ID, keys_of
     from aigenbench.data.sources.opening import open_source
 
     source = open_source(path)
     table = source.table("validation")
-    return [table.generator_names[code] for code in table.generator_codes], sorted(source.generator_names)
-
-
-def _card(path: str | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    import yaml
-
-    try:
-        card = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"--card {path} cannot be read: {' '.join(str(error).split())}") from error
-    if not isinstance(card, dict):
-        raise InputError(f"--card {path}: expected entries such as `name: My detector`")
-    return card
+    keys = keys_of(table, np.arange(len(table))) if FILE_ID in table.columns else None
+    return [table.generator_names[code] for code in table.generator_codes], sorted(source.generator_names), keys

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from aigenbench.config.yaml_text import Typed
 from aigenbench.errors import InputError, nearest
+from aigenbench.yaml_text import Typed
 
 BenchmarkType = Literal["cumulative", "continual_learning", "none"]
 

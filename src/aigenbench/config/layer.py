@@ -12,8 +12,8 @@ from aigenbench.config.home import expand_home
 from aigenbench.config.merge import spread
 from aigenbench.config.names import SHORT, Path, rename_classes
 from aigenbench.config.packaged import find_config
-from aigenbench.config.yaml_text import Typed, read_yaml
 from aigenbench.errors import InputError, nearest
+from aigenbench.yaml_text import Typed, read_yaml_file
 
 MAPPINGS = ("trainer", "model", "data", "experiment_info", "checkpoint_callback", "metrics")
 TEXTS = ("dataset_path", "ckpt_path", "weights_dir")
@@ -51,11 +51,7 @@ def file_layer(name: str) -> Layer:
         InputError: the file is missing or no YAML mapping, or a section in it is unknown or of the wrong kind.
     """
     path = find_config(name)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the config file {name}: {error}") from error
-    values = read_yaml(text, name)
+    values = read_yaml_file(path)
     if not isinstance(values, dict | None):
         raise InputError(f"{name}: expected a mapping with sections such as trainer, model and data")
     return layer(name, values or {}, path.parent)
@@ -164,7 +160,7 @@ def _write_out(values: dict[str, Any], place: Path, source: str) -> None:
     name = node.get("class_path")
     if place == OPTIMIZER and isinstance(name, str) and "." not in name:
         node["class_path"] = f"torch.optim.{name}"
-    elif name in SHORT:
+    elif isinstance(name, str) and name in SHORT:
         node["class_path"] = SHORT[name]
     holder[key] = node
 

@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from aigenbench.config.experiment import ExperimentInfo, experiment_info
-from aigenbench.config.yaml_text import read_yaml, write_yaml
 from aigenbench.errors import InputError
+from aigenbench.yaml_text import read_yaml_file, write_yaml
 
 # what may differ when a run goes on: where things are, how fast it goes and what is shown, not what comes out
 FREE_TO_CHANGE = (
@@ -64,7 +64,7 @@ class ResolvedConfig(Mapping[str, Any]):
         Raises:
             InputError: the file holds no mapping.
         """
-        values = read_yaml(path.read_text(encoding="utf-8"), str(path))
+        values = read_yaml_file(path)
         if not isinstance(values, dict):
             raise InputError(f"{path}: expected the resolved config of a run, found no mapping")
         return cls(values)

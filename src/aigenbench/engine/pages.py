@@ -83,18 +83,21 @@ class Comparison:
         return frame(rows, ("a", "b", "difference", "low", "high", "p", "p_holm"))
 
 
-def compare(*experiments: Path | str | Experiment, stage: str = "validate", replicates: int = REPLICATES) -> Comparison:
+def compare(
+    *experiments: Path | str | Experiment, stage: str = "validate", replicates: int = REPLICATES, by_row: bool = False
+) -> Comparison:
     """Compare experiments evaluated on the same images, by one paired bootstrap.
 
     Args:
         experiments: two or more, or their folders. Those whose configurations differ in the seed alone are one model.
         stage: ``validate`` or ``test``.
         replicates: bootstrap draws.
+        by_row: results without ``image_key`` are of one copy of the data, whose images are known by their rows.
 
     Raises:
-        InputError: fewer than two, or not the same images.
+        InputError: fewer than two, or no images that both are known to hold.
     """
-    found = compared([folder_of(one) for one in experiments], stage, replicates)
+    found = compared([folder_of(one) for one in experiments], stage, replicates, by_row)
     differences = tuple(
         Difference(
             entry["a"],
@@ -117,6 +120,7 @@ def report(
     export: Path | str | None = None,
     replicates: int = REPLICATES,
     seeds: bool = False,
+    by_row: bool = False,
 ) -> Path:
     """Write one self-contained HTML page about experiments.
 
@@ -128,6 +132,7 @@ def report(
         export: a folder for tables as CSV and LaTeX, and charts as PNG and PDF.
         replicates: bootstrap draws.
         seeds: the experiments differ in their training seed only: add the interval over seeds.
+        by_row: as of ``compare``.
 
     Returns:
         The page.
@@ -147,5 +152,6 @@ def report(
         None if export is None else user_path(export),
         replicates,
         seeds,
+        by_row,
     )
     return path

@@ -264,7 +264,9 @@ def as_intervals(values: Mapping[str, Any]) -> Intervals:
     )
 
 
-def compared(folders: Sequence[Path | str], stage: str = "validate", replicates: int = REPLICATES) -> dict[str, Any]:
+def compared(
+    folders: Sequence[Path | str], stage: str = "validate", replicates: int = REPLICATES, by_row: bool = False
+) -> dict[str, Any]:
     """Compare experiments; those whose configurations differ in the seed alone are one model. See ``compare``.
 
     Raises:
@@ -276,9 +278,9 @@ def compared(folders: Sequence[Path | str], stage: str = "validate", replicates:
 
     experiments = [load_experiment(folder, stage) for folder in folders]
     configs = [read_config(folder, e) for folder, e in zip(folders, experiments, strict=True)]
-    groups = seeds_of(configs, [e.first.pairing_fingerprint for e in experiments])
+    groups = seeds_of(configs, [e.first.data_fingerprint or e.first.pairing_fingerprint for e in experiments])
     models = models_of([e.name for e in experiments], groups) if groups else ()
-    result = compare(experiments, replicates, models=models)
+    result = compare(experiments, replicates, models=models, by_row=by_row)
     for folder, experiment in zip(folders, experiments, strict=True):
         result["notes"] += [f"{experiment.name}: {change}" for change in config_changes(folder)]
     return result
@@ -292,6 +294,7 @@ def reported(
     export_to: Path | None = None,
     replicates: int = REPLICATES,
     seeds: bool = False,
+    by_row: bool = False,
 ) -> int:
     """Write one page about experiments; returns how many files were exported beside it.
 
@@ -303,6 +306,7 @@ def reported(
         export_to: a folder for every table as CSV, every chart as PNG and PDF, and LaTeX.
         replicates: bootstrap draws.
         seeds: the experiments differ in their training seed only.
+        by_row: results that do not name their images are of one copy of the data.
 
     Raises:
         InputError: see ``load_experiment``; one is named twice; or the data set is another one.
@@ -326,7 +330,7 @@ def reported(
             check_belongs(str(dataset), table, experiment)
     runs = [load_run(folder, stage, effort) for folder in folders]
     views = [make_view(loaded, i, thumbnail, table.columns if table else {}) for i, loaded in enumerate(runs)]
-    together = put_together(views, seeds)
+    together = put_together(views, seeds, by_row)
     write_report(output, views, together)
     if export_to is None:
         return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aigenbench.csv_files import read_csv
 from aigenbench.errors import InputError, nearest
-from aigenbench.files import read_text, user_path
+from aigenbench.files import user_path
 
 
 @dataclass(frozen=True)
@@ -170,12 +170,9 @@ def _read_csv(path: Path) -> list[tuple[str, str]]:
 
 
 def _read_yaml(path: Path) -> tuple[list[tuple[str, str]], bool]:
-    import yaml
+    from aigenbench.yaml_text import read_yaml_file
 
-    try:
-        content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise InputError(f"timeline: {path} is not YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml_file(path)
     if not isinstance(content, dict):
         raise InputError(f"timeline: {path} must be a mapping from generator name to date")
     extend = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -36,12 +36,14 @@ class Trained:
         following: generator names of the window that the same run trains next; none after its last.
         dates: release date of every generator of the training's timeline.
         id_to_name: names by generator id, as the training counted them: the classes of a multiclass detector.
+        images: ``training_fingerprint`` of the window trained last; None where nobody says.
     """
 
     windows: Windows
     following: tuple[str, ...]
     dates: Mapping[str, date]
     id_to_name: tuple[str, ...]
+    images: str | None = None
 
     @property
     def generators(self) -> tuple[str, ...]:
@@ -66,8 +68,7 @@ class Trained:
         more = () if earlier is None else tuple(name for name in earlier.generators if name not in own)
         if earlier is None or not more:
             return self
-        dates = {**earlier.dates, **self.dates}
-        return Trained((more, *self.windows), self.following, dates, self.id_to_name)
+        return replace(self, windows=(more, *self.windows), dates={**earlier.dates, **self.dates})
 
     def standing(self, timeline: Timeline) -> Standing:
         """How the generators of ``timeline`` stand to these weights."""
@@ -87,6 +88,7 @@ class Trained:
             "following": list(self.following),
             "dates": {name: day.isoformat() for name, day in self.dates.items()},
             "generator_id_to_name": list(self.id_to_name),
+            **({"training_fingerprint": self.images} if self.images else {}),
         }
 
     @classmethod
@@ -102,6 +104,7 @@ class Trained:
                 tuple(map(str, record["following"])),
                 {str(name): date.fromisoformat(day) for name, day in record["dates"].items()},
                 tuple(map(str, record["generator_id_to_name"])),
+                str(images) if (images := record.get("training_fingerprint")) else None,
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{where}: what it says of its training is damaged ({error!r})") from error

@@ -26,7 +26,7 @@ from aigenbench.files import read_json
 from aigenbench.json_text import parse_json
 
 REQUIRED_COLUMNS = ("image", "label", "generator")
-OPTIONAL_COLUMNS = ("height", "width", "origin_dataset")
+OPTIONAL_COLUMNS = ("height", "width", "origin_dataset", "file_id")
 
 _LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
 _MISSING = -1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,9 @@ def _file_name(row: dict[str, str]) -> str:
 
 def _table(path: Path, split: str, rows: list[dict[str, str]]) -> ImageTable:
     codes, names = _codes([row["generator"].strip() for row in rows])
-    columns = {}
+    paths = [_file_name(row) for row in rows]
+    columns: dict[str, Callable[[], npt.NDArray[Any]]] = {}
+    columns["file_id"] = partial(_texts, [row.get("file_id") or path for row, path in zip(rows, paths, strict=True)])
     if "origin_dataset" in rows[0]:
         columns["origin_dataset"] = partial(_decoded, *_codes([row["origin_dataset"] for row in rows]))
     return make_table(
@@ -125,9 +127,13 @@ def _table(path: Path, split: str, rows: list[dict[str, str]]) -> ImageTable:
         np.array([_LABELS[row["label"].strip().lower()] for row in rows], dtype=np.int64),
         codes,
         names,
-        FolderImages(path, [_file_name(row) for row in rows]),
+        FolderImages(path, paths),
         Columns(columns),
     )
+
+
+def _texts(texts: list[str]) -> npt.NDArray[Any]:
+    return np.array(texts, dtype=object)
 
 
 def _codes(texts: list[str]) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:

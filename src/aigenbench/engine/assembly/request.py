@@ -18,11 +18,11 @@ from aigenbench.config.imports import run_imports
 from aigenbench.config.layer import Layer, file_layer, layer
 from aigenbench.config.layers import merge_layers, merged_imports
 from aigenbench.config.resolved import ResolvedConfig
-from aigenbench.config.yaml_text import Typed
 from aigenbench.engine.assembly.run import Command, Run, imports_told
 from aigenbench.errors import InputError
 from aigenbench.models import ensure_weights
 from aigenbench.models.weights.locate import use_weights_folder
+from aigenbench.yaml_text import Typed
 
 # the detector's arguments, known here without importing it: what else is given is perhaps meant to name the weights
 DETECTOR_KEYS = (

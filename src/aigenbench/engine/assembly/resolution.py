@@ -12,7 +12,6 @@ from aigenbench.config.layers import merge_layers, source_of
 from aigenbench.config.merge import is_node
 from aigenbench.config.names import Path
 from aigenbench.config.resolved import ResolvedConfig
-from aigenbench.config.yaml_text import Typed
 from aigenbench.engine.assembly.objects import PLAIN, REFUSALS, parse
 from aigenbench.engine.assembly.run import metrics_of
 from aigenbench.engine.assembly.signatures import (
@@ -26,6 +25,7 @@ from aigenbench.engine.assembly.signatures import (
 )
 from aigenbench.protocol.published import SGD
 from aigenbench.training import BaseDeepfakeDetectionModel
+from aigenbench.yaml_text import Typed
 
 LOGS = "experiments_logs"
 TENSORBOARD = "lightning.pytorch.loggers.TensorBoardLogger"

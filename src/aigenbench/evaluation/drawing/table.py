@@ -31,6 +31,12 @@ def mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
+def mean_over_windows(scores: dict[str, Any], period: str, metric: str = "auroc") -> float | None:
+    """A period's mean over the windows that published means are over."""
+    values = scores["periods"][period][metric]
+    return mean(values[averaged_windows(len(values))])
+
+
 def score_table(scores: dict[str, Any], metric: str = "auroc") -> str:
     """Past, Next and Whole per window, their means, and the headline.
 
@@ -42,9 +48,7 @@ def score_table(scores: dict[str, Any], metric: str = "auroc") -> str:
     rows = [["Window", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS), "Generators added"]]
     for k, window in enumerate(scores["windows"]):
         rows.append([str(k), *(percent(columns[p][k]) for p in SHOWN_PERIODS), ", ".join(window)])
-    # the published means leave out the last window, which has no Next period
-    counted = averaged_windows(len(scores["windows"]))
-    rows.append(["mean", *(percent(mean(columns[p][counted])) for p in SHOWN_PERIODS), ""])
+    rows.append(["mean", *(percent(mean_over_windows(scores, p, metric)) for p in SHOWN_PERIODS), ""])
     lines = [f"{scores['experiment']} · {scores['stage']} · {metric} (%)", "", *_aligned(rows), ""]
     lines.append(headline_line(scores["headline"]))
     lines += [f"note: {note}" for note in scores["notes"]]

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aigenbench import __version__, files
-from aigenbench.errors import InputError
+from aigenbench.errors import InputError, printable
 from aigenbench.evaluation.drawing.chart import Cell, Table
-from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean, percent
+from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean_over_windows, percent
 from aigenbench.evaluation.leaderboard.verify import Verification, verify_submission
 from aigenbench.evaluation.predictions.standing import Standing, standing_of
 from aigenbench.evaluation.report.pages import environment, resource
 from aigenbench.evaluation.statistics.bootstrap import Replicates, bootstrap_auroc, row_means
 from aigenbench.evaluation.statistics.draws import REPLICATES, SEED
 from aigenbench.evaluation.statistics.generators import headline_interval, resample_generators
-from aigenbench.evaluation.statistics.intervals import Bounds, bounds, holm, interval_of, two_sided_p
-from aigenbench.evaluation.statistics.uncertainty import interval_text
+from aigenbench.evaluation.statistics.intervals import Bounds, bounds, bounds_of, holm, interval_text, two_sided_p
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.protocol.published import BASELINES, PER_GENERATOR, averaged_windows
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
@@ -48,7 +48,9 @@ class Entry:
     @property
     def title(self) -> str:
         """The name on its card, or that of the experiment."""
-        return str(self.checked.manifest["card"].get("name") or self.checked.manifest["experiment"])
+        return printable(
+            str(self.checked.manifest["card"].get("name") or self.checked.manifest["experiment"]), line=True
+        )
 
     @property
     def standing(self) -> Standing:
@@ -77,24 +79,26 @@ def build_leaderboard(
         The accepted entries, best first, and for every rejected file the first rule it broke.
 
     Raises:
-        InputError: no such folder, or two entries evaluated on different images.
+        InputError: no such folder, or no zip file in it.
     """
     folder, site = Path(folder), Path(site)
     if not folder.is_dir():
         raise InputError(f"no folder {folder}")
-    entries, rejected = [], {}
-    for path in sorted(folder.glob("*.zip")):
+    paths = sorted(folder.glob("*.zip"))
+    if not paths:
+        raise InputError(f"{folder} holds no submission; expected files such as NAME.zip")
+    accepted, rejected = {}, {}
+    for path in paths:
         checked = verify_submission(path, per_generator, columns, timeline)
-        failed = next((check for check in checked.checks if check.status == "failed"), None)
-        if failed or checked.experiment is None:
-            rejected[path.name] = f"{failed.name}: {failed.found}" if failed else "unreadable"
-            logger.warning("%s is rejected: %s", path.name, rejected[path.name])
-            continue
-        images = bootstrap_auroc(checked.experiment, replicates, SEED, True, SHOWN_PERIODS)
-        generators = resample_generators(checked.experiment, replicates)
-        entries.append(Entry(path.name, checked, images, generators))
+        if reason := checked.rejected_for:
+            rejected[printable(path.name, line=True)] = reason
+        else:
+            accepted[printable(path.name, line=True)] = checked
+    rejected |= _set_apart(accepted)
+    for name, reason in rejected.items():
+        logger.warning("%s is rejected: %s", name, reason)
+    entries = [_entry(name, checked, replicates) for name, checked in accepted.items() if name not in rejected]
     entries.sort(key=lambda entry: -entry.headline)
-    _check_same_images(entries)
     groups = significance_groups(entries)
     page = (
         environment()
@@ -164,19 +168,14 @@ def leaderboard_table(entries: Sequence[Entry], groups: Sequence[int]) -> Table:
 
 
 def _mean_cell(entry: Entry, period: str) -> Cell:
-    value = mean(entry.checked.scores["periods"][period]["auroc"][_counted(entry)])
+    value = mean_over_windows(entry.checked.scores, period)
     return Cell(percent(value), value, interval_text(_of_mean(entry, period)), strong=period == "immediate_future")
 
 
-def _counted(entry: Entry) -> slice:
-    return averaged_windows(len(entry.checked.scores["windows"]))
-
-
 def _of_mean(entry: Entry, period: str) -> Bounds:
-    counted = _counted(entry)
-    value = mean(entry.checked.scores["periods"][period]["auroc"][counted])
-    replicates = row_means(entry.images.periods[period][:, counted])
-    return None if value is None else bounds(interval_of("auroc", replicates, value))
+    columns = entry.images.periods[period]
+    replicates = row_means(columns[:, averaged_windows(columns.shape[1])])
+    return bounds_of("auroc", replicates, mean_over_windows(entry.checked.scores, period))
 
 
 def _over_generators(entry: Entry) -> Bounds:
@@ -188,14 +187,23 @@ def _card_cell(value: Any) -> Cell:
         return Cell("-")
     if isinstance(value, int | float):
         return Cell(f"{value:,}", float(value))
-    return Cell(str(value))
+    return Cell(printable(str(value), line=True))
 
 
-def _check_same_images(entries: Sequence[Entry]) -> None:
-    for entry in entries[1:]:
-        a, b = entries[0].checked.experiment, entry.checked.experiment
-        if a and b and a.first.identifier.tolist() != b.first.identifier.tolist():
-            raise InputError(f"{entries[0].file} and {entry.file} were evaluated on different images")
+def _entry(name: str, checked: Verification, replicates: int) -> Entry:
+    assert checked.experiment is not None, "an accepted entry has predictions"
+    images = bootstrap_auroc(checked.experiment, replicates, SEED, True, SHOWN_PERIODS)
+    return Entry(name, checked, images, resample_generators(checked.experiment, replicates))
+
+
+def _set_apart(accepted: Mapping[str, Verification]) -> dict[str, str]:
+    """Those evaluated on other images than most: their results cannot stand beside the others'."""
+    firsts = {name: checked.experiment.first for name, checked in accepted.items() if checked.experiment}
+    images = {name: p.identifier.tobytes() + p.fused_generator_ids.tobytes() for name, p in firsts.items()}
+    # the first of those that are equally many
+    usual, n = next(iter(Counter(images.values()).most_common(1)), (b"", 0))
+    others = "evaluated on other images" + (f" than {n} others are" if n > 1 else "")
+    return {name: others for name, own in images.items() if own != usual}
 
 
 def _record(entry: Entry, group: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench import __version__
+from aigenbench.archives import LARGEST
 from aigenbench.config.folder import CONFIG_FILE, RUN_FILE, predictions_file
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.leaderboard.bundle import predictions_name, write_bundle
@@ -16,7 +17,9 @@ from aigenbench.evaluation.metrics.score import score
 from aigenbench.evaluation.predictions.changes import config_changes
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions, load_experiment, window_folder
 from aigenbench.evaluation.predictions.standing import SYNTHETIC, standing_of
-from aigenbench.evaluation.report.results import read_record, read_text
+from aigenbench.evaluation.report.results import read_record
+from aigenbench.files import read_bytes, read_text
+from aigenbench.yaml_text import read_yaml_file
 
 CARD = {
     "name": "how the detector is called on the page",
@@ -32,6 +35,18 @@ CARD = {
     "description": "a sentence or two",
 }
 """Entries of a model card and what they mean. None can be checked from the file: all are declared."""
+
+
+def read_card(path: Path | str) -> dict[str, Any]:
+    """A model card: YAML, of which JSON is a part.
+
+    Raises:
+        InputError: the file is missing or holds no entries.
+    """
+    card = read_yaml_file(path)
+    if not isinstance(card, dict):
+        raise InputError(f"{path}: expected entries such as `name: My detector`")
+    return card
 
 
 def make_submission(
@@ -65,12 +80,12 @@ def make_submission(
     if "trained_parameters" in first:
         card.setdefault("parameters", first["trained_parameters"])
     contents = {
-        predictions_name(k): (window_folder(folder, k) / predictions_file(stage)).read_bytes()
+        predictions_name(k): read_bytes(window_folder(folder, k) / predictions_file(stage), LARGEST)
         for k in experiment.windows
     }
-    config = read_text(window_folder(folder, min(records)) / CONFIG_FILE)
-    if config:
-        contents[CONFIG_FILE] = config.encode()
+    config = window_folder(folder, min(records)) / CONFIG_FILE
+    if config.is_file():
+        contents[CONFIG_FILE] = read_text(config).encode()
     manifest = _manifest(experiment, card, first, revision)
     if changes := config_changes(folder):
         manifest["config_changes"] = list(changes)

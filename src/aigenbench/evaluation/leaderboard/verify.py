@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from aigenbench.config.folder import CONFIG_FILE, predictions_file
-from aigenbench.errors import InputError, nearest
+from aigenbench.errors import InputError, nearest, printable
 from aigenbench.evaluation.leaderboard.bundle import predictions_name, read_bundle
 from aigenbench.evaluation.leaderboard.submission import CARD
 from aigenbench.evaluation.metrics.score import score
@@ -31,17 +30,23 @@ from aigenbench.protocol.published import (
 )
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
 from aigenbench.protocol.windows import generator_windows
+from aigenbench.yaml_text import read_yaml
 
+LONGEST_ENTRY = 2000
+"""Letters of an entry of the card."""
 OK, FAILED, DECLARED = "ok", "failed", "declared"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One rule: its name, ``ok``, ``failed`` or ``declared``, and what was found."""
+    """One rule: its name, ``ok``, ``failed`` or ``declared``, and what was found, which may quote the bundle."""
 
     name: str
     status: str
     found: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "found", printable(self.found, line=True))
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,12 @@ class Verification:
     @property
     def accepted(self) -> bool:
         """Whether nothing failed."""
-        return all(check.status != FAILED for check in self.checks)
+        return not self.rejected_for
+
+    @property
+    def rejected_for(self) -> str:
+        """The first rule it broke and how, or ""."""
+        return next((f"{check.name}: {check.found}" for check in self.checks if check.status == FAILED), "")
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,7 @@ def verify_submission(
     manifest: dict[str, Any] = {}
     try:
         manifest, contents = read_bundle(path)
-        experiment = _load(path, manifest, contents)
+        experiment = _load(path, manifest, contents, len(generator_windows(timeline, GENERATORS_PER_WINDOW)))
         scores = score(experiment)
     except InputError as error:
         return Verification((Check("readable", FAILED, str(error)),), None, {}, manifest)
@@ -106,21 +116,31 @@ def verify_submission(
         except InputError as error:
             checks.append(Check(name, FAILED, str(error)))
     checks.append(_scores_check(manifest, scores))
-    changes = manifest.get("config_changes") or []
-    if changes:
-        checks.append(Check("one configuration", DECLARED, "; ".join(map(str, changes))))
-    card = manifest["card"]
-    checks += [Check(f"card: {name}", DECLARED, str(card.get(name, "not given"))) for name in CARD]
+    if changes := manifest.get("config_changes"):
+        told = "; ".join(map(str, changes)) if isinstance(changes, list) else str(changes)
+        checks.append(Check("one configuration", DECLARED, told))
+    checks += [_card_check(manifest["card"], name) for name in CARD]
     return Verification(tuple(checks), experiment, scores, manifest)
 
 
-def _load(path: Path | str, manifest: dict[str, Any], contents: dict[str, bytes]) -> ExperimentPredictions:
+def _card_check(card: dict[str, Any], name: str) -> Check:
+    value = str(card.get(name, "not given"))
+    if len(value) > LONGEST_ENTRY:
+        return Check(f"card: {name}", FAILED, f"{len(value)} letters; at most {LONGEST_ENTRY} are shown")
+    return Check(f"card: {name}", DECLARED, value)
+
+
+def _load(
+    path: Path | str, manifest: dict[str, Any], contents: dict[str, bytes], n_windows: int
+) -> ExperimentPredictions:
     if manifest["stage"] not in STAGES:
         raise InputError(f"{path}: unknown stage {manifest['stage']!r}; known: {', '.join(STAGES)}")
-    known = {predictions_name(k): k for k in range(len(contents))}
+    known = {predictions_name(k): k for k in range(min(len(contents), n_windows))}
     foreign = sorted(contents.keys() - known.keys() - {CONFIG_FILE})
     if foreign:
-        raise InputError(f"{path}: {foreign[0]!r} does not belong in a bundle, or a window before it is missing")
+        raise InputError(
+            f"{path}: {foreign[0]!r} does not belong in a bundle of {n_windows} windows, or one before is missing"
+        )
     with tempfile.TemporaryDirectory() as folder:
         for name in contents.keys() & known.keys():
             place = Path(folder) / f"window_{known[name]}" / predictions_file(manifest["stage"])
@@ -227,12 +247,8 @@ def _labels(s: _Submission) -> Found:
 
 
 def _copies(s: _Submission) -> Found:
-    try:
-        config = yaml.safe_load(s.config) if s.config else None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{CONFIG_FILE} is not YAML: {' '.join(str(error).split())}") from error
-    found = sorted(_values(config, "augmentation_factor"))
-    if any(copies > AUGMENTATION_FACTOR for copies in found):
+    found = sorted(_values(read_yaml(s.config, CONFIG_FILE), "augmentation_factor"))
+    if any(not copies <= AUGMENTATION_FACTOR for copies in found):
         raise InputError(f"augmentation_factor {found[-1]:g}; at most {AUGMENTATION_FACTOR} is allowed")
     return DECLARED, f"augmentation_factor {found[-1]:g}" if found else "augmentation_factor is not in the config"
 

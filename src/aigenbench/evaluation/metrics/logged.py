@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import csv
+import io
 from pathlib import Path
 from typing import Any
 
 from aigenbench.config.folder import METRICS_FILE
+from aigenbench.csv_files import csv_rows
 from aigenbench.evaluation.metrics.definitions import METRICS
 from aigenbench.evaluation.metrics.periods import ALL_PERIODS
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions, window_folder
+from aigenbench.files import open_regular
 
 Logged = dict[str, dict[str, list[float | None]]]
 """Period -> metric -> one value a window, None where the run logged none."""
@@ -44,8 +46,8 @@ def _lines(path: Path, stage: str) -> list[tuple[str, str, float]]:
     if not path.is_file():
         return []
     found = []
-    with path.open(newline="", encoding="utf-8", errors="replace") as lines:
-        for row in csv.reader(lines):
+    with io.TextIOWrapper(open_regular(path), encoding="utf-8", errors="replace", newline="") as lines:
+        for _, row in csv_rows(lines, path):
             # a line that a crash cut short is none
             kind, period, name = (*(row[1] if len(row) == 3 else "").split("/", 2), "", "")[:3]
             value = _number(row[2]) if kind == stage and period in ALL_PERIODS and name not in METRICS else None

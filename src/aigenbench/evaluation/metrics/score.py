@@ -33,7 +33,8 @@ def score_experiment(
 
     Returns:
         A JSON-able mapping: ``experiment``, ``stage``, ``pairing``, ``threshold``, ``protocol_fingerprint``,
-        ``pairing_fingerprint``, ``headline``, ``periods`` (period -> metric -> one value a window),
+        ``pairing_fingerprint``, ``data_fingerprint``, ``headline``,
+        ``periods`` (period -> metric -> one value a window),
         ``generators`` (name -> metric -> one value a window), ``multiclass`` (metric -> one value a window, or
         None for a binary detector), ``windows`` (the generators of each) and ``notes``. None where a period is
         empty, a value undefined or a window missing.
@@ -64,6 +65,7 @@ def score(experiment: ExperimentPredictions, pairing: bool = True, threshold: fl
         "threshold": threshold,
         "protocol_fingerprint": first.protocol_fingerprint,
         "pairing_fingerprint": first.pairing_fingerprint,
+        "data_fingerprint": first.data_fingerprint,
         "headline": headline(periods[HEADLINE_PERIOD][HEADLINE_METRIC]),
         "periods": periods,
         "generators": {name: columns(by_generator, name) for name in names},

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from aigenbench.config.folder import CHANGES_FILE
 from aigenbench.errors import InputError
+from aigenbench.files import read_json
 
 
 def config_changes(folder: Path | str) -> tuple[str, ...]:
@@ -20,12 +20,12 @@ def config_changes(folder: Path | str) -> tuple[str, ...]:
     if not path.is_file():
         return ()
     try:
-        return tuple(_line(entry) for entry in json.loads(path.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError, AttributeError):
+        return tuple(_line(entry) for entry in read_json(path, list))
+    except (InputError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{path} is damaged: expected a list of date, changes and window; it tells with which configurations the "
             "windows were trained, so put it back from a copy or train again"
-        ) from None
+        ) from error
 
 
 def _line(entry: dict[str, Any]) -> str:

@@ -58,6 +58,8 @@ def _check_images(p: Predictions, where: str) -> None:
         doubled = np.unique(ids[1:][ids[1:] == ids[:-1]])
         if len(doubled):
             raise _bad(where, f"{len(doubled)} images stand more than once in {name}, such as {doubled[0]}")
+    if p.image_key is not None and len(np.unique(p.image_key)) < len(p.image_key):
+        raise _bad(where, "image_key names an image twice")
     if np.array_equal(expected, found):
         return
     missing, foreign = np.setdiff1d(expected, found), np.setdiff1d(found, expected)

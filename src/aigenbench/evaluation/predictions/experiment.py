@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from aigenbench.config.folder import CONFIG_FILE, predictions_file
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.predictions.record import Predictions, load_predictions
+from aigenbench.files import read_json
 from aigenbench.protocol.periods import PERIOD_TITLES, PERIODS, period_generators
 
 STAGES = ("validate", "test")
+OF_ALL_WINDOWS = ("windows_timeline", "generator_id_to_name", "protocol_fingerprint", "benchmark_type")
 
 
 @dataclass(frozen=True)
@@ -133,12 +132,9 @@ def read_record(predictions: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is damaged ({error}); remove it with the result beside it") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path} is damaged: expected a JSON object; remove it with the result beside it")
-    return values
+        return dict(read_json(path))
+    except InputError as error:
+        raise InputError(f"{error}; remove it with the result beside it") from error
 
 
 def _origin(files: dict[int, Path]) -> tuple[str, ...]:
@@ -233,13 +229,9 @@ def _files(folder: Path, stage: str) -> dict[int, Path]:
 
 
 def _difference(a: Predictions, b: Predictions) -> str:
-    for name in ("windows_timeline", "generator_id_to_name", "protocol_fingerprint", "benchmark_type"):
-        if getattr(a, name) != getattr(b, name):
-            return name
-    for name in ("identifier", "pairing"):
-        if not np.array_equal(getattr(a, name), getattr(b, name)):
-            return name
-    return ""
+    # windows evaluated before there were keys go with later ones
+    known = () if a.image_key is None or b.image_key is None else ("image_key",)
+    return a.first_difference(b, (*OF_ALL_WINDOWS, "identifier", "pairing", *known))
 
 
 def _sibling(folder: Path) -> str:

@@ -18,6 +18,7 @@ from aigenbench.evaluation.predictions.fusion import log_sigmoid
 from aigenbench.evaluation.predictions.record import Predictions, save_predictions
 from aigenbench.files import user_path
 from aigenbench.protocol.fingerprints import pairing_fingerprint
+from aigenbench.protocol.identity import Keys, data_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
 from aigenbench.protocol.published import GENERATORS_PER_WINDOW
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
@@ -37,6 +38,7 @@ def import_csv(
     n_generators_per_window: int = GENERATORS_PER_WINDOW,
     timeline: Timeline = PUBLISHED,
     benchmark_type: str = "cumulative",
+    keys: Keys | None = None,
 ) -> list[int]:
     """Turn a CSV file of predictions into an experiment's folder.
 
@@ -49,6 +51,7 @@ def import_csv(
         n_generators_per_window: as of the protocol.
         timeline: the generators and their dates.
         benchmark_type: how the detector was trained, ``cumulative`` or ``continual_learning``.
+        keys: of every row of the evaluation split, uint64, where the data set names its images.
 
     Returns:
         The windows written. Rows of images that the balanced evaluation set leaves out are ignored.
@@ -65,10 +68,14 @@ def import_csv(
     rows = _read(user_path(path), len(generators), len(windows))
     # a window that lacks an image is told before any is written
     chosen = {k: _chosen(rows[k], evaluation, f"{path}: window {k}") for k in sorted(rows)}
+    identity: dict[str, Any] = {}
+    if keys is not None:
+        identity["image_key"] = keys[evaluation.ids]
+        identity["data_fingerprint"] = data_fingerprint(keys[evaluation.ids], [generators[i] for i in evaluation.ids])
     for k, scores in chosen.items():
         save_predictions(
             user_path(folder) / f"window_{k}" / predictions_file("validate"),
-            replace(_predictions(scores, evaluation, used, windows, k), benchmark_type=benchmark_type),
+            replace(_predictions(scores, evaluation, used, windows, k), benchmark_type=benchmark_type, **identity),
         )
     return list(chosen)
 

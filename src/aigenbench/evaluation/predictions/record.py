@@ -8,7 +8,7 @@ the window and the schema version are added. Files without the additions are rea
 from __future__ import annotations
 
 import zipfile
-import zlib
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aigenbench import files
+from aigenbench.archives import read_npz
 from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions.check import check_predictions
 from aigenbench.protocol.periods import period_generators, period_of_weights
@@ -24,8 +25,8 @@ from aigenbench.protocol.periods import period_generators, period_of_weights
 SCHEMA_VERSION = 1
 """Version of the layout written here; 0 stands for a file without one."""
 
-LARGEST_FILE = 4 * 2**30
-"""Bytes a predictions file may unpack to; beyond it the file is taken for a decompression bomb."""
+MOST_NAMES = 100_000
+"""Generators that may stand in a list of names; each becomes an object of its own."""
 
 _DTYPES: dict[str, Any] = {
     "scores": np.float32,
@@ -40,6 +41,8 @@ _SCALARS: dict[str, type] = {
     "benchmark_type": str,
     "protocol_fingerprint": str,
     "pairing_fingerprint": str,
+    "data_fingerprint": str,
+    "training_fingerprint": str,
 }
 _NAMES = ("generator_id_to_name", "next_generators", "earlier_generators")
 _WINDOWS = ("windows_timeline", "trained_windows")
@@ -73,6 +76,9 @@ class Predictions:
         window: index of the window, None where the file does not say.
         benchmark_type: "cumulative", "continual_learning" or "none"; None where the file does not say.
         protocol_fingerprint, pairing_fingerprint: see protocol section 4; None where the file lacks them.
+        image_key: uint64 (n,), aligned with ``identifier``: which image each is, in whatever copy of the data; None
+            where the file does not say, or its images have no names of their own.
+        data_fingerprint, training_fingerprint: of the evaluated images, and of those of the window's training.
         trained_windows: the generator names of the windows that the weights were trained on, the last one last; None
             where the file does not say: they are then taken to be those of ``windows_timeline`` up to ``window``.
         next_generators: the generators of the Next period, which follow from ``trained_windows``.
@@ -104,6 +110,9 @@ class Predictions:
     benchmark_type: str | None = None
     protocol_fingerprint: str | None = None
     pairing_fingerprint: str | None = None
+    image_key: NDArray[np.uint64] | None = None
+    data_fingerprint: str | None = None
+    training_fingerprint: str | None = None
     trained_windows: tuple[tuple[str, ...], ...] | None = None
     next_generators: tuple[str, ...] | None = None
     earlier_generators: tuple[str, ...] | None = None
@@ -123,11 +132,32 @@ class Predictions:
         """The pairing aligned with the ``fused_*`` rows: int64 (n,), -1 for fakes."""
         return self.pairing[self.places()]
 
+    def of_images(self, kept: NDArray[np.bool_]) -> Predictions:
+        """The predictions of some of the images; ``kept``, bool (n,), is aligned with ``identifier``."""
+        images = kept[self.places()]
+        crops = images[self.crop_to_image_index]
+        masks = {"fused": images, "crop": crops, "identifier": kept, "pairing": kept, "image": kept}
+        changes: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                changes[field.name] = value[masks[field.name.partition("_")[0]]]
+        changes["crop_to_image_index"] = (np.cumsum(images) - 1)[self.crop_to_image_index[crops]]
+        return replace(self, **changes)
+
     def period_generators(self, period: str, window: int) -> tuple[str, ...]:
         """Generators that count for a period: by what the weights were trained on, else by the index of the window."""
         if self.trained_windows is None:
             return period_generators(period, self.windows_timeline, window)
         return period_of_weights(period, self.windows_timeline, self.trained_windows, self.next_generators or ())
+
+    def first_difference(self, other: Predictions, names: Iterable[str]) -> str:
+        """The first of the attributes ``names`` in which ``other`` is another, or ""."""
+        for name in names:
+            a, b = getattr(self, name), getattr(other, name)
+            if not (np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b):
+                return name
+        return ""
 
     def equals(self, other: Predictions) -> bool:
         """Whether every array and value is the same, bit for bit (NaN equals NaN)."""
@@ -159,7 +189,7 @@ def load_predictions(path: Path | str) -> Predictions:
     Raises:
         InputError: naming the file and its first defect.
     """
-    arrays = _read_arrays(Path(path))
+    arrays = read_npz(path, {field.name for field in fields(Predictions)})
     predictions = _from_arrays(arrays, str(path))
     check_predictions(predictions, str(path))
     return predictions
@@ -192,25 +222,9 @@ def _typed(p: Predictions) -> Predictions:
 def _dtype(name: str) -> Any:
     if name.endswith(("_logits", "_multiclass_predictions")):
         return np.float32
+    if name == "image_key":
+        return np.uint64
     return _DTYPES.get(name.partition("_")[2] if name.startswith(("fused_", "crop_")) else "", np.int64)
-
-
-def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > LARGEST_FILE:
-            raise InputError(f"{path}: would unpack to {size} bytes, more than a predictions file can hold")
-        with np.load(path, allow_pickle=False) as archive:
-            known = {field.name for field in fields(Predictions)}
-            return {name: archive[name] for name in archive.files if name in known}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such predictions file") from None
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a readable .npz file without pickled objects: {reason}") from error
 
 
 def _from_arrays(arrays: dict[str, NDArray[Any]], where: str) -> Predictions:
@@ -253,6 +267,8 @@ def _scalar(array: NDArray[Any], kind: type, name: str, where: str) -> Any:
 def _names(array: NDArray[Any], dimensions: int, name: str, where: str) -> tuple[Any, ...]:
     if array.ndim != dimensions or array.dtype.kind != "U":
         raise InputError(f"{where}: {name} must be text in {dimensions}-D, found {array.dtype} {array.shape}")
+    if array.size > MOST_NAMES:
+        raise InputError(f"{where}: {name} holds {array.size} names; at most {MOST_NAMES} are read")
     if dimensions == 1:
         return tuple(array.tolist())
     return tuple(tuple(name for name in window if name) for window in array.tolist())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from math import floor
 from statistics import NormalDist
 
 import numpy as np
@@ -15,7 +16,7 @@ from aigenbench.evaluation.metrics.group import Group
 from aigenbench.evaluation.metrics.periods import WindowGroups
 from aigenbench.evaluation.report.results import ExperimentResults
 from aigenbench.evaluation.statistics.calibration import reliability
-from aigenbench.evaluation.statistics.uncertainty import interval_text
+from aigenbench.evaluation.statistics.intervals import interval_text
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.protocol.timeline import PUBLISHED
 
@@ -63,47 +64,55 @@ def _over_windows(run: ExperimentResults, period: str, role: str, label: str) ->
     bounds = run.bounds["periods"][period]["auroc"]
     counts = [pairs(run.scores, period, k) or 0 for k in range(len(values))]
     named = f"{label} ({run.name})" if role.startswith("run") and run.name != label else label
-    return Series(
-        label,
-        range(len(values)),
-        [None if v is None else 100 * v for v in values],
-        role,
-        [None if b is None else 100 * b[0] for b in bounds],
-        [None if b is None else 100 * b[1] for b in bounds],
-        markers=True,
-        tips=[
-            f"{named}, window {k}: {percent(v)} % {interval_text(b)}, {n:,} pairs of "
-            f"{', '.join((run.experiment.windows.get(k) or run.experiment.first).period_generators(period, k))}"
-            for k, (v, b, n) in enumerate(zip(values, bounds, counts, strict=True))
-        ],
-        few=[n < FEW for n in counts],
-    )
+    tips = [
+        f"{named}, window {k}: {percent(v)} % {interval_text(b)}, {n:,} pairs of "
+        f"{', '.join((run.experiment.windows.get(k) or run.experiment.first).period_generators(period, k))}"
+        for k, (v, b, n) in enumerate(zip(values, bounds, counts, strict=True))
+    ]
+    return auroc_series(label, role, values, bounds, counts, tips)
 
 
 def _windows_chart(name: str, title: str, series: tuple[Series, ...], run: ExperimentResults) -> Chart:
     windows = run.experiment.first.windows_timeline
-    # chance is always in sight, so that a curve's height says what it is worth
     lowest = min((v for s in series for v in (*s.y, *s.low) if v is not None), default=CHANCE)
-    low = max(0.0, min(5 * np.floor((lowest - 1) / 5), CHANCE - 5))
-    margin = 0.35
-    ends = (-margin, len(windows) - 1 + margin)
-    whiskers = crowded(series)
+    ticks = tuple((float(k), window_label(k, names, len(windows))) for k, names in enumerate(windows))
+    x_label = "Trained up to window, and when its newest generator came out"
+    return auroc_chart(name, title, x_label, series, ticks, lower_end(lowest), 0.5 / len(series))
+
+
+def auroc_series(
+    label: str,
+    role: str,
+    values: Sequence[float | None],
+    bounds: Sequence[Sequence[float] | None],
+    counts: Sequence[int],
+    tips: Sequence[str],
+) -> Series:
+    """A line of AUROCs in percent with their intervals; those of fewer than ``FEW`` pairs are greyed."""
+    lows, highs = ([None if b is None else 100 * b[side] for b in bounds] for side in (0, 1))
+    shown = [None if v is None else 100 * v for v in values]
+    few = [n < FEW for n in counts]
+    return Series(label, range(len(values)), shown, role, lows, highs, markers=True, tips=tips, few=few)
+
+
+def auroc_chart(
+    name: str, title: str, x_label: str, series: Sequence[Series], ticks: tuple[Tick, ...], low: float, spread: float
+) -> Chart:
+    """AUROC in percent over steps, with chance as a guide; where bands would hide each other, whiskers side by side.
+
+    The scale begins at ``low``; whiskers of a step stand ``spread`` apart.
+    """
+    ends, whiskers = (-0.35, len(ticks) - 1 + 0.35), crowded(series)
     if whiskers:
-        step = 0.5 / len(series)
-        series = tuple(s.shifted((i - (len(series) - 1) / 2) * step) for i, s in enumerate(series))
+        series = [s.shifted((i - (len(series) - 1) / 2) * spread) for i, s in enumerate(series)]
     chance = Series("chance", ends, (CHANCE, CHANCE), "guide", dashed=True)
-    return Chart(
-        name,
-        title,
-        "Trained up to window, and when its newest generator came out",
-        "AUROC (%)",
-        (chance, *series),
-        ends,
-        (low, 100.5),
-        tuple((float(k), window_label(k, names, len(windows))) for k, names in enumerate(windows)),
-        nice_ticks(low, 100.0),
-        whiskers=whiskers,
-    )
+    lines, y_ticks = (chance, *series), nice_ticks(low, 100.0)
+    return Chart(name, title, x_label, "AUROC (%)", lines, ends, (low, 100.5), ticks, y_ticks, whiskers=whiskers)
+
+
+def lower_end(lowest: float) -> float:
+    """Where a scale of AUROC begins (percent): chance is in sight, so that a curve's height says what it is worth."""
+    return max(0.0, min(5.0 * floor((lowest - 1) / 5), CHANCE - 5))
 
 
 def crowded(series: Sequence[Series]) -> bool:
@@ -148,22 +157,28 @@ def _thinned(group: Group) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return fpr[rows], tpr[rows]
 
 
+def _square(
+    kind: str,
+    window: int,
+    title: str,
+    labels: tuple[str, str],
+    series: Sequence[Series],
+    x_range: tuple[float, float] = (0, 1),
+    x_ticks: tuple[Tick, ...] = SHARE_TICKS,
+    y_range: tuple[float, float] = (0, 1),
+    y_ticks: tuple[Tick, ...] = SHARE_TICKS,
+) -> Chart:
+    name = f"{kind}_window_{window}"
+    return Chart(name, title, *labels, tuple(series), x_range, y_range, x_ticks, y_ticks, square=True)
+
+
 def _roc(groups: dict[str, Group], window: int) -> Chart:
     series = [Series("chance", (0.0, 1.0), (0.0, 1.0), "guide", dashed=True)]
     for period, group in groups.items():
         fpr, tpr = _thinned(group)
         series.append(Series(f"{PERIOD_TITLES[period]} period", fpr.tolist(), tpr.tolist(), period))
-    return Chart(
-        f"roc_window_{window}",
-        f"ROC after window {window}",
-        "False positive rate (%)",
-        "True positive rate (%)",
-        tuple(series),
-        (0, 1),
-        (0, 1),
-        SHARE_TICKS,
-        SHARE_TICKS,
-        square=True,
+    return _square(
+        "roc", window, f"ROC after window {window}", ("False positive rate (%)", "True positive rate (%)"), series
     )
 
 
@@ -178,17 +193,16 @@ def _det(groups: dict[str, Group], window: int) -> Chart:
         x = [normal.inv_cdf(v) for v in fpr[inside].tolist()]
         y = [normal.inv_cdf(1 - v) for v in tpr[inside].tolist()]
         series.append(Series(f"{PERIOD_TITLES[period]} period", x, y, period))
-    return Chart(
-        f"det_window_{window}",
+    return _square(
+        "det",
+        window,
         f"DET after window {window} (normal deviates)",
-        "False positive rate (%)",
-        "False negative rate (%)",
-        tuple(series),
-        _DET_RANGE,
+        ("False positive rate (%)", "False negative rate (%)"),
+        series,
         _DET_RANGE,
         ticks,
+        _DET_RANGE,
         ticks,
-        square=True,
     )
 
 
@@ -206,17 +220,8 @@ def _reliability(run: ExperimentResults, groups: dict[str, Group], window: int) 
             for e, o, n in zip(expected, observed, counts, strict=True)
         ]
         series.append(Series(label, expected.tolist(), observed.tolist(), role, (), (), True, dashed, tips))
-    return Chart(
-        f"reliability_window_{window}",
-        f"Reliability after window {window}",
-        "Mean score (%)",
-        "Share of fakes (%)",
-        tuple(series),
-        (0, 1),
-        (0, 1),
-        SHARE_TICKS,
-        SHARE_TICKS,
-        square=True,
+    return _square(
+        "reliability", window, f"Reliability after window {window}", ("Mean score (%)", "Share of fakes (%)"), series
     )
 
 
@@ -236,15 +241,12 @@ def _histogram(groups: dict[str, Group], window: int) -> Chart:
             steps = np.repeat(shares, 2).tolist()
             x = np.repeat(edges, 2)[1:-1].tolist()
             series.append(Series(label, x, steps, role, [0.0] * len(steps), steps))
-    return Chart(
-        f"scores_window_{window}",
+    return _square(
+        "scores",
+        window,
         f"Scores after window {window}",
-        "Score: probability of being fake (%)",
-        "Share of images (%)",
-        tuple(series),
-        (0, 1),
-        (0, highest * 1.05),
-        SHARE_TICKS,
-        nice_ticks(0, highest),
-        square=True,
+        ("Score: probability of being fake (%)", "Share of images (%)"),
+        series,
+        y_range=(0, highest * 1.05),
+        y_ticks=nice_ticks(0, highest),
     )

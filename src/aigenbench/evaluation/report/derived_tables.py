@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aigenbench.evaluation.drawing.chart import Cell, Table
 from aigenbench.evaluation.drawing.table import pairs
+from aigenbench.evaluation.metrics.definitions import auroc
+from aigenbench.evaluation.metrics.group import Group
 from aigenbench.evaluation.report.results import ExperimentResults
 from aigenbench.evaluation.report.tables import generator_pairs, metric_title, points, shown
+from aigenbench.evaluation.statistics.breakdown import ORIGINS, SIZES, Classes
 from aigenbench.evaluation.statistics.calibration import METHODS
+from aigenbench.evaluation.statistics.intervals import bounds, delong, wilson
 from aigenbench.evaluation.statistics.thresholds import RATES as CARRIED_RATES
 from aigenbench.protocol.published import windows_with_next
 
@@ -110,3 +116,44 @@ def multiclass_table(run: ExperimentResults) -> Table:
 def _least(run: ExperimentResults, window: int) -> int | None:
     known = [n for period in PERIODS.values() if (n := pairs(run.scores, period, window))]
     return min(known, default=None)
+
+
+def breakdowns(classes: Classes, window: int) -> tuple[Table, ...]:
+    """False positives by origin after every window, and rates and AUROC by size after ``window``."""
+    tables = []
+    if ORIGINS in classes:
+        rows = [_origin_row(name, windows) for name, windows in classes[ORIGINS].items()]
+        n_windows = len(next(iter(classes[ORIGINS].values()), ()))
+        header = ("Origin", "Reals", *(str(k) for k in range(n_windows)))
+        tables.append(
+            Table("origins", "False positives (%) by origin of the real, after every window", header, tuple(rows))
+        )
+    if SIZES in classes:
+        rows = [_size_row(name, group) for name, windows in classes[SIZES].items() if (group := windows[window])]
+        header = ("Image size", "Reals", "FPR (%)", "Fakes", "Recall (%)", "AUROC (%)")
+        tables.append(Table("sizes", f"By image size after window {window}", header, tuple(rows)))
+    return tuple(tables)
+
+
+def _origin_row(name: str, windows: Sequence[Group | None]) -> tuple[Cell, ...]:
+    n = next(g.n for g in windows if g)
+    rates = (_rate(g.confusion[1], g.n_reals) if g else Cell("-") for g in windows)
+    return (Cell(name or "not given"), Cell(f"{n:,}", n), *rates)
+
+
+def _size_row(name: str, group: Group) -> tuple[Cell, ...]:
+    tp, fp, _, _ = group.confusion
+    reals, fakes = group.n_reals, group.n_fakes
+    area = shown(auroc(group), bounds(delong(group))) if group.both_classes else Cell("-")
+    return (
+        Cell(name),
+        Cell(f"{reals:,}", reals),
+        _rate(fp, reals),
+        Cell(f"{fakes:,}", fakes),
+        _rate(tp, fakes),
+        area,
+    )
+
+
+def _rate(hits: int, n: int) -> Cell:
+    return shown(hits / n, bounds(wilson(hits, n))) if n else Cell("-")

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from aigenbench.evaluation.drawing.chart import Chart, Forest, Table
 from aigenbench.evaluation.drawing.svg import svg
-from aigenbench.evaluation.statistics.uncertainty import interval_text
+from aigenbench.evaluation.statistics.intervals import interval_text
 
 PAGES = ("parts.html", "report.html", "leaderboard.html")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from aigenbench.config.folder import CONFIG_FILE, RUN_FILE
-from aigenbench.errors import InputError
+from aigenbench.errors import InputError, MissingFileError
 from aigenbench.evaluation.metrics.logged import Logged, logged_metrics
 from aigenbench.evaluation.metrics.over_time import over_time
 from aigenbench.evaluation.metrics.score import score
@@ -23,6 +22,7 @@ from aigenbench.evaluation.robustness.score import Family, load_robustness
 from aigenbench.evaluation.statistics.calibration import Calibrated, calibrate
 from aigenbench.evaluation.statistics.thresholds import carried_forward
 from aigenbench.evaluation.statistics.uncertainty import Effort, uncertainty
+from aigenbench.files import read_json, read_text
 
 logger = logging.getLogger(__name__)
 
@@ -108,8 +108,8 @@ def make_run(
 
 def read_config(folder: Path | str, experiment: ExperimentPredictions) -> str:
     """The resolved configuration of an experiment's first window that has one, as text, or ""."""
-    texts = (read_text(window_folder(folder, k) / CONFIG_FILE) for k in sorted(experiment.windows))
-    return next((text for text in texts if text), "")
+    paths = (window_folder(folder, k) / CONFIG_FILE for k in sorted(experiment.windows))
+    return next((read_text(path) for path in paths if path.is_file()), "")
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -118,20 +118,12 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is damaged.
     """
-    text = read_text(path)
-    if not text:
-        return {}
     try:
-        record = json.loads(text)
-    except json.JSONDecodeError:
-        record = None
-    if not isinstance(record, dict):
-        raise InputError(f"{path} is damaged: expected a JSON object; remove it to go on without it")
+        record = dict(read_json(path))
+    except MissingFileError:
+        return {}
+    except InputError as error:
+        raise InputError(f"{error}; remove it to go on without it") from error
+    if not isinstance(record.get("packages", {}), dict):
+        raise InputError(f"{path} is damaged: packages is no object; remove it to go on without it")
     return record
-
-
-def read_text(path: Path) -> str:
-    """A file's text, or "" where there is none."""
-    if not path.is_file():
-        return ""
-    return path.read_text(encoding="utf-8", errors="replace")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor, isnan
+from math import isnan
 
-from aigenbench.evaluation.drawing.chart import FEW, Cell, Chart, Series, Table, nice_ticks
+from aigenbench.evaluation.drawing.chart import FEW, Cell, Chart, Table
 from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, percent
-from aigenbench.evaluation.report.charts import CHANCE, crowded
+from aigenbench.evaluation.report.charts import auroc_chart, auroc_series, lower_end
 from aigenbench.evaluation.report.tables import diverging, points, shown
 from aigenbench.evaluation.robustness.score import Estimate, Family, Result
-from aigenbench.evaluation.statistics.uncertainty import interval_text
+from aigenbench.evaluation.statistics.intervals import interval_text
 from aigenbench.protocol.periods import PERIOD_TITLES
 
 NEXT = "immediate_future"
@@ -58,7 +58,7 @@ def robustness_charts(families: Sequence[Family]) -> tuple[Chart, ...]:
         if not isnan(bound)
     ]
     # one scale for all, so that families can be compared
-    low = max(0.0, min(5.0 * floor((100 * min(values, default=0.5) - 1) / 5), CHANCE - 5))
+    low = lower_end(100 * min(values, default=0.5))
     return tuple(_chart(family, low) for family in families)
 
 
@@ -70,40 +70,17 @@ def _chart(family: Family, low: float) -> Chart:
         if not any(estimates):
             continue
         bounds = [_bounds(e) for e in estimates]
-        series.append(
-            Series(
-                f"{PERIOD_TITLES[period]} period",
-                range(len(results)),
-                [None if e is None else 100 * e.value for e in estimates],
-                period,
-                [None if b is None else 100 * b[0] for b in bounds],
-                [None if b is None else 100 * b[1] for b in bounds],
-                markers=True,
-                few=[e is not None and e.trials < FEW for e in estimates],
-                tips=[
-                    f"{PERIOD_TITLES[period]} period, {result.label}: {percent(e.value if e else None)} % "
-                    f"{interval_text(b)}"
-                    for result, e, b in zip(results, estimates, bounds, strict=True)
-                ],
-            )
-        )
+        label = f"{PERIOD_TITLES[period]} period"
+        tips = [
+            f"{label}, {result.label}: {percent(e.value if e else None)} % {interval_text(b)}"
+            for result, e, b in zip(results, estimates, bounds, strict=True)
+        ]
+        values = [None if e is None else e.value for e in estimates]
+        counts = [FEW if e is None else e.trials for e in estimates]
+        series.append(auroc_series(label, period, values, bounds, counts, tips))
     ticks = tuple((float(i), result.label) for i, result in enumerate(results))
-    ends, whiskers = (-0.35, len(results) - 0.65), crowded(series)
-    if whiskers:
-        series = [s.shifted((i - (len(series) - 1) / 2) * 0.18) for i, s in enumerate(series)]
-    chance = Series("chance", ends, (CHANCE, CHANCE), "guide", dashed=True)
-    return Chart(
-        f"robustness_{family.name}",
-        f"{family.title.partition(',')[0].partition(':')[0]} ({_over(family)})",
-        family.title,
-        "AUROC (%)",
-        (chance, *series),
-        ends,
-        (low, 100.5),
-        ticks,
-        nice_ticks(low, 100.0),
-        whiskers=whiskers,
-    )
+    title = f"{family.title.partition(',')[0].partition(':')[0]} ({_over(family)})"
+    return auroc_chart(f"robustness_{family.name}", title, family.title, series, ticks, low, 0.18)
 
 
 def robustness_table(families: Sequence[Family]) -> Table:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import yaml
 from scipy.special import stdtrit
 
 from aigenbench.config.resolved import FREE_TO_CHANGE
@@ -24,6 +23,7 @@ from aigenbench.evaluation.statistics.compare import Model
 from aigenbench.evaluation.statistics.intervals import LEVEL, UNDEFINED, Interval, bounds
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.protocol.published import averaged_windows
+from aigenbench.yaml_text import read_yaml
 
 SEED = "seed_everything"
 NOT_OF_THE_RECIPE = (
@@ -142,7 +142,10 @@ def seed_groups(runs: Sequence[ExperimentResults], declared: bool = False) -> tu
     """
     if declared:
         return (_declared(runs),)
-    found = seeds_of([run.config for run in runs], [run.scores["pairing_fingerprint"] for run in runs])
+    found = seeds_of(
+        [run.config for run in runs],
+        [run.scores["data_fingerprint"] or run.scores["pairing_fingerprint"] for run in runs],
+    )
     return tuple(
         SeedGroup(tuple(runs[i] for i in places), tuple(seed_of(runs[i].config) for i in places)) for places in found
     )
@@ -200,17 +203,16 @@ def _declared(runs: Sequence[ExperimentResults]) -> SeedGroup:
             first = runs[seeds.index(seed)].name
             raise InputError(f"--seeds: {first} and {runs[i].name} both have seed {seed}: one training, not two")
     for run in runs[1:]:
-        for name in ("windows_timeline", "identifier", "pairing"):
-            a, b = getattr(runs[0].experiment.first, name), getattr(run.experiment.first, name)
-            if not (a == b if isinstance(a, tuple) else np.array_equal(a, b)):
-                raise InputError(f"--seeds: {runs[0].name} and {run.name} differ in {name}, not in their seed alone")
+        shared = ("windows_timeline", "identifier", "pairing")
+        if name := runs[0].experiment.first.first_difference(run.experiment.first, shared):
+            raise InputError(f"--seeds: {runs[0].name} and {run.name} differ in {name}, not in their seed alone")
         check_same_periods(runs[0].experiment, run.experiment)
     return SeedGroup(tuple(runs), seeds)
 
 
 def _content(config: str) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(config)
-    except (yaml.YAMLError, RecursionError):
+        content = read_yaml(config, "config")
+    except InputError:
         return {}
     return content if isinstance(content, dict) else {}

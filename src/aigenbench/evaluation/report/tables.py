@@ -7,12 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from aigenbench.evaluation.drawing.chart import Cell, Table
-from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean, pairs, percent
+from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean_over_windows, pairs, percent
 from aigenbench.evaluation.metrics.definitions import METRICS
 from aigenbench.evaluation.metrics.over_time import generator_matrix
 from aigenbench.evaluation.report.results import ExperimentResults
-from aigenbench.evaluation.statistics.intervals import outward
-from aigenbench.evaluation.statistics.uncertainty import interval_text
+from aigenbench.evaluation.statistics.intervals import interval_text, outward
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.protocol.published import BASELINES, NOTE, averaged_windows
 
@@ -90,29 +89,27 @@ def results_table(run: ExperimentResults) -> Table:
             for p in SHOWN_PERIODS
         ]
         rows.append((Cell(str(k), k), *cells, Cell(", ".join(window))))
-    counted = averaged_windows(len(scores["windows"]))
-    means = [
-        shown(
-            mean(scores["periods"][p]["auroc"][counted]), run.bounds["means"][p], fewest(run, p), mean=True, strong=True
-        )
-        for p in SHOWN_PERIODS
-    ]
-    rows.append((Cell("mean", len(rows)), *means, Cell("windows with a Next period")))
+    rows.append((Cell("mean", len(rows)), *_means(run, strong=True), Cell("windows with a Next period")))
     header = ("Window", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS), "Generators added")
     return Table("results", "AUROC (%) per window", header, tuple(rows))
 
 
 def headline_table(run: ExperimentResults) -> Table:
     """A run's mean AUROC; on the benchmark itself beside the published baselines."""
-    counted = averaged_windows(run.experiment.n_windows)
-    cells = [
-        shown(mean(run.scores["periods"][p]["auroc"][counted]), run.bounds["means"][p], fewest(run, p), mean=True)
-        for p in SHOWN_PERIODS
+    rows = [
+        (Cell(run.name, strong=True), *_means(run), bracket(run.bounds["headline"]["generators"]), Cell("this report"))
     ]
-    rows = [(Cell(run.name, strong=True), *cells, bracket(run.bounds["headline"]["generators"]), Cell("this report"))]
     rows += baseline_rows(run.standing.is_benchmark, 1)
     header = ("Detector", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS), "Next, other generators", "Source")
     return known_columns(Table("headline", "Mean AUROC (%) over the windows", header, tuple(rows)))
+
+
+def _means(run: ExperimentResults, strong: bool = False) -> list[Cell]:
+    means = run.bounds["means"]
+    return [
+        shown(mean_over_windows(run.scores, p), means[p], fewest(run, p), mean=True, strong=strong)
+        for p in SHOWN_PERIODS
+    ]
 
 
 def known_columns(table: Table, always: int = 4) -> Table:

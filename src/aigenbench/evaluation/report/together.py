@@ -15,9 +15,8 @@ from aigenbench.evaluation.report.results import ExperimentResults
 from aigenbench.evaluation.report.seeds import SeedGroup, models_of, over_seeds, seed_groups, seeds_table
 from aigenbench.evaluation.report.tables import baseline_rows, bracket, fewest, known_columns, points, shown
 from aigenbench.evaluation.report.view import View
-from aigenbench.evaluation.statistics.compare import HEADLINE, Model, check_comparable, compare, p_text
-from aigenbench.evaluation.statistics.intervals import BOOTSTRAP, Bounds, bounds
-from aigenbench.evaluation.statistics.uncertainty import interval_text
+from aigenbench.evaluation.statistics.compare import HEADLINE, Model, compare, p_text
+from aigenbench.evaluation.statistics.intervals import BOOTSTRAP, Bounds, bounds, interval_text
 from aigenbench.protocol.periods import PERIOD_TITLES
 
 NEXT = "immediate_future"
@@ -71,7 +70,7 @@ class Together:
         forest: the differences between models; None where there are none.
         comparison: the same as a table.
         runs: paired differences of all trainings, where some are of one model.
-        comparison_note: why there is no comparison, or "".
+        comparison_note: why there is no comparison, how images were paired where not simply by key, or "".
         seeds: a table for every model with several trainings.
     """
 
@@ -95,12 +94,13 @@ class Together:
         return tuple(chart for chart in (self.coming, self.forest) if chart)
 
 
-def put_together(views: Sequence[View], seeds: bool = False) -> Together:
+def put_together(views: Sequence[View], seeds: bool = False, by_row: bool = False) -> Together:
     """Compute what several runs have in common.
 
     Args:
         views: of the runs.
         seeds: whether the user says that the runs differ in their seed only, see `seed_groups`.
+        by_row: whether the user says that images are known by their rows, see `shared_images`.
 
     Raises:
         InputError: see `seed_groups`.
@@ -108,7 +108,7 @@ def put_together(views: Sequence[View], seeds: bool = False) -> Together:
     runs = [view.run for view in views]
     groups = seed_groups(runs, seeds)
     sorted_runs = models_of([run.name for run in runs], [[runs.index(run) for run in g.runs] for g in groups])
-    result, note = _compared(runs, sorted_runs)
+    result, note = _compared(runs, sorted_runs, by_row)
     models = tuple(_model(model, runs, result) for model in sorted_runs)
     several = len(runs) > 1
     gathered = len(sorted_runs) < len(runs)
@@ -229,12 +229,14 @@ def _with_models(groups: Sequence[SeedGroup], models: Sequence[ModelView]) -> li
     return [(group, model) for group in groups for model in models if model.runs == group.runs]
 
 
-def _compared(runs: Sequence[ExperimentResults], models: Sequence[Model]) -> tuple[dict[str, Any] | None, str]:
+def _compared(
+    runs: Sequence[ExperimentResults], models: Sequence[Model], by_row: bool
+) -> tuple[dict[str, Any] | None, str]:
     if len(runs) < 2:
         return None, ""
     experiments = [run.experiment for run in runs]
     try:
-        check_comparable(experiments)
+        result = compare(experiments, runs[0].bounds["replicates"], models=models, by_row=by_row)
     except InputError as error:
         return None, f"No paired differences: {error}."
-    return compare(experiments, runs[0].bounds["replicates"], models=models), ""
+    return result, "; ".join(result["shared"])

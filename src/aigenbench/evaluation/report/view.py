@@ -16,7 +16,7 @@ from aigenbench.evaluation.report import tables as report_tables
 from aigenbench.evaluation.report.records import times_table, versions_table
 from aigenbench.evaluation.report.results import ExperimentResults
 from aigenbench.evaluation.report.robustness import RobustnessView, robustness_view
-from aigenbench.evaluation.statistics.breakdown import breakdowns, class_groups
+from aigenbench.evaluation.statistics.breakdown import class_groups
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def make_view(
         carried=derived_tables.carried_table(run),
         calibration=derived_tables.calibration_table(run),
         multiclass=derived_tables.multiclass_table(run),
-        breakdowns=breakdowns(class_groups(run.experiment, columns or {}), chosen),
+        breakdowns=derived_tables.breakdowns(class_groups(run.experiment, columns or {}), chosen),
         robustness=robustness_view(run.robustness),
         times=times_table(run.records),
         versions=versions_table(run.records),

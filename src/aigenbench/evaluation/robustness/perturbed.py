@@ -8,16 +8,16 @@ missing, the result does not count.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 from pathlib import Path
 
 from aigenbench.augmentations.perturbations import GRID, Perturbation
 from aigenbench.config.folder import predictions_file
+from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions.experiment import window_folder
 from aigenbench.evaluation.predictions.record import Predictions, save_predictions
-from aigenbench.files import write_json
+from aigenbench.files import open_regular, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def predictions_path(experiment: Path, perturbation: Perturbation, window: int) 
 
 def digest(path: Path) -> str:
     """SHA-256 of a file, hex."""
-    with path.open("rb") as data:
+    with open_regular(path) as data:
         return hashlib.file_digest(data, "sha256").hexdigest()
 
 
@@ -59,11 +59,10 @@ def is_current(path: Path, perturbation: Perturbation, clean_digest: str) -> boo
     if not path.is_file() or not record.is_file():
         return False
     try:
-        found = json.loads(record.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
+        found = read_json(record)
+    except InputError:
         return False
-    wanted = {"clean_sha256": clean_digest, "perturbation": perturbation.describe()}
-    return bool(found == wanted)
+    return bool(found == {"clean_sha256": clean_digest, "perturbation": perturbation.describe()})
 
 
 def current_windows(experiment: Path) -> dict[Perturbation, tuple[int, ...]]:

@@ -27,10 +27,8 @@ from aigenbench.evaluation.predictions.experiment import ExperimentPredictions
 from aigenbench.evaluation.predictions.record import Predictions, load_predictions
 from aigenbench.evaluation.robustness.perturbed import FOLDER, current_windows, predictions_path
 from aigenbench.evaluation.statistics.draws import THREADS
-from aigenbench.evaluation.statistics.intervals import Placements, on_logit_scale
+from aigenbench.evaluation.statistics.intervals import LEVEL, Placements, on_logit_scale
 from aigenbench.protocol.published import windows_with_next
-
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Estimate:
     @property
     def interval(self) -> list[float]:
         """95 % interval."""
-        return list(on_logit_scale(self.value, float(np.square(self.influence).sum()), self.trials, LEVEL))
+        return list(on_logit_scale(self.value, float(np.square(self.influence).sum()), self.trials))
 
     def change_from(self, clean: Estimate) -> tuple[float, list[float] | None]:
         """Difference to ``clean``, and its 95 % interval; None where the images say nothing of its spread."""
@@ -140,12 +138,9 @@ def _perturbed(folder: Path, experiment: ExperimentPredictions, level: Perturbat
     path = predictions_path(folder, level, window)
     predictions = load_predictions(path)
     clean = experiment.windows[window]
-    for field in ("windows_timeline", "generator_id_to_name", "benchmark_type"):
-        if getattr(predictions, field) != getattr(clean, field):
-            raise InputError(f"{path} differs from the experiment's own predictions in {field}; remove it")
-    if not np.array_equal(predictions.pairing, clean.pairing) or not np.array_equal(
-        predictions.identifier, clean.identifier
-    ):
+    if field := predictions.first_difference(clean, ("windows_timeline", "generator_id_to_name", "benchmark_type")):
+        raise InputError(f"{path} differs from the experiment's own predictions in {field}; remove it")
+    if predictions.first_difference(clean, ("pairing", "identifier")):
         raise InputError(f"{path} is of other images than the experiment's own predictions; remove it")
     return predictions
 

@@ -52,6 +52,7 @@ def bootstrap_auroc(
     seed: int = SEED,
     pairing: bool = True,
     periods: Sequence[str] = ALL_PERIODS,
+    units: Pairs | None = None,
 ) -> Replicates:
     """Replicates of AUROC for every window and period.
 
@@ -61,6 +62,7 @@ def bootstrap_auroc(
         seed: of the draws; the same seed gives the same draws for every run on the same evaluation set.
         pairing: see `evaluate`; pairs are drawn together in both cases.
         periods: which periods.
+        units: what is drawn together, where not the protocol's pairs; see `shared_images`.
 
     Raises:
         InputError: see `pair_up`.
@@ -69,7 +71,7 @@ def bootstrap_auroc(
     def rows(groups: WindowGroups, window: int, period: str) -> NDArray[np.bool_]:
         return groups.mask(groups.period_generators(period, window))
 
-    return Replicates(_replicated(experiment, periods, rows, replicates, seed, pairing))
+    return Replicates(_replicated(experiment, periods, rows, replicates, seed, pairing, units))
 
 
 def bootstrap_generators(
@@ -148,9 +150,10 @@ def _replicated(
     replicates: int,
     seed: int,
     pairing: bool,
+    units: Pairs | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """AUROC of the ``rows`` (groups, window, name) of every window: name -> (replicates, windows)."""
-    pairs = pair_up(experiment.first)
+    pairs = pair_up(experiment.first) if units is None else units
     columns: dict[tuple[str, int], int] = {}
     prepared: list[Ranked] = []
     n = 0

@@ -8,14 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aigenbench.evaluation.drawing.chart import Cell, Table
-from aigenbench.evaluation.drawing.table import percent
-from aigenbench.evaluation.metrics.definitions import METRICS, auroc, compute
+from aigenbench.evaluation.metrics.definitions import METRICS, compute
 from aigenbench.evaluation.metrics.group import Group
 from aigenbench.evaluation.metrics.periods import WindowGroups
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions
-from aigenbench.evaluation.statistics.intervals import Interval, bounds, delong, wilson
-from aigenbench.evaluation.statistics.uncertainty import interval_text
 
 ORIGIN, WIDTH, HEIGHT = "origin_dataset", "width", "height"
 ORIGINS, SIZES = "origins", "sizes"
@@ -86,48 +82,3 @@ def class_scores(classes: Classes) -> dict[str, Any]:
                 of_class = {"n_real": next(g.n for g in windows if g), "false_positive_rate": rates}
             found[kind][name] = of_class
     return found
-
-
-def breakdowns(classes: Classes, window: int) -> tuple[Table, ...]:
-    """False positives by origin after every window, and rates and AUROC by size after ``window``."""
-    tables = []
-    if ORIGINS in classes:
-        rows = [_origin_row(name, windows) for name, windows in classes[ORIGINS].items()]
-        n_windows = len(next(iter(classes[ORIGINS].values()), ()))
-        header = ("Origin", "Reals", *(str(k) for k in range(n_windows)))
-        tables.append(
-            Table("origins", "False positives (%) by origin of the real, after every window", header, tuple(rows))
-        )
-    if SIZES in classes:
-        rows = [_size_row(name, group) for name, windows in classes[SIZES].items() if (group := windows[window])]
-        header = ("Image size", "Reals", "FPR (%)", "Fakes", "Recall (%)", "AUROC (%)")
-        tables.append(Table("sizes", f"By image size after window {window}", header, tuple(rows)))
-    return tuple(tables)
-
-
-def _origin_row(name: str, windows: Sequence[Group | None]) -> tuple[Cell, ...]:
-    n = next(g.n for g in windows if g)
-    rates = (_rate(g.confusion[1], g.n_reals) if g else Cell("-") for g in windows)
-    return (Cell(name or "not given"), Cell(f"{n:,}", n), *rates)
-
-
-def _size_row(name: str, group: Group) -> tuple[Cell, ...]:
-    tp, fp, _, _ = group.confusion
-    reals, fakes = group.n_reals, group.n_fakes
-    area = _shown(auroc(group), delong(group)) if group.both_classes else Cell("-")
-    return (
-        Cell(name),
-        Cell(f"{reals:,}", reals),
-        _rate(fp, reals),
-        Cell(f"{fakes:,}", fakes),
-        _rate(tp, fakes),
-        area,
-    )
-
-
-def _rate(hits: int, n: int) -> Cell:
-    return _shown(hits / n, wilson(hits, n)) if n else Cell("-")
-
-
-def _shown(value: float, interval: Interval) -> Cell:
-    return Cell(percent(value), value, interval_text(bounds(interval)), interval=bounds(interval), share=True)

@@ -15,19 +15,21 @@ from aigenbench.errors import InputError
 from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, percent
 from aigenbench.evaluation.metrics.score import score
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions, check_same_periods
+from aigenbench.evaluation.predictions.record import Predictions
+from aigenbench.evaluation.predictions.standing import mandatory_fingerprints
 from aigenbench.evaluation.statistics.bootstrap import Replicates, bootstrap_auroc, row_means
 from aigenbench.evaluation.statistics.draws import REPLICATES, SEED
 from aigenbench.evaluation.statistics.intervals import (
     LEVEL,
     NORMAL_TAIL,
     SMALLEST_P,
-    Bounds,
-    bounds,
+    bounds_of,
     holm,
-    interval_of,
-    outward,
+    interval_text,
     p_value,
 )
+from aigenbench.evaluation.statistics.shared import shared_images
+from aigenbench.protocol.published import averaged_windows
 
 HEADLINE = "headline"
 
@@ -51,28 +53,36 @@ def compare(
     seed: int = SEED,
     pairing: bool = True,
     models: Sequence[Model] = (),
+    by_row: bool = False,
 ) -> dict[str, Any]:
     """Compare the AUROC of every two experiments, each replicate on the same images.
 
     Args:
-        experiments: two or more, evaluated on the same images with the same pairing.
+        experiments: two or more; the images that all hold are compared, see `shared_images`.
         replicates: how many draws of images.
         seed: of the draws.
         pairing: see `evaluate`.
         models: where some experiments are trainings of one model, all of them sorted into models.
+        by_row: whether images without keys are known by their rows, see `shared_images`.
 
     Returns:
-        ``experiments`` (names), ``notes`` (such as missing windows), ``results`` (name -> headline value and
-        interval) and ``differences``: one entry for every two of them with ``a``, ``b``, and ``headline`` and the mean
-        over windows and the windows of each period: ``difference`` (a - b), ``interval``, ``p``, ``p_from`` (see
-        `p_value`) and, for the headline, ``p_holm``: Holm's adjustment for how many are compared. Only windows that
-        both have enter. With ``models`` also ``models`` and ``model_differences``, see `compare_models`.
+        ``experiments`` (names), ``notes`` (such as missing windows), ``shared`` (those of `shared_images`), ``results``
+        (name -> headline value and interval) and ``differences``: one entry for every two of them with ``a``, ``b``,
+        and ``headline`` and the mean over windows and the windows of each period: ``difference`` (a - b),
+        ``interval``, ``p``, ``p_from`` (see `p_value`) and, for the headline, ``p_holm``: Holm's adjustment for how
+        many are compared. Only windows that both have enter. With ``models`` also ``models`` and
+        ``model_differences``, see `compare_models`.
 
     Raises:
         InputError: fewer than two experiments, two of one name, or not the same evaluation set.
     """
     check_comparable(experiments)
-    replicated = [bootstrap_auroc(e, replicates, seed, pairing, SHOWN_PERIODS) for e in experiments]
+    shared = shared_images(experiments, by_row)
+    experiments = shared.experiments
+    replicated = [
+        bootstrap_auroc(e, replicates, seed, pairing, SHOWN_PERIODS, units)
+        for e, units in zip(experiments, shared.units, strict=True)
+    ]
     scores = [score(e, pairing) for e in experiments]
     points = [_points(s) for s in scores]
     differences = []
@@ -86,10 +96,11 @@ def compare(
         entry[HEADLINE]["p_holm"] = _none(p)
     found = {
         "experiments": [e.name for e in experiments],
-        "notes": [f"{e.name}: {note}" for e in experiments for note in e.notes],
+        "notes": [*shared.notes, *(f"{e.name}: {note}" for e in experiments for note in e.notes)],
+        "shared": list(shared.notes),
         "replicates": replicates,
         "results": {
-            e.name: {"mean": s["headline"]["mean"], "interval": _around(s["headline"]["mean"], r.headline)}
+            e.name: {"mean": s["headline"]["mean"], "interval": bounds_of("auroc", r.headline, s["headline"]["mean"])}
             for e, s, r in zip(experiments, scores, replicated, strict=True)
         },
         "differences": differences,
@@ -143,7 +154,7 @@ def compare_models(
 
 
 def check_comparable(experiments: Sequence[ExperimentPredictions]) -> None:
-    """See that experiments were evaluated on the same images.
+    """See that experiments have the same windows and were evaluated alike.
 
     Raises:
         InputError: see `compare`.
@@ -152,23 +163,31 @@ def check_comparable(experiments: Sequence[ExperimentPredictions]) -> None:
         raise InputError("compare needs at least two experiments")
     first = experiments[0]
     for other in experiments[1:]:
-        for name in ("windows_timeline", "identifier", "pairing"):
-            a, b = getattr(first.first, name), getattr(other.first, name)
-            if not (a == b if isinstance(a, tuple) else np.array_equal(a, b)):
+        for name in ("windows_timeline", "generator_id_to_name"):
+            if getattr(first.first, name) != getattr(other.first, name):
                 raise InputError(
-                    f"{first.name} and {other.name} differ in {name}: only runs evaluated on the same images with "
-                    "the same pairing can be compared"
+                    f"{first.name} and {other.name} differ in {name}: only runs over the same windows can be compared"
                 )
         check_same_periods(first, other)
-        known = (first.first.protocol_fingerprint, other.first.protocol_fingerprint)
-        if None not in known and known[0] != known[1]:
+        if not _evaluated_alike(first.first, other.first):
             raise InputError(
-                f"{first.name} and {other.name} have protocol fingerprints {known[0]} and {known[1]}: the same images, "
-                "but not the same evaluation of them"
+                f"{first.name} and {other.name} have protocol fingerprints {first.first.protocol_fingerprint} and "
+                f"{other.first.protocol_fingerprint}: the same windows, but not the same evaluation of their images"
             )
     names = [e.name for e in experiments]
     if len(set(names)) < len(names):
         raise InputError(f"experiments to compare need different names, found {', '.join(names)}")
+
+
+def _evaluated_alike(a: Predictions, b: Predictions) -> bool:
+    """Whether fingerprints do not tell the evaluation's steps apart; those of two copies of the data differ anyway."""
+    if None in (a.protocol_fingerprint, b.protocol_fingerprint) or a.protocol_fingerprint == b.protocol_fingerprint:
+        return True
+    modes = [
+        [mode for mode, known in mandatory_fingerprints(p).items() if known == p.protocol_fingerprint] for p in (a, b)
+    ]
+    same_rows = a.pairing_fingerprint == b.pairing_fingerprint
+    return modes[0] == modes[1] and (bool(modes[0]) or not same_rows)
 
 
 def comparison_table(result: dict[str, Any]) -> str:
@@ -176,7 +195,7 @@ def comparison_table(result: dict[str, Any]) -> str:
     lines = ["Next-period AUROC (%), mean over the windows, 95 % interval over images", ""]
     width = max(map(len, (*result["experiments"], *result.get("models", ()))))
     for name, value in result["results"].items():
-        lines.append(f"  {name:<{width}}  {percent(value['mean']):>6}  {_bracket(value['interval'])}")
+        lines.append(f"  {name:<{width}}  {percent(value['mean']):>6}  {interval_text(value['interval'])}")
     lines += ["", "Paired differences", ""]
     shown = [(entry["a"], entry["b"], entry[HEADLINE]) for entry in result["differences"]]
     lines += [f"  {a} - {b}: {_differing(d)}  {_tested(d['p'], d)}" for a, b, d in shown]
@@ -186,13 +205,13 @@ def comparison_table(result: dict[str, Any]) -> str:
             of_next = value["periods"]["immediate_future"]
             trainings = f"{value['runs']} training{'s' if value['runs'] > 1 else ''}"
             lines.append(
-                f"  {name:<{width}}  {percent(of_next['mean']):>6}  {_bracket(of_next['interval'])}  {trainings}"
+                f"  {name:<{width}}  {percent(of_next['mean']):>6}  {interval_text(of_next['interval'])}  {trainings}"
             )
         lines += ["", "Paired differences of models, over other images and other seeds", ""]
         for d in result["model_differences"]:
             both = d["both"]
             told = _tested(both["p"] if both else d["p"], {} if both else d, d["p_holm"])
-            seeds = _bracket(both["interval"], "+") if both else _bracket(d["interval"], "+")
+            seeds = interval_text((both or d)["interval"], sign="+")
             over = "" if both else "; over images alone: a model was trained once"
             lines.append(f"  {d['a']} - {d['b']}: {_signed(d['difference'])} {seeds}  {told}{over}")
     if any(d["p_from"] == NORMAL_TAIL for *_, d in shown):
@@ -216,7 +235,7 @@ def _tested(p: float | None, entry: dict[str, Any], p_holm: float | None = None)
 
 
 def _differing(d: dict[str, Any]) -> str:
-    return f"{_signed(d['difference'])} {_bracket(d['interval'], '+')}"
+    return f"{_signed(d['difference'])} {interval_text(d['interval'], sign='+')}"
 
 
 def _signed(value: float | None) -> str:
@@ -230,7 +249,7 @@ def _gathered(runs: Sequence[Replicates]) -> Replicates:
 
 def _headlines(*of: Replicates) -> list[NDArray[np.float64]]:
     """The mean Next-period AUROC of each, over the windows that all have."""
-    columns = [r.periods["immediate_future"][:, : max(r.periods["immediate_future"].shape[1] - 1, 1)] for r in of]
+    columns = [r.periods["immediate_future"][:, averaged_windows(r.periods["immediate_future"].shape[1])] for r in of]
     unknown = np.any([np.isnan(c).all(axis=0) for c in columns], axis=0)
     return [row_means(np.where(unknown, np.nan, c)) for c in columns]
 
@@ -238,9 +257,12 @@ def _headlines(*of: Replicates) -> list[NDArray[np.float64]]:
 def _means(point: Replicates, images: Replicates) -> dict[str, Any]:
     found = {}
     for period, columns in point.periods.items():
-        counted = slice(0, max(columns.shape[1] - 1, 1))
+        counted = averaged_windows(columns.shape[1])
         value = _none(float(row_means(columns[:, counted])[0]))
-        found[period] = {"mean": value, "interval": _around(value, row_means(images.periods[period][:, counted]))}
+        found[period] = {
+            "mean": value,
+            "interval": bounds_of("auroc", row_means(images.periods[period][:, counted]), value),
+        }
     return found
 
 
@@ -262,10 +284,6 @@ def _over_images_and_seeds(
     return {"interval": [difference - spread, difference + spread], "p": max(p, SMALLEST_P)}
 
 
-def _around(value: float | None, replicates: NDArray[np.float64]) -> Bounds:
-    return None if value is None else bounds(interval_of("auroc", replicates, value))
-
-
 def _points(scores: dict[str, Any]) -> Replicates:
     columns = {p: np.array([scores["periods"][p]["auroc"]], dtype=np.float64) for p in SHOWN_PERIODS}
     return Replicates(columns)
@@ -277,7 +295,7 @@ def _measures(mine: Replicates, other: Replicates) -> dict[str, NDArray[np.float
         # a window that one of the two lacks cannot be compared
         shared = np.where(np.isnan(other.periods[period]), np.nan, mine.periods[period])
         n = shared.shape[1]
-        measures[period] = row_means(shared[:, : max(n - 1, 1)])
+        measures[period] = row_means(shared[:, averaged_windows(n)])
         measures |= {f"{period}/{k}": shared[:, k] for k in range(n)}
     return {HEADLINE: measures["immediate_future"]} | measures
 
@@ -285,7 +303,7 @@ def _measures(mine: Replicates, other: Replicates) -> dict[str, NDArray[np.float
 def _difference(point: NDArray[np.float64], replicates: NDArray[np.float64]) -> dict[str, Any]:
     p, source = p_value(replicates)
     value = _none(float(point[0]))
-    return {"difference": value, "interval": _around(value, replicates), "p": _none(p), "p_from": source}
+    return {"difference": value, "interval": bounds_of("auroc", replicates, value), "p": _none(p), "p_from": source}
 
 
 def _p(entry: dict[str, Any]) -> float:
@@ -294,7 +312,3 @@ def _p(entry: dict[str, Any]) -> float:
 
 def _none(value: float) -> float | None:
     return None if np.isnan(value) else value
-
-
-def _bracket(interval: list[float] | None, sign: str = "") -> str:
-    return "" if interval is None else outward([100 * v for v in interval], 1, sign)

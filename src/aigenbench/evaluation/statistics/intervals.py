@@ -72,17 +72,25 @@ def interval_of(measure: str, replicates: NDArray[np.float64], value: float) -> 
     return (max(low, 0.0), high) if measure == "ece" else (low, high)
 
 
+def bounds_of(measure: str, replicates: NDArray[np.float64], value: float | None) -> Bounds:
+    """`interval_of` as it is written; None without a value."""
+    return None if value is None else bounds(interval_of(measure, replicates, value))
+
+
 def uncertain_bounds(measure: str, replicates: NDArray[np.float64], value: float | None) -> Bounds:
-    """`interval_of` as it is written; None where all replicates are equal, which is no certainty."""
-    if value is None:
-        return None
-    low, high = interval_of(measure, replicates, value)
-    return bounds((low, high)) if low < high else None
+    """`bounds_of`; None where all replicates are equal too, which is no certainty."""
+    found = bounds_of(measure, replicates, value)
+    return found if found and found[0] < found[1] else None
 
 
 def holding(interval: Interval, value: float) -> Interval:
     """``interval``, reaching to ``value`` where few or lopsided draws would leave it just outside."""
     return (min(interval[0], value), max(interval[1], value)) if not np.isnan(interval[0]) else interval
+
+
+def interval_text(interval: Sequence[float] | None, digits: int = 1, sign: str = "") -> str:
+    """``[low, high]`` in percent, rounded outward, or nothing; at 2,000 draws a bound's tenth is luck already."""
+    return "" if interval is None else outward([100 * bound for bound in interval], digits, sign)
 
 
 def outward(interval: Sequence[float], digits: int, sign: str = "") -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean
+from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean_over_windows
 from aigenbench.evaluation.metrics.definitions import METRICS
 from aigenbench.evaluation.metrics.periods import WindowGroups
 from aigenbench.evaluation.metrics.score import score
@@ -25,7 +25,7 @@ from aigenbench.evaluation.statistics.calibration import MEASURES, METHODS, Cali
 from aigenbench.evaluation.statistics.derived import calibration_intervals, class_intervals, over_time_intervals
 from aigenbench.evaluation.statistics.draws import OTHER_REPLICATES, REPLICATES, SEED
 from aigenbench.evaluation.statistics.generators import generators_interval, headline_interval, resample_generators
-from aigenbench.evaluation.statistics.intervals import LEVEL, Bounds, bounds, interval_of, uncertain_bounds
+from aigenbench.evaluation.statistics.intervals import LEVEL, Bounds, bounds, bounds_of, uncertain_bounds
 from aigenbench.protocol.published import averaged_windows
 
 RATES: dict[str, Callable[[tuple[int, int, int, int]], tuple[int, int]]] = {
@@ -84,7 +84,7 @@ def uncertainty(
     aurocs = {p: scores["periods"][p]["auroc"] for p in SHOWN_PERIODS}
     periods: dict[str, dict[str, list[Bounds]]] = {
         p: {
-            "auroc": _columns("auroc", images.periods[p], aurocs[p]),
+            "auroc": [bounds_of("auroc", images.periods[p][:, k], value) for k, value in enumerate(aurocs[p])],
             "auroc_generators": _of_generators(generators.periods[p], aurocs[p]),
         }
         for p in SHOWN_PERIODS
@@ -92,7 +92,7 @@ def uncertainty(
     _add_closed_forms(periods, experiment, pairing, threshold)
     counted = averaged_windows(experiment.n_windows)
     means = {
-        p: _of_mean(row_means(images.periods[p][:, counted]), columns["auroc"][counted], mean(aurocs[p][counted]))
+        p: _of_mean(row_means(images.periods[p][:, counted]), columns["auroc"][counted], mean_over_windows(scores, p))
         for p, columns in periods.items()
     }
     found = {
@@ -192,21 +192,8 @@ def _of_generators(replicates: NDArray[np.float64], values: Sequence[float | Non
 
 
 def _of_mean(replicates: NDArray[np.float64], columns: Sequence[Bounds], value: float | None) -> Bounds:
-    if value is None:
-        return None
-    found, known = bounds(interval_of("auroc", replicates, value)), [c for c in columns if c is not None]
+    found, known = bounds_of("auroc", replicates, value), [c for c in columns if c is not None]
     if found is None or found[0] < found[1] or not known:
         return found
     # replicates that are all equal are no certainty either; a mean lies between the means of bounds
     return [float(np.mean([c[side] for c in known])) for side in (0, 1)]
-
-
-def _columns(name: str, replicates: NDArray[np.float64], values: Sequence[float | None]) -> list[Bounds]:
-    return [
-        None if value is None else bounds(interval_of(name, replicates[:, k], value)) for k, value in enumerate(values)
-    ]
-
-
-def interval_text(interval: Sequence[float] | None, digits: int = 1, sign: str = "") -> str:
-    """``[low, high]`` in percent, rounded outward, or nothing; at 2,000 draws a bound's tenth is luck already."""
-    return "" if interval is None else intervals.outward([100 * bound for bound in interval], digits, sign)

@@ -14,6 +14,7 @@ from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions.fusion import fuse_logits, sigmoid
 from aigenbench.evaluation.predictions.record import Predictions
 from aigenbench.protocol.fingerprints import pairing_fingerprint
+from aigenbench.protocol.identity import Keys, data_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet
 from aigenbench.protocol.trained import Trained
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel, fusion_is_overridden
@@ -84,6 +85,7 @@ def make_predictions(
     window: int,
     protocol_fingerprint: str,
     trained: Trained | None = None,
+    keys: Keys | None = None,
 ) -> Predictions:
     """Put gathered rows into evaluation order, fuse the crops of each image, and add the protocol's facts.
 
@@ -95,6 +97,7 @@ def make_predictions(
         window: index of the window.
         protocol_fingerprint: of the run.
         trained: what the weights were trained on; the periods follow from it.
+        keys: of the images that were to be evaluated, in order, uint64 (n,).
     """
     crops, positions = _ordered({k: v for k, v in rows.items() if not k.startswith(FUSED)}, chosen)
     first = np.flatnonzero(np.diff(positions, prepend=-1))
@@ -129,10 +132,22 @@ def make_predictions(
         benchmark_type=plan.benchmark_type,
         protocol_fingerprint=protocol_fingerprint,
         pairing_fingerprint=pairing_fingerprint(chosen.ids, chosen.pairing),
+        image_key=_distinct(keys),
+        data_fingerprint=None if keys is None else data_fingerprint(keys, _names(plan, chosen)),
+        training_fingerprint=None if trained is None else trained.images,
         trained_windows=None if trained is None else trained.windows,
         next_generators=None if standing is None else standing.coming,
         earlier_generators=None if standing is None else standing.earlier,
     )
+
+
+def _distinct(keys: Keys | None) -> Keys | None:
+    """The keys, where they tell all images apart."""
+    return keys if keys is not None and len(np.unique(keys)) == len(keys) else None
+
+
+def _names(plan: Plan, chosen: EvaluationSet) -> list[str]:
+    return [plan.timeline.id_to_name[i] for i in chosen.generator_ids.tolist()]
 
 
 def _mean(values: npt.NDArray[Any], first: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

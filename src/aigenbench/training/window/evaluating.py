@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aigenbench.augmentations import Recipe, freed_memory_kept
+from aigenbench.data.identity import keys_of
 from aigenbench.data.pipeline import split_of
 from aigenbench.data.sources.tables import ImageTable
 from aigenbench.evaluation.metrics.periods import evaluate
@@ -30,7 +32,9 @@ logger = logging.getLogger(__name__)
 
 def stage_of(setup: Setup, window: int, epoch: int = 0, total_steps: int = 1) -> Stage:
     """Where a run stands at a window: what the detector is told."""
-    return Stage.at(setup.plan, window, epoch, total_steps, setup.detector.trained)
+    stage = Stage.at(setup.plan, window, epoch, total_steps, setup.detector.trained)
+    assert stage.trained is not None, "a plan says what its windows train on"
+    return replace(stage, trained=replace(stage.trained, images=setup.training_fingerprint(window)))
 
 
 def stage_of_weights(trained: Trained, window: int) -> Stage:
@@ -104,7 +108,16 @@ def checked_predictions(setup: Setup, rows: Arrays, window: int, stage: str, fin
         if (logits := rows.get(f"{of}logits")) is not None:
             check_finite(logits, names(rows[f"{of}identifiers"]))
     chosen = setup.pipeline.evaluation_set(setup.plan, stage)
-    return make_predictions(setup.detector, rows, chosen, setup.plan, window, fingerprint, setup.detector.stage.trained)
+    return make_predictions(
+        setup.detector,
+        rows,
+        chosen,
+        setup.plan,
+        window,
+        fingerprint,
+        setup.detector.stage.trained,
+        keys_of(table, chosen.ids),
+    )
 
 
 def check_finite(logits: npt.NDArray[Any], name: Callable[[int], str]) -> None:

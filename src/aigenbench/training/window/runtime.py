@@ -56,6 +56,7 @@ def record_run(folder: Path, setup: Setup, plan: WindowPlan, trainer: pl.Trainer
         "devices": trainer.world_size,
         "precision": str(trainer.precision),
         "protocol_fingerprint": setup.fingerprint,
+        "training_fingerprint": setup.training_fingerprint(plan.window),
         "images": setup.images,
         "steps_per_epoch": plan.steps,
         "trained_parameters": sum(p.numel() for p in setup.detector.parameters() if p.requires_grad),

@@ -7,8 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aigenbench.config.yaml_text import Typed, read_yaml, write_yaml
 from aigenbench.errors import InputError
+from aigenbench.yaml_text import Typed, read_yaml, write_yaml
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_text_that_looks_like_something_else_stays_text_for_any_reader(text):
     [
         ("a: 1\nb: 2\na: 3", "the key 'a' is given twice (line 3, column 1)"),
         ("a: {b: 1, b: 1}", "the key 'b' is given twice"),
-        ("a: [", "line 1"),
+        ("a: [", "line 2, column 1"),
         ("a: b: c", "line 1, column 5"),
         ("\t- x", "line 1, column 1"),
         ("a: !!python/object:os.system x", "tag"),
