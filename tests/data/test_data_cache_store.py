@@ -192,13 +192,13 @@ def test_what_belongs_to_another_store_is_refused(tmp_path: Path) -> None:
     for content, said in (
         (json.dumps({**one.identity, "identity": {"seed": 3}}), "tells of other rows"),
         ("{}", "is not the identity of a store"),
-        ("", "cannot be read"),
+        ("", "is not readable JSON"),
     ):
         identity.write_text(content)
         with pytest.raises(InputError, match=said):
             store_in(tmp_path)
     identity.unlink()
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no such file"):
         store_in(tmp_path)
 
 
@@ -295,3 +295,54 @@ def test_processes_that_build_at_once_do_the_work_once(tmp_path: Path) -> None:
     assert sum(computed > 0 for computed, _ in counted) > 1
     assert np.array_equal(store_in(tmp_path).open().take(keys), rows_of(keys))
     assert not list(tmp_path.glob("*/*.lock"))
+
+
+@pytest.mark.parametrize(
+    "header", [b"[" * PAGE, b"7", b"\xff" * PAGE, b'{"format": NaN}', {"rows": True}, {"rows": -1}]
+)
+def test_a_header_that_is_none_is_damage_and_computed_again(
+    tmp_path: Path, header: bytes | dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    store, keys = store_in(tmp_path), np.arange(1)
+    build(store, keys)
+    (path,) = store.folder.glob("block_*")
+    data = path.read_bytes()
+    if isinstance(header, dict):
+        header = json.dumps({**json.loads(data[:PAGE]), **header}).encode()
+    path.write_bytes(header.ljust(PAGE) + data[PAGE:])
+    assert list(store.verify()) == [path]
+    assert build(store_in(tmp_path), keys) == 1
+    assert "is damaged" in caplog.text
+    assert np.array_equal(store_in(tmp_path).open().take(keys), rows_of(keys))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_told(tmp_path: Path, make: Any) -> None:
+    store = store_in(tmp_path)
+    build(store, np.arange(1))
+    make(store.folder / "block_0123456789abcdef.rows")
+    for ask in (store_in(tmp_path).open, store_in(tmp_path).verify, lambda: store_in(tmp_path).missing(np.arange(1))):
+        with pytest.raises(InputError, match="move it away"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 5000,
+        "7",
+        '{"identity": {}, "shape": [1], "dtype": "float8"}',
+        '{"identity": {}, "shape": 3, "dtype": "uint8"}',
+        '{"identity": {}, "shape": [-1], "dtype": "uint8"}',
+        '{"identity": [1], "shape": [1], "dtype": "uint8"}',
+        '{"identity": {"a": NaN}, "shape": [1], "dtype": "uint8"}',
+        '{"identity": {}, "shape": [1], "dtype": {}}',
+    ],
+)
+def test_an_identity_that_is_none_is_told(tmp_path: Path, content: str) -> None:
+    store = store_in(tmp_path)
+    build(store, np.arange(1))
+    (store.folder / "identity.json").write_text(content)
+    for ask in (lambda: stores_in(tmp_path), lambda: store_in(tmp_path)):
+        with pytest.raises(InputError, match="remove the folder"):
+            ask()

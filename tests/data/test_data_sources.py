@@ -115,7 +115,7 @@ def test_damaged_files_are_told(made, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is missing; the data set is incomplete"):
         open_source(folder)
     (folder / "train" / "state.json").write_text("{")
-    with pytest.raises(InputError, match="not JSON"):
+    with pytest.raises(InputError, match="not readable JSON"):
         open_source(folder)
 
 
@@ -384,7 +384,7 @@ def test_json_with_a_mark_and_of_another_form(tmp_path: Path) -> None:
     for content, said in (
         ("{}", "names no data files"),
         ('{"_data_files": ["a"]}', "names no data files"),
-        ("[]", "mapping"),
+        ("[]", "expected an object"),
     ):
         state.write_text(content)
         with pytest.raises(InputError, match=said):

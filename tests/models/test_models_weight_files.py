@@ -225,3 +225,10 @@ def test_an_odd_pickle_is_one_line(tmp_path: Path, damaged: bytes) -> None:
 def test_a_file_of_torch_is_read_by_its_content(tmp_path: Path) -> None:
     torch.save(STATE, tmp_path / "a.safetensors")
     assert list(read_weights(tmp_path / "a.safetensors")) == list(STATE)
+
+
+@pytest.mark.parametrize("entry", [{("a", 1): torch.zeros(2)}, {7: torch.zeros(2)}, {"a": 7}])
+def test_entries_that_are_no_tensors_with_names_are_told(tmp_path: Path, entry: dict[object, object]) -> None:
+    torch.save(entry, tmp_path / "a.pt")
+    with pytest.raises(InputError, match="is no tensor with a name"):
+        read_weights(tmp_path / "a.pt")

@@ -7,7 +7,6 @@ values, in each file its own. Images stay on disk until they are decoded.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,8 +21,9 @@ from aigenbench.data.sources.arrow_images import ArrowImages
 from aigenbench.data.sources.inside import check_inside
 from aigenbench.data.sources.streams import column_of, open_stream
 from aigenbench.data.sources.tables import Columns, ImageTable, make_table
-from aigenbench.errors import InputError
-from aigenbench.files import read_regular
+from aigenbench.errors import InputError, MissingFileError
+from aigenbench.files import read_json
+from aigenbench.json_text import parse_json
 
 REQUIRED_COLUMNS = ("image", "label", "generator")
 OPTIONAL_COLUMNS = ("height", "width", "origin_dataset", "file_id")
@@ -132,8 +132,8 @@ def _class_names(folder: Path, table: pa.Table) -> Mapping[str, list[str]]:
     else:
         noted = (table.schema.metadata or {}).get(b"huggingface", b"{}")
         try:
-            features = json.loads(noted)["info"]["features"]
-        except (ValueError, KeyError, TypeError):
+            features = parse_json(noted.decode(), "")["info"]["features"]
+        except (InputError, UnicodeDecodeError, KeyError, TypeError):
             features = None
     if not isinstance(features, dict):
         return {}
@@ -273,14 +273,9 @@ def _read_column(files: Sequence[Path], name: str) -> npt.NDArray[Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        # bytes: a byte order mark is json's to understand
-        content = json.loads(read_regular(path))
-    except FileNotFoundError as error:
+        content: dict[str, Any] = read_json(path)
+    except MissingFileError as error:
         raise InputError(f"{path} is missing; the data set is incomplete, copy it again") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON; the data set is damaged, copy it again") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} is not a JSON mapping; the data set is damaged, copy it again")
+    except InputError as error:
+        raise InputError(f"{error}; the data set is damaged, copy it again") from error
     return content

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+
+from aigenbench.errors import InputError
+from aigenbench.files import read_json
 
 INFO_FILE = "dataset_info.json"
 SYNTHETIC_MARK = "aigenbench demo data: rendered pictures and stand-ins for generators, made for trying the software"
@@ -14,10 +16,10 @@ def is_synthetic(folder: Path | str) -> bool:
     """Whether a saved data set is demo data."""
     for path in sorted(Path(folder).glob(f"*/{INFO_FILE}")):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+            content = read_json(path)
+        except InputError:
             # nothing else is read of this file, so a damaged one is no reason to stop
             continue
-        if isinstance(content, dict) and content.get("description") == SYNTHETIC_MARK:
+        if content.get("description") == SYNTHETIC_MARK:
             return True
     return False

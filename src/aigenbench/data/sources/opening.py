@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,10 @@ import numpy.typing as npt
 from aigenbench.data.sources.folders import INDEX, open_indexed_folder
 from aigenbench.data.sources.tables import Columns, ImageTable, SplitTables, is_saved, make_table
 from aigenbench.errors import InputError
-from aigenbench.files import read_regular, user_path
+from aigenbench.files import read_json, user_path
+
+LARGEST_COLUMNS = 256 * 2**20
+"""Bytes of a columns file."""
 
 
 class NoImages:
@@ -66,15 +68,8 @@ def open_source(path: str | Path | None, follow_links: bool = False) -> SplitTab
 
 
 def _open_columns(path: Path) -> dict[str, ImageTable]:
-    try:
-        # bytes: a byte order mark is json's to understand
-        content = json.loads(read_regular(path))
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
-    valid = isinstance(content, dict) and all(
-        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in content.values()
-    )
-    if not valid:
+    content = read_json(path, largest=LARGEST_COLUMNS)
+    if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in content.values()):
         raise InputError(f'{path}: expected {{"train": [generator name of every row], "validation": [...]}}')
     tables = {}
     for split, names in content.items():

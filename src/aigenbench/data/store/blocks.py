@@ -11,18 +11,19 @@ compared at every reading, and any damage within one word is found for certain. 
 from __future__ import annotations
 
 import hashlib
-import json
 import mmap
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from aigenbench.errors import InputError
-from aigenbench.files import canonical_json, whole_file
+from aigenbench.files import canonical_json, open_regular, whole_file
+from aigenbench.json_text import parse_json
 
 Keys = npt.NDArray[np.int64]
 Sums = npt.NDArray[np.uint64]
@@ -127,10 +128,12 @@ def read_index(path: Path, layout: Layout) -> BlockIndex:
 
     Raises:
         DamagedError: the file is partial or damaged.
-        InputError: it is another store's.
+        InputError: it is another store's, or no file.
+        FileNotFoundError: it is not there.
     """
-    with path.open("rb") as file:
-        header = _header(file.read(PAGE))
+    with _opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        header = _header(file.read(PAGE), path)
         if (header.get("store"), header.get("shape"), header.get("dtype")) != (
             layout.store,
             list(layout.shape),
@@ -138,8 +141,8 @@ def read_index(path: Path, layout: Layout) -> BlockIndex:
         ):
             raise InputError(f"{path} belongs to another store ({header.get('store')}); move it away")
         n = header.get("rows")
-        if not isinstance(n, int) or path.stat().st_size != layout.file_bytes(n):
-            raise DamagedError(f"it has {path.stat().st_size} bytes, which is not the size of {n} rows")
+        if type(n) is not int or n < 1 or size != layout.file_bytes(n):
+            raise DamagedError(f"it has {size} bytes, which is not the size of {n} rows")
         index = file.read(16 * n)
     keys = np.frombuffer(index, dtype="<i8", count=n)
     if hashlib.sha256(index).hexdigest() != header.get("index_sha256") or path.name != block_name(keys):
@@ -175,11 +178,20 @@ def _little(values: npt.NDArray[Any]) -> bytes:
     return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
-def _header(data: bytes) -> dict[str, Any]:
+def _opened(path: Path) -> BinaryIO:
     try:
-        header = json.loads(data)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return open_regular(path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error}); move it away") from error
+
+
+def _header(data: bytes, path: Path) -> dict[str, Any]:
+    try:
+        header: dict[str, Any] = parse_json(data.decode(), str(path))
+    except (UnicodeDecodeError, InputError) as error:
         raise DamagedError("it does not begin with a header") from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
+    if header.get("format") != FORMAT:
         raise DamagedError(f"it is not of the format {FORMAT!r}")
     return header

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import time
@@ -31,7 +30,7 @@ from aigenbench.data.store.blocks import (
 )
 from aigenbench.data.store.rows import StoredRows
 from aigenbench.errors import InputError
-from aigenbench.files import canonical_json, user_path, write_json
+from aigenbench.files import canonical_json, read_json, user_path, write_json
 from aigenbench.protocol.fingerprints import fingerprint
 
 logger = logging.getLogger(__name__)
@@ -216,8 +215,14 @@ class Store:
 
         Args:
             remove: remove the damaged files, so that they are computed again.
+
+        Raises:
+            InputError: something is no file.
         """
         paths = sorted(self.folder.glob(BLOCKS))
+        for path in paths:
+            if path.exists() and not path.is_file():
+                raise InputError(f"{path} is no regular file; move it away")
         with ThreadPoolExecutor() as threads:
             reasons = threads.map(self._damage, paths)
             damaged = {path: reason for path, reason in zip(paths, reasons, strict=True) if reason}
@@ -228,6 +233,9 @@ class Store:
     def _damage(self, path: Path) -> str:
         try:
             check_rows(path, self.layout)
+        except FileNotFoundError:
+            # another process has just removed it
+            return ""
         except (DamagedError, InputError) as error:
             return str(error)
         return ""
@@ -279,9 +287,16 @@ def _store_at(folder: Path) -> Store:
 
 def _read_identity(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); remove the folder {path.parent}") from error
-    if not isinstance(found, dict) or not {"identity", "shape", "dtype"} <= found.keys():
+        found: dict[str, Any] = read_json(path)
+    except InputError as error:
+        raise InputError(f"{error}; remove the folder {path.parent}") from error
+    shape = found.get("shape")
+    if (
+        not isinstance(found.get("identity"), dict)
+        or not isinstance(shape, list)
+        or not all(type(n) is int and n > 0 for n in shape)
+        or not isinstance(found.get("dtype"), str)
+        or found["dtype"] not in DTYPES
+    ):
         raise InputError(f"{path} is not the identity of a store; remove the folder {path.parent}")
     return found

@@ -177,9 +177,9 @@ def _unwrapped(content: Any, path: Path) -> StateDict:
             break
     if not isinstance(content, dict) or not content:
         raise InputError(f"weights: {path} holds a {type(content).__name__}, expected a state dict")
-    strangers = [key for key, value in content.items() if not isinstance(value, torch.Tensor)]
+    strangers = [key for key, one in content.items() if not (isinstance(key, str) and isinstance(one, torch.Tensor))]
     if strangers:
-        raise InputError(f"weights: {path} is no state dict: its entry {strangers[0]!r} is no tensor")
+        raise InputError(f"weights: {path} is no state dict: its entry {strangers[0]!r} is no tensor with a name")
     for prefix in _PREFIXES:
         if all(key.startswith(prefix) for key in content):
             content = {key.removeprefix(prefix): value for key, value in content.items()}
