@@ -86,7 +86,23 @@ class MandatoryTraining(StepsRecipe):
         super().__init__([steps.RandomCrop(1.0, _maximum(maximum_processing_size))])
 
 
-class MandatoryEvaluation(StepsRecipe):
+class _Degrading(StepsRecipe):
+    """What happens to pictures on their way through the web, after the steps ``before``."""
+
+    def __init__(self, jpeg: str, *before: Step) -> None:
+        if jpeg not in JPEG_MODES:
+            raise InputError(
+                f"unknown JPEG mode {jpeg!r}: one of {', '.join(JPEG_MODES)}{nearest(str(jpeg), JPEG_MODES)}"
+            )
+        self.jpeg = jpeg
+        super().__init__([*before, *_degradations(JPEG_MODES[jpeg])])
+
+    def describe(self) -> dict[str, Any]:
+        """The recipe's name, every step's parameters and the JPEG mode, as they stand in JSON."""
+        return {**super().describe(), "jpeg": self.jpeg}
+
+
+class MandatoryEvaluation(_Degrading):
     """What every evaluation image gets: a centre crop, then what happens to pictures on their way through the web.
 
     Args:
@@ -98,15 +114,10 @@ class MandatoryEvaluation(StepsRecipe):
     """
 
     def __init__(self, maximum_processing_size: int | None = MAXIMUM_PROCESSING_SIZE, jpeg: str = "two_point") -> None:
-        self.jpeg = jpeg
-        super().__init__([steps.CentreCrop(1.0, _maximum(maximum_processing_size)), *_degradations(jpeg)])
-
-    def describe(self) -> dict[str, Any]:
-        """The recipe's name, every step's parameters and the JPEG mode, as they stand in JSON."""
-        return {**super().describe(), "jpeg": self.jpeg}
+        super().__init__(jpeg, steps.CentreCrop(1.0, _maximum(maximum_processing_size)))
 
 
-class SoftTraining(StepsRecipe):
+class SoftTraining(_Degrading):
     """The mandatory evaluation steps without the centre crop, as a training recipe.
 
     Args:
@@ -117,12 +128,7 @@ class SoftTraining(StepsRecipe):
     """
 
     def __init__(self, jpeg: str = "two_point") -> None:
-        self.jpeg = jpeg
-        super().__init__(_degradations(jpeg))
-
-    def describe(self) -> dict[str, Any]:
-        """The recipe's name, every step's parameters and the JPEG mode, as they stand in JSON."""
-        return {**super().describe(), "jpeg": self.jpeg}
+        super().__init__(jpeg)
 
 
 class BaselineTraining(StepsRecipe):
@@ -146,11 +152,7 @@ class BaselineTraining(StepsRecipe):
         )
 
 
-def _degradations(jpeg: str) -> list[Step]:
-    """The mandatory evaluation steps after the centre crop."""
-    if jpeg not in JPEG_MODES:
-        raise InputError(f"unknown JPEG mode {jpeg!r}: one of {', '.join(JPEG_MODES)}{nearest(str(jpeg), JPEG_MODES)}")
-    qualities = JPEG_MODES[jpeg]
+def _degradations(qualities: Sequence[int]) -> list[Step]:
     return [
         steps.Grayscale(0.1),
         steps.Jpeg(0.5, qualities),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from aigenbench.errors import InputError
-from aigenbench.models.preprocessing import INTERPOLATIONS, Preprocessing
+from aigenbench.models.preprocessing import Preprocessing
 from aigenbench.models.registry import (
     BUILT_IN,
     ModelFactory,
@@ -15,6 +15,7 @@ from aigenbench.models.registry import (
     built_in_source,
     describe_error,
     split_source,
+    split_suffix,
     unknown_name,
 )
 from aigenbench.models.speed import apply_speed_options
@@ -73,13 +74,7 @@ def preprocessing_of(model: nn.Module) -> Preprocessing | None:
         return Preprocessing.from_dict(own)
     config = getattr(model, "pretrained_cfg", None)
     if isinstance(config, Mapping) and {"mean", "std", "input_size"} <= set(config):
-        interpolation = config.get("interpolation")
-        return Preprocessing(
-            mean=tuple(config["mean"]),
-            std=tuple(config["std"]),
-            input_size=tuple(config["input_size"][-2:]),
-            interpolation=interpolation if interpolation in INTERPOLATIONS else "bicubic",
-        )
+        return Preprocessing.of_timm(config)
     return None
 
 
@@ -103,7 +98,7 @@ def build_users_model(model_name: str, **model_args: Any) -> nn.Module | None:
         InputError: A factory fails; or ``source/name`` names one that does not know the name.
     """
     source, name = split_source(model_name)
-    stem = name.removesuffix("_tune").removesuffix("_probe")
+    stem, _ = split_suffix(name)
     factories = ModelFactoryRegistry().factories()
     asked = factories if source is None else {source: factories[source]} if source in factories else {}
     kept: list[str] = []
@@ -198,9 +193,9 @@ def _offered_bare(source: str, factory: ModelFactory, name: str, arguments: dict
     """Offer ``x`` of ``x_tune`` or ``x_probe``; for a probe, put a frozen backbone and a new head around the answer."""
     from aigenbench.models.probe import Classifier, feature_extractor
 
-    bare = name.removesuffix("_tune").removesuffix("_probe")
+    bare, frozen = split_suffix(name)
     model = _asked(source, factory, bare, arguments)
-    if model is None or name.endswith("_tune"):
+    if model is None or not frozen:
         return model
     preprocessing = preprocessing_of(model)
     backbone = feature_extractor(model, (preprocessing or Preprocessing()).input_size)

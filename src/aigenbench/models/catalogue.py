@@ -16,9 +16,10 @@ from aigenbench.models.registry import (
     built_in_source,
     origin,
     split_source,
+    split_suffix,
     unknown_name,
 )
-from aigenbench.models.sources.base import Card, ModelSource, on_meta, split_suffix
+from aigenbench.models.sources.base import Card, ModelSource, on_meta
 from aigenbench.models.weights.kinds import kind_of
 from aigenbench.models.weights.locate import (
     RemoteFile,

@@ -67,6 +67,17 @@ class Preprocessing:
         """
         return cls().overridden(record)
 
+    @classmethod
+    def of_timm(cls, config: Mapping[str, Any]) -> Preprocessing:
+        """What timm's record of a model (``pretrained_cfg``) says; an interpolation that is none of ours is bicubic."""
+        interpolation = config.get("interpolation")
+        return cls(
+            mean=tuple(config["mean"]),
+            std=tuple(config["std"]),
+            input_size=tuple(config["input_size"][-2:]),
+            interpolation=interpolation if interpolation in INTERPOLATIONS else "bicubic",
+        )
+
     def overridden(self, changes: Mapping[str, Any]) -> Preprocessing:
         """A copy in which the given fields are changed, such as ``{"mean": [0.5, 0.5, 0.5]}``.
 

@@ -121,13 +121,18 @@ class TimmFeatures(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
-        # the pooled features of some families pass a hidden layer first, which has a width of its own
-        self.num_features = int(getattr(module, "head_hidden_size", None) or module.num_features)  # type: ignore[arg-type]
+        self.num_features = pooled_width(module)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Features (N, D) of images (N, 3, H, W)."""
         module: Any = self.module
         return module.forward_head(module.forward_features(images), pre_logits=True)
+
+
+def pooled_width(module: nn.Module) -> int:
+    """D of the features before the classifier of a module that has timm's interface."""
+    # in some families they pass a hidden layer first, which has a width of its own
+    return int(getattr(module, "head_hidden_size", None) or module.num_features)  # type: ignore[arg-type]
 
 
 class OwnFeatures(nn.Module):

@@ -134,13 +134,19 @@ def split_source(model_name: str) -> tuple[str | None, str]:
     return None, model_name
 
 
+def split_suffix(model_name: str) -> tuple[str, bool]:
+    """``("RN50", True)`` of ``RN50_probe``: the name without its suffix, and whether the backbone is frozen."""
+    if model_name.endswith("_probe"):
+        return model_name.removesuffix("_probe"), True
+    return model_name.removesuffix("_tune"), False
+
+
 def unknown_name(model_name: str, source: str | None) -> InputError:
     """The error for a name that nothing answers, with the nearest names."""
     registry = ModelFactoryRegistry()
     searched = [s for s in BUILT_IN if source in (None, s)]
     known = [name for s in searched for name in built_in_source(s).names()]
-    stem = model_name.removesuffix("_tune").removesuffix("_probe")
-    hint = nearest(stem, known)
+    hint = nearest(split_suffix(model_name)[0], known)
     where = f"source {source!r}" if source else "any of " + ", ".join(registry.source_names())
     return InputError(f"model_name: no model {model_name!r} in {where}{hint} (`aigenbench models list` shows all)")
 

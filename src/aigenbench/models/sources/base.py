@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from aigenbench.errors import InputError, nearest
 from aigenbench.models.preprocessing import Preprocessing
+from aigenbench.models.registry import split_suffix
 from aigenbench.models.weights.locate import RemoteFile, check_weights_arguments, locate
 from aigenbench.models.weights.origin import check_origin, check_published
 
@@ -160,13 +161,6 @@ class ModelSource(ABC):
         """The card's, at the size that the backbone was really built for."""
         size = getattr(backbone, "input_size", None)
         return replace(card.preprocessing, input_size=size) if size else card.preprocessing
-
-
-def split_suffix(model_name: str) -> tuple[str, bool]:
-    """``("RN50", True)`` of ``RN50_probe``: the name without its suffix, and whether the backbone is frozen."""
-    if model_name.endswith("_probe"):
-        return model_name.removesuffix("_probe"), True
-    return model_name.removesuffix("_tune"), False
 
 
 def weights_of(tensors: StateDict) -> StateDict:

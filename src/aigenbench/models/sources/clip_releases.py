@@ -7,8 +7,6 @@ from typing import NamedTuple
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from aigenbench.models.weights.locate import RemoteFile
 
-OPENAI_URL = "https://openaipublic.azureedge.net/clip/models"
-
 
 class OpenAIRelease(NamedTuple):
     """One of OpenAI's models."""
@@ -76,12 +74,17 @@ OPENAI_RELEASES = {
     ),
 }
 
+
+def openai_archive(name: str) -> RemoteFile:
+    """OpenAI's own file of one of its models."""
+    sha256, file = OPENAI_RELEASES[name].sha256, name.replace("/", "-").replace("@", "-") + ".pt"
+    return RemoteFile.at(f"https://openaipublic.azureedge.net/clip/models/{sha256}/{file}", sha256)
+
+
 _CLIP = Preprocessing(CLIP_MEAN, CLIP_STD, (224, 224), "bicubic")
 _HALF = Preprocessing((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (224, 224), "bicubic")
 _IMAGENET = Preprocessing(IMAGENET_MEAN, IMAGENET_STD, (224, 224), "bilinear")
 
-_OPENAI_SHA256 = "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"
-_OPENAI = RemoteFile.at(f"https://openaipublic.azureedge.net/clip/models/{_OPENAI_SHA256}/ViT-L-14.pt", _OPENAI_SHA256)
 _LAION400M = RemoteFile.at(
     "https://github.com/mlfoundations/open_clip/releases/download/v0.2-weights/vit_l_14-laion400m_e32-3d133497.pt",
     "3d133497",
@@ -100,7 +103,7 @@ class OpenClipModel(NamedTuple):
 
 OPENCLIP_SHORTHANDS = {
     "clipL14openai": OpenClipModel(
-        "ViT-L-14-quickgelu", "timm/vit_large_patch14_clip_224.openai", "MIT", elsewhere=(_OPENAI,)
+        "ViT-L-14-quickgelu", "timm/vit_large_patch14_clip_224.openai", "MIT", elsewhere=(openai_archive("ViT-L/14"),)
     ),
     "clipL14laion400m": OpenClipModel(
         "ViT-L-14", "timm/vit_large_patch14_clip_224.laion400m_e32", "MIT", elsewhere=(_LAION400M,)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
 from aigenbench.models.sources.base import Card, Example, ModelSource, known_arguments
-from aigenbench.models.sources.clip_releases import OPENAI_RELEASES, OPENAI_URL, same_shapes
+from aigenbench.models.sources.clip_releases import OPENAI_RELEASES, openai_archive, same_shapes
 from aigenbench.models.weights.locate import RemoteFile
 
 if TYPE_CHECKING:
@@ -35,14 +35,10 @@ class OpenAIClip(ModelSource):
         if name not in OPENAI_RELEASES:
             return None
         release = OPENAI_RELEASES[name]
-        file = name.replace("/", "-").replace("@", "-") + ".pt"
         return Card(
             name,
             Preprocessing(CLIP_MEAN, CLIP_STD, (release.size, release.size), "bicubic"),
-            (
-                RemoteFile.at(f"{OPENAI_URL}/{release.sha256}/{file}", release.sha256),
-                RemoteFile("open_clip_model.safetensors", repo=release.copy),
-            ),
+            (openai_archive(name), RemoteFile("open_clip_model.safetensors", repo=release.copy)),
             "MIT",
         )
 

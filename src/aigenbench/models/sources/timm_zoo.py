@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from aigenbench.errors import InputError
-from aigenbench.models.preprocessing import INTERPOLATIONS, Preprocessing
+from aigenbench.models.preprocessing import Preprocessing
+from aigenbench.models.probe import pooled_width
 from aigenbench.models.sources.base import Card, Example, ModelSource, UnfitWeightsError, weights_of
 from aigenbench.models.weights.locate import RemoteFile
 from aigenbench.models.weights.reading import StateDict, first_names
@@ -82,14 +83,7 @@ class Timm(ModelSource):
             return None
         if config is None:
             return Card(name, Preprocessing())
-        interpolation = config.interpolation if config.interpolation in INTERPOLATIONS else "bicubic"
-        preprocessing = Preprocessing(
-            mean=config.mean,
-            std=config.std,
-            input_size=tuple(config.input_size[-2:]),
-            interpolation=interpolation,
-        )
-        return Card(name, preprocessing, _files(config), config.license or "")
+        return Card(name, Preprocessing.of_timm(vars(config)), _files(config), config.license or "")
 
     def lookalikes(self, card: Card) -> Sequence[str]:
         """A CLIP's transformer with the other of GELU and QuickGELU."""
@@ -164,8 +158,7 @@ class _Pooled(nn.Module):
         super().__init__()
         self.network = network
         self.input_size = (image_size, image_size) if isinstance(image_size, int) else image_size
-        width: Any = getattr(network, "head_hidden_size", None) or network.num_features
-        self.num_features = int(width)
+        self.num_features = pooled_width(network)
 
     def forward(self, images: Any) -> Any:
         """Features (N, D) of images (N, 3, H, W)."""
