@@ -13,64 +13,49 @@ class OpenAIRelease(NamedTuple):
 
     architecture: str  # open_clip's name
     size: int  # pixels a side
+    copy: str  # what timm calls its copy of the weights
     sha256: str  # of OpenAI's archive; it is part of the URL
-    copy: str  # repository with the same weights as safetensors
 
 
 OPENAI_RELEASES = {
     "RN50": OpenAIRelease(
-        "RN50-quickgelu",
-        224,
-        "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",
-        "timm/resnet50_clip.openai",
+        "RN50-quickgelu", 224, "resnet50_clip", "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"
     ),
     "RN101": OpenAIRelease(
-        "RN101-quickgelu",
-        224,
-        "8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599",
-        "timm/resnet101_clip.openai",
+        "RN101-quickgelu", 224, "resnet101_clip", "8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599"
     ),
     "RN50x4": OpenAIRelease(
-        "RN50x4-quickgelu",
-        288,
-        "7e526bd135e493cef0776de27d5f42653e6b4c8bf9e0f653bb11773263205fdd",
-        "timm/resnet50x4_clip.openai",
+        "RN50x4-quickgelu", 288, "resnet50x4_clip", "7e526bd135e493cef0776de27d5f42653e6b4c8bf9e0f653bb11773263205fdd"
     ),
     "RN50x16": OpenAIRelease(
-        "RN50x16-quickgelu",
-        384,
-        "52378b407f34354e150460fe41077663dd5b39c54cd0bfd2b27167a4a06ec9aa",
-        "timm/resnet50x16_clip.openai",
+        "RN50x16-quickgelu", 384, "resnet50x16_clip", "52378b407f34354e150460fe41077663dd5b39c54cd0bfd2b27167a4a06ec9aa"
     ),
     "RN50x64": OpenAIRelease(
-        "RN50x64-quickgelu",
-        448,
-        "be1cfb55d75a9666199fb2206c106743da0f6468c9d327f3e0d0a543a9919d9c",
-        "timm/resnet50x64_clip.openai",
+        "RN50x64-quickgelu", 448, "resnet50x64_clip", "be1cfb55d75a9666199fb2206c106743da0f6468c9d327f3e0d0a543a9919d9c"
     ),
     "ViT-B/32": OpenAIRelease(
         "ViT-B-32-quickgelu",
         224,
+        "vit_base_patch32_clip_224",
         "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
-        "timm/vit_base_patch32_clip_224.openai",
     ),
     "ViT-B/16": OpenAIRelease(
         "ViT-B-16-quickgelu",
         224,
+        "vit_base_patch16_clip_224",
         "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",
-        "timm/vit_base_patch16_clip_224.openai",
     ),
     "ViT-L/14": OpenAIRelease(
         "ViT-L-14-quickgelu",
         224,
+        "vit_large_patch14_clip_224",
         "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836",
-        "timm/vit_large_patch14_clip_224.openai",
     ),
     "ViT-L/14@336px": OpenAIRelease(
         "ViT-L-14-336-quickgelu",
         336,
+        "vit_large_patch14_clip_336",
         "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",
-        "timm/vit_large_patch14_clip_336.openai",
     ),
 }
 

@@ -38,7 +38,7 @@ class OpenAIClip(ModelSource):
         return Card(
             name,
             Preprocessing(CLIP_MEAN, CLIP_STD, (release.size, release.size), "bicubic"),
-            (openai_archive(name), RemoteFile("open_clip_model.safetensors", repo=release.copy)),
+            (openai_archive(name), RemoteFile("open_clip_model.safetensors", repo=f"timm/{release.copy}.openai")),
             "MIT",
         )
 
