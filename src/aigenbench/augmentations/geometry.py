@@ -27,7 +27,7 @@ def cut(image: Image, box: Box) -> Image:
     part = image[top : max(box.top + box.height, 0), left : max(box.left + box.width, 0)]
     if part.shape[:2] == (box.height, box.width):
         return image if (rows, columns) == (box.height, box.width) else np.ascontiguousarray(part)
-    padded = np.zeros((box.height, box.width, 3), np.uint8)
+    padded = np.zeros((box.height, box.width, *image.shape[2:]), np.uint8)
     down, right = top - box.top, left - box.left
     padded[down : down + part.shape[0], right : right + part.shape[1]] = part
     return padded

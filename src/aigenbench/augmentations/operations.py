@@ -92,6 +92,8 @@ class Crop(Operation):
 class ResizedCrop(Operation):
     """Keep the pixels inside ``box`` and resize them to a square of ``side`` pixels."""
 
+    keeps_grey = True
+
     box: Box
     side: int
     interpolation: str
