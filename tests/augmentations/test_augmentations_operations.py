@@ -121,6 +121,14 @@ def test_one_channel_of_a_grey_blur_stands_for_three(size, sigma, seed):
     assert np.mean(off != 0) < 1e-3  # a sum next to a half may be rounded either way
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
+def test_one_channel_of_a_grey_resized_crop_stands_for_three(interpolation):
+    grey = grey_image(64, 47)
+    for box in (Box(3, 5, 50, 40), Box(0, 0, 64, 47)):
+        crop = operations.ResizedCrop(box, 56, interpolation)
+        np.testing.assert_array_equal(in_three_channels(crop(grey)), crop(in_three_channels(grey)))
+
+
 def test_grey_pictures_go_through_as_if_in_colour():
     size = (64, 47)
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
