@@ -376,6 +376,7 @@ def test_two_imports_into_one_place_do_not_meet(forms: Any, tmp_path: Path) -> N
     [
         ({"validation": 1.5}, "a share between 0 and 1"),
         ({"per_generator": 0}, "at least 1"),
+        ({"defaults": {"licens": "CC0"}}, "defaults: no column 'licens'; did you mean 'license'"),
         ({"pattern": "{generator}/{colour}.png"}, "{colour} is no column"),
         ({"pattern": "{generator}/x/*.png"}, "no image found"),
     ],
@@ -384,6 +385,8 @@ def test_options_out_of_range_are_refused(forms: Any, tmp_path: Path, options: d
     source = forms.folder(tmp_path / "source", forms.files(1, 1))
     with pytest.raises(InputError, match=message):
         import_data(source, out=tmp_path / "set", **options)
+    with pytest.raises(InputError, match="no source is given"):
+        import_data(out=tmp_path / "set")
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aigenbench.curation.entries import SPLITS, Entry, Faults, Rules, listed
+from aigenbench.curation.entries import SAID, SPLITS, Entry, Faults, Rules, listed
 from aigenbench.curation.inspection import Progress
 from aigenbench.curation.names import settle_names
 from aigenbench.curation.sources import list_source
 from aigenbench.curation.splits import VALIDATION_SHARE, assign_splits, part_of
 from aigenbench.curation.work import Imported, begin
 from aigenbench.data.sources.mark import SYNTHETIC_MARK, is_synthetic
-from aigenbench.errors import InputError
+from aigenbench.errors import InputError, nearest
 from aigenbench.files import user_path
 from aigenbench.protocol.timeline import PUBLISHED
 
@@ -72,6 +72,11 @@ def import_data(
     """
     if not 0 <= validation <= 1:
         raise InputError(f"validation: expected a share between 0 and 1, found {validation}")
+    unknown = [name for name in defaults or () if name not in SAID]
+    if unknown:
+        raise InputError(f"defaults: no column {unknown[0]!r}{nearest(unknown[0], SAID)}; there are {', '.join(SAID)}")
+    if not sources:
+        raise InputError("no source is given; name a folder, an archive or a table")
     check_part(per_generator)
     listings = [list_source(source, Rules(pattern, defaults or {}, follow_links)) for source in sources]
     entries = [entry for listing in listings for entry in listing.entries]
