@@ -89,6 +89,7 @@ def _stream(rng: random.Random, features: dict[str, Any]) -> bytes:
     }
     if rng.random() < 0.3:
         columns["origin_dataset"] = pa.array(["COCO"] * rows)
+        columns["file_id"] = pa.array([f"id {i}" for i in range(rows)])
     if rng.random() < 0.05:
         columns[rng.choice(list(columns))] = rng.choice(
             (pa.array([[1]] * rows, pa.list_(pa.int32())), pc.run_end_encode(pa.array([""] * rows)))

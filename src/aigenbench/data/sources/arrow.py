@@ -19,16 +19,19 @@ import pyarrow.compute as pc
 
 from aigenbench.data.sources.arrow_images import ArrowImages
 from aigenbench.data.sources.inside import check_inside
-from aigenbench.data.sources.streams import column_of, open_stream
-from aigenbench.data.sources.tables import Columns, ImageTable, make_table
+from aigenbench.data.sources.streams import column_of, is_text, open_stream
+from aigenbench.data.sources.tables import (
+    LABELS,
+    OPTIONAL_COLUMNS,
+    REQUIRED_COLUMNS,
+    Columns,
+    ImageTable,
+    make_table,
+)
 from aigenbench.errors import InputError, MissingFileError
 from aigenbench.files import read_json
 from aigenbench.json_text import parse_json
 
-REQUIRED_COLUMNS = ("image", "label", "generator")
-OPTIONAL_COLUMNS = ("height", "width", "origin_dataset", "file_id")
-
-_LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
 _MISSING = -1
 _TOLD = 3
 
@@ -154,7 +157,7 @@ def _generators(
                     "names, or a dataset_info.json that names the classes"
                 )
             column = _named(column, classes, folder)
-        if not _is_text(column.type):
+        if not (is_text(column.type) or pa.types.is_null(column.type)):
             raise InputError(f"{folder}: column 'generator' holds {column.type}, expected names")
         parts.append(column)
     return _dictionary(parts)
@@ -188,7 +191,7 @@ def _file_labels(folder: Path, table: pa.Table, classes: list[str] | None) -> np
     column = _plain(column_of(table, "label", folder))
     if pa.types.is_null(column.type):
         return np.full(len(column), _MISSING, dtype=np.int64)
-    if _is_text(column.type):
+    if is_text(column.type):
         places, words = _dictionary([column])
         return _by_name(folder, words, places)
     if pa.types.is_boolean(column.type):
@@ -203,7 +206,7 @@ def _file_labels(folder: Path, table: pa.Table, classes: list[str] | None) -> np
         raise InputError(f"{folder}: column 'label' holds {column.type}, expected 0 and 1")
     codes = _integers([column], _MISSING).astype(np.int64)
     names = (*(classes or ()), "")
-    named = [name.strip().lower() in _LABELS for name in classes or ()]
+    named = [name.strip().lower() in LABELS for name in classes or ()]
     if not named or not all(named) or codes.max(initial=0) >= len(named) or codes.min(initial=0) < _MISSING:
         return codes
     # -1 is the last of them, which has no name
@@ -211,7 +214,7 @@ def _file_labels(folder: Path, table: pa.Table, classes: list[str] | None) -> np
 
 
 def _by_name(folder: Path, names: Sequence[str], codes: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    known = [_MISSING if not name.strip() else _LABELS.get(name.strip().lower()) for name in names]
+    known = [_MISSING if not name.strip() else LABELS.get(name.strip().lower()) for name in names]
     if None in known:
         found = names[known.index(None)]
         raise InputError(f"{folder}: column 'label' holds {found!r}, expected 'real' and 'fake', or 0 and 1")
@@ -221,11 +224,6 @@ def _by_name(folder: Path, names: Sequence[str], codes: npt.NDArray[np.integer])
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The values of a dictionary-encoded column."""
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
-    return any(test(kind) for test in tests)
 
 
 def _dictionary(columns: Sequence[pa.ChunkedArray]) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from aigenbench.data.sources.streams import column_of, open_stream
+from aigenbench.data.sources.streams import column_of, is_text, open_stream
 from aigenbench.data.sources.tables import file_size
 from aigenbench.errors import InputError
 from aigenbench.files import read_regular, user_path
@@ -111,12 +111,12 @@ def _images(table: pa.Table, file: Path) -> dict[str, pa.ChunkedArray]:
         parts = dict(zip(names, column.flatten(), strict=True))
         found = {name: parts.get(name) for name in (BYTES, PATH)}
     else:
-        found = {BYTES: column if _is_bytes(kind) else None, PATH: column if _is_text(kind) else None}
-        if not (_is_bytes(kind) or _is_text(kind) or pa.types.is_null(kind)):
+        found = {BYTES: column if _is_bytes(kind) else None, PATH: column if is_text(kind) else None}
+        if not (_is_bytes(kind) or is_text(kind) or pa.types.is_null(kind)):
             raise InputError(f"{file}: column 'image' holds {kind}, expected encoded images (bytes and path)")
     return {
         BYTES: _checked(found[BYTES], len(column), _is_bytes, pa.binary(), file),
-        PATH: _checked(found[PATH], len(column), _is_text, pa.string(), file),
+        PATH: _checked(found[PATH], len(column), is_text, pa.string(), file),
     }
 
 
@@ -134,10 +134,6 @@ def _checked(
 
 def _is_bytes(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
 def _locate(file: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -10,11 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aigenbench.data.sources.tables import Columns, ImageTable, SplitTables, file_size, make_table
+from aigenbench.data.sources.tables import REQUIRED_COLUMNS, Columns, ImageTable, SplitTables, file_size, make_table
 from aigenbench.errors import InputError
 from aigenbench.files import read_regular
 
-REQUIRED = ("image", "label", "generator")
 _ROWS = 1000
 
 
@@ -34,7 +33,7 @@ def source_of(dataset: Any, place: str) -> SplitTables:
 
 
 def _table(split: Any, name: str, place: str) -> ImageTable:
-    missing = [column for column in REQUIRED if column not in split.column_names]
+    missing = [column for column in REQUIRED_COLUMNS if column not in split.column_names]
     if missing:
         raise InputError(f"{place}, split {name!r}: the column {', '.join(missing)} is missing")
     facts = split.select_columns(["label", "generator"]).with_format("arrow")[:]

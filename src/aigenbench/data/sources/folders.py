@@ -13,13 +13,12 @@ import numpy.typing as npt
 
 from aigenbench.csv_files import read_csv
 from aigenbench.data.sources.inside import check_inside
-from aigenbench.data.sources.tables import Columns, ImageTable, file_size, make_table
+from aigenbench.data.sources.tables import LABELS, Columns, ImageTable, file_size, make_table
 from aigenbench.errors import InputError
 from aigenbench.files import read_regular, readable_name, user_path
 
 INDEX = "index.csv"
 REQUIRED_COLUMNS = ("path", "label", "generator", "split")
-_LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
 
 Row = tuple[int, dict[str, str]]
 """Line number, and values by column."""
@@ -68,7 +67,7 @@ def open_indexed_folder(path: Path, follow_links: bool = False) -> dict[str, Ima
     by_split: dict[str, list[Row]] = {}
     for line, row in index.rows:
         _check_path(index.path, line, row)
-        if row["label"].strip().lower() not in _LABELS:
+        if row["label"].strip().lower() not in LABELS:
             raise InputError(f"{index.path}, line {line}: label {row['label']!r}; expected 'real' or 'fake'")
         by_split.setdefault(row["split"].strip(), []).append((line, row))
     if not follow_links:
@@ -124,7 +123,7 @@ def _table(path: Path, split: str, rows: list[dict[str, str]]) -> ImageTable:
     return make_table(
         path,
         split,
-        np.array([_LABELS[row["label"].strip().lower()] for row in rows], dtype=np.int64),
+        np.array([LABELS[row["label"].strip().lower()] for row in rows], dtype=np.int64),
         codes,
         names,
         FolderImages(path, paths),

@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from aigenbench.data.sources.tables import OPTIONAL_COLUMNS, REQUIRED_COLUMNS
 from aigenbench.errors import InputError
 from aigenbench.files import open_regular
 
-USED_COLUMNS = ("image", "label", "generator", "height", "width", "origin_dataset")
-"""What is read of a data set; damage in other columns is no reason to refuse it."""
 UNPACKED_BYTES = 2**30
 """What a compressed file may become in memory, whatever its size; above, it is `UNPACKED_RATIO` times the file's."""
 UNPACKED_RATIO = 8
@@ -88,9 +87,15 @@ def column_of(table: pa.Table, name: str, place: Path) -> pa.ChunkedArray:
     return table.column(places[0]) if places else pa.chunked_array([pa.nulls(len(table))])
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds text."""
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
 def _validate(table: pa.Table) -> None:
     for number, name in enumerate(table.column_names):
-        if name in USED_COLUMNS:
+        # damage in what is not read is no reason to refuse a file
+        if name in (*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS):
             column = table.column(number)
             column.validate(full=True)
             # names are text only once they are asked for

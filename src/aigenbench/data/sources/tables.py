@@ -14,6 +14,11 @@ import numpy.typing as npt
 from aigenbench.errors import InputError
 from aigenbench.protocol.timeline import Timeline
 
+REQUIRED_COLUMNS = ("image", "label", "generator")
+OPTIONAL_COLUMNS = ("height", "width", "origin_dataset", "file_id")
+"""Of a saved data set; others are not read."""
+LABELS = {"real": 0, "0": 0, "fake": 1, "1": 1}
+
 
 class ImageStore(Protocol):
     """Where the image files of a split lie. Row numbers count within the split."""

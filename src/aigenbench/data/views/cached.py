@@ -6,9 +6,6 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from aigenbench.data.samples.dataset import EvaluationTransforms, TrainingTransforms
 from aigenbench.data.sources.tables import ImageTable
 from aigenbench.data.store.blocks import Keys
@@ -18,8 +15,6 @@ from aigenbench.data.store.store import Store
 from aigenbench.data.views.views import CropViews, SquareViews, StoredCrops, StoredSquares
 
 logger = logging.getLogger(__name__)
-
-Rows = npt.NDArray[np.int64]
 
 
 class ViewCache:
@@ -43,7 +38,7 @@ class ViewCache:
         self._stores: dict[Path, Store] = {}
 
     def evaluation(
-        self, table: ImageTable, ids: Rows, transforms: EvaluationTransforms, base_seed: int
+        self, table: ImageTable, ids: Keys, transforms: EvaluationTransforms, base_seed: int
     ) -> StoredCrops | None:
         """The stored crops of all these images; None where they are to be computed each time.
 
@@ -61,7 +56,7 @@ class ViewCache:
         return views.stored()
 
     def training(
-        self, table: ImageTable, rows: Rows, copies: int, transforms: TrainingTransforms, base_seed: int, lasting: bool
+        self, table: ImageTable, rows: Keys, copies: int, transforms: TrainingTransforms, base_seed: int, lasting: bool
     ) -> StoredSquares | None:
         """The stored squares of all copies of these images; None where they are to be computed each time.
 

@@ -20,13 +20,12 @@ from aigenbench.data.samples.dataset import TrainingTransforms, read_image, trai
 from aigenbench.data.sources.decode import Pixels
 from aigenbench.data.sources.tables import ImageTable
 from aigenbench.data.store import StoredRows
+from aigenbench.data.store.blocks import Keys
 from aigenbench.data.views.views import COPIES
 from aigenbench.protocol.randomness import first_uniforms
 
 ORIENTATIONS = 8
 """Four rotations, each with and without a flip."""
-
-Keys = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
