@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -56,6 +57,9 @@ def check_fault(two: Path, files: dict, folder: Path, number: int, fault: int) -
         assert not list(folder.rglob("*.tmp*")), "a writer that could has removed its temporary file"
     assert run(folder, one_window(two, folder))[0] == 0, (folder / "log.txt").read_text()[-3000:]
     assert outcome(folder) == files, f"after fault {fault} at file operation {number}"
+    records = [json.loads(path.read_text()) for path in folder.rglob("run.json")]
+    assert records
+    assert all(record["seconds"] > 0 for record in records)
     shutil.rmtree(folder)
     return ended == 2
 

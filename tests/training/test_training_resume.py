@@ -282,6 +282,7 @@ def test_a_second_ctrl_c_ends_the_run_at_once(nine: Path, undisturbed: tuple[dic
     assert code == 128 + signal.SIGINT, log[-3000:]
     assert "Traceback" not in log
     assert "the same command with --experiment_info.experiment_id x goes on" in log
-    assert not list(tmp_path.rglob("lock.json"))
+    (lock,) = tmp_path.rglob("lock.json")
+    assert json.loads(lock.read_text())["released"]
     assert run(tmp_path, argv)[0] == 0
     assert outcome(tmp_path) == undisturbed[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -149,3 +150,23 @@ def test_a_config_that_forbids_uploads_is_obeyed() -> None:
         node = {"class_path": "lightning.pytorch.loggers.WandbLogger", "init_args": {"offline": configured}}
         complete(node, {"WandbLogger": {"offline": known, "name": "x"}})
         assert node["init_args"] == {"offline": expected, "name": "x"}
+
+
+@pytest.mark.slow
+def test_two_experiments_that_would_cut_each_others_curves(small_dataset: Path, tmp_path: Path) -> None:
+    more = ["--trainer.logger=TensorBoardLogger", f"--trainer.logger.save_dir={tmp_path / 'logs'}"]
+    more.append("--experiment_info.sliding_windows_definition.current_window=0")
+    one, other = (arguments(small_dataset, tmp_path / name, *more) for name in ("one", "other"))
+    assert run(tmp_path / "one", one)[0] == 0
+    before = curves_in(tmp_path)
+    assert run(tmp_path / "other", other)[0] == 2
+    # both are experiment_x, each in a folder of its own
+    assert "holds the curves of" in (tmp_path / "other" / "log.txt").read_text()
+    assert curves_in(tmp_path) == before
+    # one that is no more holds no place
+    shutil.rmtree(tmp_path / "one")
+    assert run(tmp_path / "other", other)[0] == 0
+
+
+def curves_in(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "logs").rglob("events.out.tfevents.*")}

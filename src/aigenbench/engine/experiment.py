@@ -87,16 +87,15 @@ class Experiment:
         Raises:
             InputError: a record is damaged.
         """
-        from aigenbench.training.resume.state import read_state
+        from aigenbench.training.resume.state import is_trained, read_state
 
         found = []
         prefix = window_folder(self.folder, 0).name[:-1]
         for folder in self.folder.iterdir():
             match = re.fullmatch(rf"{re.escape(prefix)}(\d+)", folder.name)
             if match and folder.is_dir():
-                state = read_state(folder)
                 stages = tuple(stage for stage in STAGES if (folder / predictions_file(stage)).is_file())
-                finished = state is not None and state.final is not None
+                finished = is_trained(read_state(folder))
                 found.append(Window(int(match[1]), folder, finished, stages, read_record(folder / RUN_FILE)))
         return tuple(sorted(found, key=lambda window: window.index))
 

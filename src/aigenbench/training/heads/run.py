@@ -20,6 +20,7 @@ from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
 from aigenbench.training.detector.records import detector_record
 from aigenbench.training.detector.stage import Stage
 from aigenbench.training.lightning.loggers import LongCSVLogger, drop_logged, logger_defaults
+from aigenbench.training.lightning.tracking import claim_curves
 from aigenbench.training.resume.checkpoints import WindowCheckpoints
 from aigenbench.training.resume.folder import ExperimentFolder, held, open_experiment
 from aigenbench.training.resume.state import read_state
@@ -74,6 +75,7 @@ class HeadRun:
             arguments = self.setup.inputs.trainer_arguments(logger_defaults(self.experiment, window))
             csv = LongCSVLogger(self.experiment.window_folder(window))
             curves = [one for one in arguments.get("logger") or [] if isinstance(one, TensorBoardLogger)]
+            claim_curves(curves, self.experiment)
             self._loggers = (window, [csv, *curves])
         return self._loggers[1]
 

@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from aigenbench.config.folder import METRICS_FILE
+from aigenbench.errors import InputError
 from aigenbench.fences import check_fence, remove
 from aigenbench.files import whole_file
 from aigenbench.training.lightning.tracking import kind_of, skip_logged, wandb_defaults
@@ -69,6 +70,12 @@ class LongCSVLogger(Logger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append finite numbers; an undefined metric has no line."""
         new = not self._path.is_file()
+        if not self._path.parent.is_dir():
+            check_fence(self._path)
+            raise InputError(
+                f"{self._path.parent} was removed while a run was at work there; put it back, or start the same "
+                "command again, which trains the window again"
+            )
         with self._path.open("a", newline="", encoding="utf-8") as lines:
             # after opening: who takes the folder over goes on in a copy
             check_fence(self._path)

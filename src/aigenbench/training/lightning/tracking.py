@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import netrc
 import os
@@ -14,10 +13,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
-from aigenbench.config.folder import MARKS_FILE, TOKEN_FILE
-from aigenbench.files import write_json
+from aigenbench.config.folder import CURVES_FILE, MARKS_FILE, TOKEN_FILE
+from aigenbench.errors import InputError
+from aigenbench.files import read_json, write_json
 from aigenbench.training.processes.collectives import is_first_process
 from aigenbench.training.resume.folder import ExperimentFolder
 
@@ -57,11 +57,30 @@ def token_of(folder: Path) -> str:
     """A random part of names: experiments of one name on two machines are two. It moves with the folder."""
     path = folder / TOKEN_FILE
     if path.is_file():
-        return str(json.loads(path.read_text(encoding="utf-8"))["token"])
+        return str(read_json(path).get("token"))
     token = uuid.uuid4().hex[:8]
     if is_first_process():
         write_json(path, {"token": token})
     return token
+
+
+def claim_curves(loggers: Sequence[Any], experiment: ExperimentFolder) -> None:
+    """Note in TensorBoard's folders whose curves they hold, which are cut when that experiment goes on.
+
+    Raises:
+        InputError: those of another experiment, which is there still.
+    """
+    for one in loggers if is_first_process() else ():
+        if not isinstance(one, TensorBoardLogger):
+            continue
+        path, token = Path(one.log_dir) / CURVES_FILE, token_of(experiment.folder)
+        owner = read_json(path) if path.is_file() else {}
+        other = Path(str(owner.get("experiment")))
+        if owner.get("token") != token and (other / TOKEN_FILE).is_file() and token_of(other) == owner.get("token"):
+            raise InputError(
+                f"{path.parent} holds the curves of {other}, which would be cut; give the logger another save_dir"
+            )
+        write_json(path, {"experiment": str(experiment.folder.absolute()), "token": token})
 
 
 class Tracking:
@@ -98,7 +117,7 @@ def skip_logged(loggers: Sequence[Any], folder: Path, in_csv: Mapping[str, int])
     if not loggers or not is_first_process():
         return
     path = folder / MARKS_FILE
-    marks: dict[str, int] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    marks: dict[str, int] = read_json(path) if path.is_file() else {}
     for kind, step in in_csv.items():
         marks[kind] = max(step, marks.get(kind, -1))
     if marks:

@@ -23,7 +23,7 @@ from aigenbench.training.lightning.trainers import make_trainer
 from aigenbench.training.processes.failures import failures_told
 from aigenbench.training.processes.signals import StoppedError, StopRequest
 from aigenbench.training.resume.folder import ExperimentFolder
-from aigenbench.training.resume.state import read_state
+from aigenbench.training.resume.state import is_trained, read_state
 from aigenbench.training.window.evaluating import evaluate_detector
 from aigenbench.training.window.inputs import RunInputs, Setup, set_up
 from aigenbench.training.window.weights import own_weights, use_weights
@@ -92,8 +92,7 @@ def _chosen_windows(setup: Setup, experiment: ExperimentFolder, windows: Sequenc
 
 def _is_finished(experiment: ExperimentFolder, window: int) -> bool:
     folder = experiment.window_folder(window)
-    state = read_state(folder)
-    return state is not None and state.final is not None and (folder / PREDICTIONS_FILE).is_file()
+    return is_trained(read_state(folder)) and (folder / PREDICTIONS_FILE).is_file()
 
 
 def _tasks(

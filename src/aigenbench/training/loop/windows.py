@@ -22,7 +22,7 @@ from aigenbench.training.heads.group import Heads, HeadsEvaluation
 from aigenbench.training.lightning.loggers import LongCSVLogger, cut_logged, drop_logged, logger_defaults
 from aigenbench.training.lightning.loops import Position, begin_at, log_at
 from aigenbench.training.lightning.module_state import flags_of, restore_flags
-from aigenbench.training.lightning.tracking import Tracking, token_of
+from aigenbench.training.lightning.tracking import Tracking, claim_curves, token_of
 from aigenbench.training.lightning.trainers import make_trainer
 from aigenbench.training.lightning.user_checkpoints import writers_of
 from aigenbench.training.loop.epoch_evaluation import EpochEvaluation, keep_predictions
@@ -270,6 +270,7 @@ class WindowsLoop:
         arguments = self.setup.inputs.trainer_arguments(logger_defaults(self.experiment, window, configured))
         loggers = [LongCSVLogger(self._folder(window)), *(arguments.get("logger") or [])]
         self._tracking.tell(loggers)
+        claim_curves(loggers, self.experiment)
         trainer = make_trainer(arguments, self._folder(window), epochs, [], title, loggers)
         return trainer, arguments
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +19,10 @@ logger = logging.getLogger(__name__)
 _IN_WORKER = "in DataLoader worker process"
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 _WORKER = re.compile(r"DataLoader worker \(pid(?:\(s\))?[^()]*\)")
+_HANDLES = re.compile("Too many open files")
+_SHARED_MEMORY = re.compile("out of shared memory|unable to .* shared memory|</torch_")
+# Lightning tidies up after what failed, and fails at that too
+_COVERS = re.compile(r"call `iter\(combined_loader\)` first")
 _PEER = re.compile(
     r"Connection (closed|reset) by peer|Connection was likely closed|Broken pipe|gloo.*(closed|reset)", re.I
 )
@@ -69,6 +75,7 @@ def failures_told() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        _tell_system(error)
         if worker := _WORKER.search(str(error)):
             raise InputError(
                 f"{worker[0]} was killed, most likely by the system for want of memory; try fewer data.num_workers or "
@@ -83,11 +90,42 @@ def failures_told() -> Iterator[None]:
         raise
     except MisconfigurationException as error:
         raise InputError(f"refused by Lightning's Trainer: {' '.join(str(error).split())}") from error
-    except (InputError, OSError):
+    except InputError:
+        raise
+    except OSError as error:
+        _tell_system(error)
         raise
     except Exception as error:
         _tell_users(error)
         raise
+
+
+def _tell_system(error: Exception) -> None:
+    """Turn into a line what the system refuses to the workers of a data loader."""
+    first = error.__context__ if _COVERS.search(str(error)) else error
+    # a worker's error comes as the text of its traceback
+    said = str(first).strip().splitlines()[-1][:200] if str(first).strip() else ""
+    if _HANDLES.search(said):
+        raise InputError(
+            f"the workers of the data loader can open no more files ({said.partition('.')[0]}): raise the limit "
+            "(ulimit -n), or try fewer data.num_workers; what was done is kept, the same command goes on"
+        ) from error
+    if _SHARED_MEMORY.search(said) or _is_of_processes(first):
+        raise InputError(
+            f"the workers of the data loader cannot share memory ({said}): /dev/shm is full or too small; give it more "
+            "(docker run --shm-size), or try fewer data.num_workers or a smaller data.train_batch_size; what was done "
+            "is kept, the same command goes on"
+        ) from error
+    if isinstance(first, OSError) and first is not error:
+        raise first
+
+
+def _is_of_processes(error: BaseException | None) -> bool:
+    """Whether Python's own machinery of several processes met a full disk: it keeps its files in shared memory."""
+    if not isinstance(error, OSError) or error.errno != errno.ENOSPC:
+        return False
+    files = (frame.filename for frame in traceback.extract_tb(error.__traceback__))
+    return any("/multiprocessing/" in file for file in files)
 
 
 def _tell_users(error: Exception) -> None:
