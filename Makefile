@@ -32,7 +32,7 @@ bench: .venv
 campaign: .venv
 	$(BIN)/python -m pytest -m campaign
 
-# the share of lines that the quick tests run; those of loaders' worker processes are not counted
+# the share of lines that the quick tests run, as far as the processes are started and not forked
 coverage: .venv
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal -m "not slow and not campaign"
