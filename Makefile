@@ -36,7 +36,7 @@ campaign: .venv
 fuzz: .venv
 	$(BIN)/python tests/fuzz/run.py --n 20000
 
-# the share of lines that the quick tests run; those of loaders' worker processes are not counted
+# the share of lines that the quick tests run, as far as the processes are started and not forked
 coverage: .venv
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal -m "not slow and not campaign"
