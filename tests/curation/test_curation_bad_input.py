@@ -20,7 +20,8 @@ import pytest
 from curation_forms import write_indices
 
 from aigenbench.cli import main
-from aigenbench.curation import import_data, places, shards, work
+from aigenbench.curation import import_data, shards, work
+from aigenbench.curation.reading import places
 from aigenbench.errors import InputError
 
 Case = Callable[[Any, Path], Path]
@@ -325,14 +326,14 @@ def test_bytes_that_change_behind_the_same_stamp_are_told(
 ) -> None:
     source = forms.folder(tmp_path / "source", {"real/a.bmp": forms.picture(1, "BMP")})
     monkeypatch.setattr(places, "stamp_of", lambda path: (0, 0))
-    monkeypatch.setattr("aigenbench.curation.trees.stamp_of", lambda path: (0, 0))
+    monkeypatch.setattr("aigenbench.curation.reading.trees.stamp_of", lambda path: (0, 0))
 
     def progress(what: str, done: int, total: int) -> None:
         if what == "writing":
             (source / "real/a.bmp").write_bytes(forms.picture(2, "BMP"))
 
     monkeypatch.setattr(
-        "aigenbench.curation.trees.Place",
+        "aigenbench.curation.reading.trees.Place",
         lambda kind, path, key, size, stamp: places.Place(kind, path, key, size, (0, 0)),
     )
     with pytest.raises(InputError, match="was changed while it was imported"):

@@ -11,7 +11,7 @@ import pytest
 from aigenbench.cli import data_import
 from aigenbench.cli.arguments import Parser
 from aigenbench.curation.benchmark import FAKES_REPOSITORY, MOST_PIXELS, SHORTEST_SIDE
-from aigenbench.curation.entries import PAIRED, SAID, SYNONYMS
+from aigenbench.curation.reading.entries import PAIRED, SAID, SYNONYMS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 

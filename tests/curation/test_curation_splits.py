@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from aigenbench.curation.entries import Entry
-from aigenbench.curation.names import settle_names
-from aigenbench.curation.places import Place
+from aigenbench.curation.reading.entries import Entry
+from aigenbench.curation.reading.names import settle_names
+from aigenbench.curation.reading.places import Place
 from aigenbench.curation.splits import assign_splits, part_of
 from aigenbench.errors import InputError
 

@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from aigenbench.curation.entries import Entry, Faults, Rules, listed
 from aigenbench.curation.importing import check_ids, check_part, no_progress
 from aigenbench.curation.inspection import Progress, Seen
-from aigenbench.curation.parts import LAION, WHERE, coco_entries, ids_by_origin, laion_entries, raise_entries
-from aigenbench.curation.places import RefusedError
+from aigenbench.curation.reading.entries import Entry, Faults, Rules, listed
+from aigenbench.curation.reading.parts import LAION, WHERE, coco_entries, ids_by_origin, laion_entries, raise_entries
+from aigenbench.curation.reading.places import RefusedError
+from aigenbench.curation.reading.sources import list_source
 from aigenbench.curation.shards import Row
-from aigenbench.curation.sources import list_source
 from aigenbench.curation.splits import draw, part_of
 from aigenbench.curation.work import Imported, Work, begin
 from aigenbench.errors import InputError

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aigenbench.curation.entries import SAID, SPLITS, Entry, Faults, Rules, listed
 from aigenbench.curation.inspection import Progress
-from aigenbench.curation.names import settle_names
-from aigenbench.curation.sources import list_source
+from aigenbench.curation.reading.entries import SAID, SPLITS, Entry, Faults, Rules, listed
+from aigenbench.curation.reading.names import settle_names
+from aigenbench.curation.reading.sources import list_source
 from aigenbench.curation.splits import VALIDATION_SHARE, assign_splits, part_of
 from aigenbench.curation.work import Imported, begin
 from aigenbench.data.sources.mark import SYNTHETIC_MARK, is_synthetic

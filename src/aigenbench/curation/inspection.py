@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from aigenbench.curation.entries import Entry
-from aigenbench.curation.places import read
+from aigenbench.curation.reading.entries import Entry
+from aigenbench.curation.reading.places import read
 from aigenbench.data.mapping import Mapped
 from aigenbench.data.sources.decode import UnreadableImageError, decode
 from aigenbench.data.sources.formats import HEAD, PictureFormat, format_of, load_plugin

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aigenbench.curation.entries import PAIRED, TEXTS, Entry
 from aigenbench.curation.inspection import Progress, Seen, on_white
-from aigenbench.curation.places import changed, read
+from aigenbench.curation.reading.entries import PAIRED, TEXTS, Entry
+from aigenbench.curation.reading.places import changed, read
 from aigenbench.data.mapping import Mapped
 from aigenbench.data.sources.saved_layout import data_file, data_file_name, features_of
 from aigenbench.errors import InputError

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from aigenbench.curation.entries import SPLITS, Entry
+from aigenbench.curation.reading.entries import SPLITS, Entry
 
 TRAIN, VALIDATION = SPLITS[:2]
 VALIDATION_SHARE = 0.2

@@ -12,10 +12,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from aigenbench.curation.entries import SPLITS, Entry
 from aigenbench.curation.inspection import Progress, Seen, inspect
 from aigenbench.curation.manifest import MANIFEST, count, write_manifest
-from aigenbench.curation.places import RefusedError, forget
+from aigenbench.curation.reading.entries import SPLITS, Entry
+from aigenbench.curation.reading.places import RefusedError, forget
 from aigenbench.curation.shards import FEATURES, Row, plan_shards, write_shards
 from aigenbench.data.mapping import Mapped, mapper
 from aigenbench.data.sources.saved_layout import write_split_info

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from aigenbench.curation.entries import Entry, Faults, Rules, listed
-from aigenbench.curation.layouts import beside
-from aigenbench.curation.places import Place, file_place
-from aigenbench.curation.sources import list_source
-from aigenbench.curation.trees import folder_tree
+from aigenbench.curation.reading.entries import Entry, Faults, Rules, listed
+from aigenbench.curation.reading.layouts import beside
+from aigenbench.curation.reading.places import Place, file_place
+from aigenbench.curation.reading.sources import list_source
+from aigenbench.curation.reading.trees import folder_tree
 from aigenbench.data.sources.formats import SUFFIXES
 from aigenbench.errors import InputError
 from aigenbench.files import read_json

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aigenbench.curation.places import Place, RefusedError
+from aigenbench.curation.reading.places import Place, RefusedError
 
 SPLITS = ("train", "validation", "test")
 TEXTS = ("description", "positive_prompt", "negative_prompt", "conditioning", "origin_dataset", "license")

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aigenbench.curation.entries import PAIRED, SAID, SPLITS, SYNONYMS, Listing, Rules, in_our_words
-from aigenbench.curation.places import Place, stamp_of
+from aigenbench.curation.reading.entries import PAIRED, SAID, SPLITS, SYNONYMS, Listing, Rules, in_our_words
+from aigenbench.curation.reading.places import Place, stamp_of
 from aigenbench.data.sources.arrow_images import ArrowImages
 from aigenbench.data.sources.inside import check_inside
 from aigenbench.data.sources.streams import open_stream

@@ -7,8 +7,8 @@ import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from aigenbench.curation.entries import Faults
-from aigenbench.curation.places import Place, file_place, stamp_of
+from aigenbench.curation.reading.entries import Faults
+from aigenbench.curation.reading.places import Place, file_place, stamp_of
 from aigenbench.data.sources.inside import check_inside
 from aigenbench.errors import InputError
 from aigenbench.files import readable_name

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from aigenbench.curation.entries import SAID, SPLITS, Faults, Listing, in_our_words
-from aigenbench.curation.places import Place, read
-from aigenbench.curation.trees import Tree
+from aigenbench.curation.reading.entries import SAID, SPLITS, Faults, Listing, in_our_words
+from aigenbench.curation.reading.places import Place, read
+from aigenbench.curation.reading.trees import Tree
 from aigenbench.data.sources.decode import UnreadableImageError
 from aigenbench.data.sources.formats import HEAD, SUFFIXES, format_of
 from aigenbench.data.sources.pictures import is_picture

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aigenbench.csv_files import read_csv
-from aigenbench.curation.entries import Faults, Listing, Rules, in_our_words
-from aigenbench.curation.layouts import list_tree
-from aigenbench.curation.places import Place, file_place, read
-from aigenbench.curation.tables import list_parquet, list_saved, open_parquet, parquet_rows
-from aigenbench.curation.trees import Tree, folder_tree, tar_tree, zip_tree
+from aigenbench.curation.reading.entries import Faults, Listing, Rules, in_our_words
+from aigenbench.curation.reading.layouts import list_tree
+from aigenbench.curation.reading.places import Place, file_place, read
+from aigenbench.curation.reading.tables import list_parquet, list_saved, open_parquet, parquet_rows
+from aigenbench.curation.reading.trees import Tree, folder_tree, tar_tree, zip_tree
 from aigenbench.data.sources.folders import INDEX
 from aigenbench.data.sources.formats import SUFFIXES
 from aigenbench.data.sources.inside import check_inside

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from aigenbench.curation.entries import Entry
+from aigenbench.curation.reading.entries import Entry
 from aigenbench.errors import InputError
 
 _NEAR = 0.75

@@ -1,0 +1,1 @@
+"""Images as they are found: folders, archives, tables, saved sets, the published parts."""
