@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,9 +11,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from aigenbench.config.folder import RUN_FILE, predictions_file
+from aigenbench.config.folder import RUN_FILE
 from aigenbench.data.samples.batches import TrainingBatches, WindowBatches
-from aigenbench.files import remove_temporaries
 from aigenbench.training.detector.records import load_detector, load_record
 from aigenbench.training.detector.seeding import BatchSeeds
 from aigenbench.training.detector.stage import Stage
@@ -26,7 +25,7 @@ from aigenbench.training.lightning.tracking import Tracking, claim_curves, token
 from aigenbench.training.lightning.trainers import make_trainer
 from aigenbench.training.lightning.user_checkpoints import writers_of
 from aigenbench.training.loop.epoch_evaluation import EpochEvaluation, keep_predictions
-from aigenbench.training.processes.collectives import SharedError, is_first_process
+from aigenbench.training.loop.order import WindowsInOrder
 from aigenbench.training.processes.failures import training_failures_told
 from aigenbench.training.processes.signals import StopRequest
 from aigenbench.training.resume.checkpoints import UnreadableError, WindowCheckpoints
@@ -36,12 +35,9 @@ from aigenbench.training.resume.state import (
     Evaluate,
     Schedule,
     Train,
-    WindowState,
     is_finished,
     next_action,
     read_state,
-    strays,
-    write_state,
 )
 from aigenbench.training.window.evaluating import (
     common_batches,
@@ -77,6 +73,7 @@ class WindowsLoop:
         self._trained_in_memory: int | None = None
         """The window whose last weights the detector in memory has."""
         self._tracking = Tracking()
+        self._order = WindowsInOrder((experiment, *(run.experiment for run in heads.runs)), self.n_windows)
 
     def run(self, windows: tuple[int, ...]) -> None:
         """Train and evaluate ``windows``.
@@ -86,63 +83,26 @@ class WindowsLoop:
             InputError: see ``next_action``; the loss became infinite; an image cannot be read.
         """
         schedule = Schedule(windows, self.setup.epochs)
-        if is_first_process():
-            # alone: another would take what the first is writing for what a killed run left
-            self._tidy(schedule)
+        self._order.tidy(schedule)
         if self.setup.features is not None:
             with embedding_recorded(self.experiment.folder, self.setup.features.spent):
                 self._embed(self.setup.features, schedule)
-        while not isinstance(action := next_action(self._states(), schedule), Done):
+        while not isinstance(action := next_action(self._order.states(), schedule), Done):
             try:
                 if isinstance(action, Train):
                     self._train(action)
                 else:
                     self._evaluate(action)
             except UnreadableError as error:
-                self._set_aside(range(self.experiment.index_of(error.folder), self.n_windows), str(error))
+                self._trained_in_memory = None
+                first = self.experiment.index_of(error.folder)
+                self._order.set_aside(range(first, self.n_windows), str(error))
             # not before the first action: the processes that share the work meet only within it
             self.stop.check()
-            if astray := strays(self._states(), schedule):
-                raise SharedError(
-                    f"the folder of a window before window {astray[0]} was removed from {self.experiment.folder} or "
-                    "replaced while the run was at work; put it back, or start the same command again, which sets the "
-                    "windows after it aside and trains them again"
-                )
-
-    def _tidy(self, schedule: Schedule) -> None:
-        """Remove what killed writers left, and bring into order what two runs in one folder may have left."""
-        experiments = [self.experiment, *(run.experiment for run in self.heads.runs)]
-        for experiment in experiments:
-            remove_temporaries(experiment.folder)
-            for folder in map(experiment.window_folder, range(self.n_windows)):
-                if (state := read_state(folder)) is not None:
-                    WindowCheckpoints(folder, state).tidy()
-        if astray := strays(self._states(), schedule):
-            self._set_aside(astray, f"what lies in {self.experiment.folder} is not of one run")
-        for folder in map(self._folder, range(self.n_windows)):
-            state = read_state(folder)
-            if state is None or state.final is None or (folder / predictions_file("validate")).is_file():
-                continue
-            if (folder / state.final.file).is_file():
-                # of a folder that was copied while in use
-                write_state(folder, replace(state, evaluated=0))
-
-    def _set_aside(self, windows: Sequence[int], why: str) -> None:
-        """Move windows out of the way that are to be trained again."""
-        self._trained_in_memory = None
-        if not is_first_process():
-            return
-        for experiment in (self.experiment, *(run.experiment for run in self.heads.runs)):
-            places = [place for window in windows if (place := experiment.set_aside(window)) is not None]
-            if places:
-                moved = ", ".join(map(str, places))
-                logger.warning("%s; moved to %s, and trained again", why, moved)
+            self._order.check(schedule)
 
     def _folder(self, window: int) -> Path:
         return self.experiment.window_folder(window)
-
-    def _states(self) -> list[WindowState | None]:
-        return [read_state(self._folder(k)) for k in range(self.n_windows)]
 
     def _title(self, window: int, epoch: int) -> str:
         title = f"window {window} of 0..{self.n_windows - 1}"
@@ -150,7 +110,7 @@ class WindowsLoop:
 
     def _embed(self, features: FeatureCache, schedule: Schedule) -> None:
         """Store the features of all that the windows still to be trained will draw, so each is computed once."""
-        states = self._states()
+        states = self._order.states()
         windows = [k for k in schedule.windows if not is_finished(states[k])]
         if not windows:
             return
