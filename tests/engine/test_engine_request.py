@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from aigenbench import files
 from aigenbench.cli import fit
 from aigenbench.config import layers
 from aigenbench.config.packaged import packaged_folder
@@ -32,7 +33,7 @@ def test_a_start_reads_merges_and_parses_once(tmp_path: Path, monkeypatch: pytes
 
         monkeypatch.setattr(place, name, counting)
 
-    count(Path, "read_text", lambda path, *_: str(path))
+    count(files, "open_regular", str)
     count(request, "merge_layers")
     count(layers, "merge")
     count(layers, "settle")

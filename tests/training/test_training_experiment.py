@@ -175,9 +175,10 @@ def test_the_record_of_a_later_window_holds_the_changes(monkeypatch: pytest.Monk
         inputs=Made(config=config(2.0)),
         images="i",
         features=None,
+        training_fingerprint=str,
         pipeline=Made(source=Made(path=Path())),
     )
-    runtime.record_run(experiment.window_folder(1), setup, Made(steps=1), trainer)  # type: ignore[arg-type]
+    runtime.record_run(experiment.window_folder(1), setup, Made(steps=1, window=1), trainer)  # type: ignore[arg-type]
     record = json.loads((experiment.window_folder(1) / "run.json").read_text())
     assert [change["changes"] for change in record["config_changes"]] == [["model.lr: 1.0 -> 2.0"]]
 

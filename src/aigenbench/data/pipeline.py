@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aigenbench.augmentations import MandatoryEvaluation, MandatoryTraining, Recipe
+from aigenbench.data.identity import keys_of
 from aigenbench.data.loaders import source_of_loader, timeline_of_loader
 from aigenbench.data.plan import Plan, make_plan
 from aigenbench.data.predict import PredictLoader, PredictSamples, PredictSet, collate_predict, open_predict_set
@@ -42,6 +43,7 @@ from aigenbench.data.views.views import StoredSquares
 from aigenbench.data.window_module import WindowDataModule
 from aigenbench.errors import InputError, nearest
 from aigenbench.files import user_path
+from aigenbench.protocol.identity import Keys, training_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
 from aigenbench.protocol.published import (
     AUGMENTATION_FACTOR,
@@ -211,6 +213,17 @@ class AIGenBenchPipeline(WindowDataModule):
     def source(self) -> SplitTables:
         """The data set, opened once."""
         return source_of_loader(self.dataset_loader)
+
+    @cached_property
+    def _training_keys(self) -> Keys:
+        table = self.source.table("train")
+        return keys_of(table, np.arange(len(table)))
+
+    def training_fingerprint(self, plan: Plan, window: int) -> str | None:
+        """Of the images that a window of a plan trains on (protocol section 4); None where it trains on none."""
+        if window >= len(plan.training.own):
+            return None
+        return training_fingerprint(self._training_keys[plan.training.rows(window)])
 
     def plan(
         self,

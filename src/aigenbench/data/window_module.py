@@ -69,6 +69,10 @@ class WindowDataModule(LightningDataModule):
     ) -> DataLoader[Any]:
         """Batches of ``validate`` or ``test``."""
 
+    @abstractmethod
+    def training_fingerprint(self, plan: Plan, window: int) -> str | None:
+        """Of the images that a window trains on."""
+
     # under a Trainer of one's own
 
     def use_window(

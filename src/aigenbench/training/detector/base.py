@@ -226,7 +226,8 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         """Under a Trainer of one's own with a pipeline of ours: take note of the window that it serves."""
         pipeline = getattr(self.trainer, "datamodule", None)
         if isinstance(pipeline, AIGenBenchPipeline) and (served := pipeline.serving()).loaders is None:
-            self.begin(Stage.at(served.plan, served.window))
+            images = pipeline.training_fingerprint(served.plan, served.window)
+            self.begin(Stage.at(served.plan, served.window, images=images))
 
     def configure_callbacks(self) -> list[Any]:
         """Under such a Trainer: what seeds every batch as the windows loop does."""

@@ -52,9 +52,20 @@ class Stage:
     trained: Trained | None = None
 
     @classmethod
-    def at(cls, plan: Plan, window: int, epoch: int = 0, total_steps: int = 1, before: Trained | None = None) -> Stage:
-        """The stage at a window of a plan; weights that were given to start from may have seen more (``before``)."""
-        trained = trained_up_to(plan.timeline, plan.windows, window).after(before)
+    def at(
+        cls,
+        plan: Plan,
+        window: int,
+        epoch: int = 0,
+        total_steps: int = 1,
+        before: Trained | None = None,
+        images: str | None = None,
+    ) -> Stage:
+        """The stage at a window of a plan; weights that were given to start from may have seen more (``before``).
+
+        ``images`` is the fingerprint of what the window trains on.
+        """
+        trained = replace(trained_up_to(plan.timeline, plan.windows, window).after(before), images=images)
         return cls(window, epoch, total_steps, len(plan.timeline.id_to_name), trained.ids, trained)
 
     def at_epoch(self, epoch: int) -> Stage:

@@ -178,7 +178,8 @@ class AbstractBaseDeepfakeDetectionModel(RegistersMetrics, ours.BaseDeepfakeDete
         self.trainer = trainer
         if isinstance(pipeline := getattr(trainer, "datamodule", None), AIGenBenchPipeline):
             served = pipeline.serving()
-            self.begin(Stage.at(served.plan, served.window))
+            images = pipeline.training_fingerprint(served.plan, served.window)
+            self.begin(Stage.at(served.plan, served.window, images=images))
         self.setup(stage)
         if isinstance(self.model, nn.Identity):
             raise InputError(
@@ -221,7 +222,8 @@ class AbstractBaseDeepfakeDetectionModel(RegistersMetrics, ours.BaseDeepfakeDete
         pipeline = getattr(self.trainer, "datamodule", None)
         if isinstance(pipeline, AIGenBenchPipeline) and not _is_windows_loop(self.trainer):
             served = pipeline.serving()
-            self.begin(Stage.at(served.plan, served.window))
+            images = pipeline.training_fingerprint(served.plan, served.window)
+            self.begin(Stage.at(served.plan, served.window, images=images))
 
     def configure_callbacks(self) -> list[Any]:
         """As ours; under a Trainer of one's own, the model is made now."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -32,9 +31,8 @@ logger = logging.getLogger(__name__)
 
 def stage_of(setup: Setup, window: int, epoch: int = 0, total_steps: int = 1) -> Stage:
     """Where a run stands at a window: what the detector is told."""
-    stage = Stage.at(setup.plan, window, epoch, total_steps, setup.detector.trained)
-    assert stage.trained is not None, "a plan says what its windows train on"
-    return replace(stage, trained=replace(stage.trained, images=setup.training_fingerprint(window)))
+    images = setup.training_fingerprint(window)
+    return Stage.at(setup.plan, window, epoch, total_steps, setup.detector.trained, images)
 
 
 def stage_of_weights(trained: Trained, window: int) -> Stage:

@@ -9,21 +9,18 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 
 from aigenbench.augmentations import Recipe
 from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.config.layer import DEFAULT_SEED
 from aigenbench.config.resolved import ResolvedConfig
-from aigenbench.data.identity import keys_of
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.plan import Plan, images_digest
 from aigenbench.data.samples.hooks import is_overridden
 from aigenbench.errors import InputError
 from aigenbench.models import check_input_size
 from aigenbench.models.probe import Classifier
-from aigenbench.protocol.identity import Keys, training_fingerprint
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
 from aigenbench.training.detector.base_weights import base_weights_later
 from aigenbench.training.detector.seeding import seed_everything
@@ -113,17 +110,9 @@ class Setup:
         splits = self.pipeline.source.splits
         return images_digest(splits["validation" if "validation" in splits else "test"], self.plan.evaluation.ids)
 
-    @cached_property
-    def _training_keys(self) -> Keys:
-        table = self.pipeline.source.table("train")
-        return keys_of(table, np.arange(len(table)))
-
     def training_fingerprint(self, window: int) -> str | None:
         """Of the images that a window trains on; None where this run trains nothing."""
-        training = self.plan.training
-        if window >= len(training.own):
-            return None
-        return training_fingerprint(self._training_keys[training.rows(window)])
+        return self.pipeline.training_fingerprint(self.plan, window)
 
     @property
     def epochs(self) -> int:
