@@ -37,7 +37,7 @@ from aigenbench.augmentations import (
 from aigenbench.augmentations.images import size_of
 from aigenbench.augmentations.memory import keep_freed_memory
 from aigenbench.augmentations.operations import apply, apply_one
-from aigenbench.data.sources.decode import decode
+from aigenbench.data.pictures.decode import decode
 from claims import Results, parser
 from plain_reference import PlainEvaluation, PlainTraining
 

@@ -18,7 +18,7 @@ from aigenbench.augmentations import (
     MandatoryTraining,
     StochasticTraining,
 )
-from aigenbench.data.sources.decode import decode
+from aigenbench.data.pictures.decode import decode
 
 torch = pytest.importorskip("torch")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aigenbench.data.sources.decode import UnreadableImageError, decode
+from aigenbench.data.pictures.decode import UnreadableImageError, decode
 
 RNG = np.random.default_rng(0)
 PICTURE = np.asarray(Image.fromarray(RNG.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((64, 48)))

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from aigenbench.data.pictures.formats import FORMATS
 from aigenbench.data.sources.arrow import OPTIONAL_COLUMNS
 from aigenbench.data.sources.arrow import REQUIRED_COLUMNS as SAVED_COLUMNS
 from aigenbench.data.sources.folders import REQUIRED_COLUMNS
-from aigenbench.data.sources.formats import FORMATS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.S)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin, features
 
-from aigenbench.data.sources import decode as decoding
-from aigenbench.data.sources.decode import UnreadableImageError, decode
-from aigenbench.data.sources.formats import FORMATS, HEAD, SUFFIXES, format_of, what_it_is
+from aigenbench.data.pictures import decode as decoding
+from aigenbench.data.pictures.decode import UnreadableImageError, decode
+from aigenbench.data.pictures.formats import FORMATS, HEAD, SUFFIXES, format_of, what_it_is
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (5, 6, 3), dtype=np.uint8)).resize((24, 16))
 OPTIONS = {"AVIF": {"quality": 90}}
@@ -104,7 +104,7 @@ def test_what_else_pillow_writes_is_not_read(kind: str) -> None:
 
 def test_only_the_plugin_of_a_format_is_loaded() -> None:
     program = (
-        "import io, sys; from PIL import Image; from aigenbench.data.sources.decode import decode\n"
+        "import io, sys; from PIL import Image; from aigenbench.data.pictures.decode import decode\n"
         f"decode({saved('TIFF')!r}); decode({saved('WEBP', PICTURE.convert('RGBA'))!r})\n"
         "print([name for name in sys.modules if name.startswith('PIL.') and ('Eps' in name or 'Psd' in name)])"
     )

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from aigenbench.data.sources.decode import UnreadableImageError, decode
-from aigenbench.data.sources.headers import plain_orientation
-from aigenbench.data.sources.limits import MAXIMUM_PIXELS
+from aigenbench.data.pictures.decode import UnreadableImageError, decode
+from aigenbench.data.pictures.headers import plain_orientation
+from aigenbench.data.pictures.limits import MAXIMUM_PIXELS
 
 XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
 
@@ -213,7 +213,7 @@ def test_damage_is_told_as_pillow_tells_it(kind, flips, end):
     for with_opencv in (True, False):
         with pytest.MonkeyPatch.context() as patch:
             if not with_opencv:
-                patch.setattr("aigenbench.data.sources.decode.plain_orientation", lambda view: None)
+                patch.setattr("aigenbench.data.pictures.decode.plain_orientation", lambda view: None)
             try:
                 results.append(decode(bytes(data)).tolist())
             except UnreadableImageError as error:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aigenbench.data.sources import jpeg_stream
-from aigenbench.data.sources.decode import UnreadableImageError, decode
-from aigenbench.data.sources.jpeg_stream import JpegStream, frame_size, is_plain, read_stream
-from aigenbench.data.sources.limits import TooMuchError
+from aigenbench.data.pictures import jpeg_stream
+from aigenbench.data.pictures.decode import UnreadableImageError, decode
+from aigenbench.data.pictures.jpeg_stream import JpegStream, frame_size, is_plain, read_stream
+from aigenbench.data.pictures.limits import TooMuchError
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8))
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aigenbench.data.sources import decode as decoding
-from aigenbench.data.sources.decode import UnreadableImageError, decode
-from aigenbench.data.sources.formats import FORMATS
-from aigenbench.data.sources.limits import HEAVY_PIXELS, MAXIMUM_PIXELS, BoundedFile, TooMuchError
+from aigenbench.data.pictures import decode as decoding
+from aigenbench.data.pictures.decode import UnreadableImageError, decode
+from aigenbench.data.pictures.formats import FORMATS
+from aigenbench.data.pictures.limits import HEAVY_PIXELS, MAXIMUM_PIXELS, BoundedFile, TooMuchError
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8))
 MANY = 2**18
@@ -157,7 +157,7 @@ def test_the_page_tells_which_formats_have_which_limit() -> None:
 @pytest.mark.parametrize("data", [grey_png(11_585), saved("GIF", Image.new("P", (11_585, 11_585)))], ids=["PNG", "GIF"])
 def test_the_largest_pictures_of_the_smallest_files_stay_in_bounds(data: bytes) -> None:
     program = (
-        "import resource, sys; from aigenbench.data.sources.decode import decode\n"
+        "import resource, sys; from aigenbench.data.pictures.decode import decode\n"
         "assert decode(sys.stdin.buffer.read()).shape == (11585, 11585, 3)\n"
         "print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )

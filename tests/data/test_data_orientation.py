@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from aigenbench.data.sources.decode import decode
-from aigenbench.data.sources.headers import plain_orientation
+from aigenbench.data.pictures.decode import decode
+from aigenbench.data.pictures.headers import plain_orientation
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8))
 

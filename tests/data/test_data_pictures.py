@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aigenbench.data.pictures.finding import find_pictures
 from aigenbench.data.predict import open_predict_set
-from aigenbench.data.sources.pictures import find_pictures
 from aigenbench.errors import InputError
 
 APPLEDOUBLE = b"\0\5\x16\7\0\2\0\0Mac OS X"

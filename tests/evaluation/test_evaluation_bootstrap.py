@@ -22,10 +22,9 @@ from aigenbench.evaluation.statistics.bootstrap import (
     bootstrap_metrics,
     row_means,
 )
-from aigenbench.evaluation.statistics.draws import Draws
+from aigenbench.evaluation.statistics.draws import Draws, pair_up
 from aigenbench.evaluation.statistics.generators import _draws, resample_generators
 from aigenbench.evaluation.statistics.intervals import wilson
-from aigenbench.evaluation.statistics.pairs import pair_up
 from aigenbench.evaluation.statistics.ranked import Ranked
 from aigenbench.evaluation.statistics.uncertainty import Effort, uncertainty
 

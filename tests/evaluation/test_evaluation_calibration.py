@@ -11,7 +11,7 @@ from aigenbench.evaluation.metrics.group import Group
 from aigenbench.evaluation.predictions.experiment import assemble
 from aigenbench.evaluation.statistics.calibration import calibrate, fit_scaling, reliability
 from aigenbench.evaluation.statistics.derived import calibration_intervals
-from aigenbench.evaluation.statistics.pairs import pair_up
+from aigenbench.evaluation.statistics.draws import pair_up
 
 
 @settings(max_examples=25, deadline=None)

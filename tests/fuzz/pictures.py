@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from aigenbench.data.sources.decode import UnreadableImageError, decode
-from aigenbench.data.sources.formats import HEAD, format_of, load_plugin
+from aigenbench.data.pictures.decode import UnreadableImageError, decode
+from aigenbench.data.pictures.formats import HEAD, format_of, load_plugin
 from aigenbench.errors import InputError
 from fuzz.picture_damage import DAMAGES
 from fuzz.picture_files import whole

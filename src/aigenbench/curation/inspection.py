@@ -16,8 +16,8 @@ from PIL import Image
 from aigenbench.curation.reading.entries import Entry
 from aigenbench.curation.reading.places import read
 from aigenbench.data.mapping import Mapped
-from aigenbench.data.sources.decode import UnreadableImageError, decode
-from aigenbench.data.sources.formats import HEAD, PictureFormat, format_of, load_plugin
+from aigenbench.data.pictures.decode import UnreadableImageError, decode
+from aigenbench.data.pictures.formats import HEAD, PictureFormat, format_of, load_plugin
 
 _CHUNK = 64
 

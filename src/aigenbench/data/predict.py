@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from aigenbench.data.pictures.decode import UnreadableImageError, decode
+from aigenbench.data.pictures.finding import find_pictures, shown
+from aigenbench.data.pictures.formats import NAMES
 from aigenbench.data.samples.collation import Batch, Sample, collate
 from aigenbench.data.samples.dataset import EvaluationTransforms, evaluation_rng
-from aigenbench.data.sources.decode import UnreadableImageError, decode
 from aigenbench.data.sources.folders import INDEX, FolderImages, open_unlabelled_folder
-from aigenbench.data.sources.formats import NAMES
-from aigenbench.data.sources.pictures import find_pictures, shown
 from aigenbench.data.sources.tables import Columns, ImageTable, is_saved
 from aigenbench.errors import InputError
 from aigenbench.files import user_path

@@ -48,7 +48,7 @@ def check_belongs(path: str, table: ImageTable, experiment: ExperimentPrediction
 
 def thumbnails(path: str, table: ImageTable) -> Thumbnail | None:
     """Gives small copies of the images; None for a columns file, which has none."""
-    from aigenbench.data.sources.decode import UnreadableImageError, decode
+    from aigenbench.data.pictures.decode import UnreadableImageError, decode
     from aigenbench.data.sources.opening import NoImages
     from aigenbench.evaluation.metrics.mistakes import shrink
 

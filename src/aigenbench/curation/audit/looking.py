@@ -16,8 +16,8 @@ from PIL import Image, JpegImagePlugin
 
 from aigenbench.curation.audit.hashing import LEAST_CONTRAST, SIDE, Hashes, perceptual_hash, small_grey
 from aigenbench.data.mapping import Mapped
-from aigenbench.data.sources.decode import UnreadableImageError, decode
-from aigenbench.data.sources.formats import HEAD, format_of, load_plugin
+from aigenbench.data.pictures.decode import UnreadableImageError, decode
+from aigenbench.data.pictures.formats import HEAD, format_of, load_plugin
 from aigenbench.data.sources.opening import open_source
 
 _CHUNK = 64

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from aigenbench import __version__, files
 from aigenbench.curation.audit.auditing import PUBLISHED_COUNTS, Audit
 from aigenbench.curation.audit.findings import Image
-from aigenbench.data.sources.decode import UnreadableImageError, decode
+from aigenbench.data.pictures.decode import UnreadableImageError, decode
 from aigenbench.evaluation.metrics.mistakes import shrink
 from aigenbench.evaluation.report.pages import resource
 from aigenbench.evaluation.statistics.intervals import interval_text

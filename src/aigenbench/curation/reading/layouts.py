@@ -11,9 +11,9 @@ from typing import Any
 from aigenbench.curation.reading.entries import SAID, SPLITS, Faults, Listing, in_our_words
 from aigenbench.curation.reading.places import Place, read
 from aigenbench.curation.reading.trees import Tree
-from aigenbench.data.sources.decode import UnreadableImageError
-from aigenbench.data.sources.formats import HEAD, SUFFIXES, format_of
-from aigenbench.data.sources.pictures import is_picture
+from aigenbench.data.pictures.decode import UnreadableImageError
+from aigenbench.data.pictures.finding import is_picture
+from aigenbench.data.pictures.formats import HEAD, SUFFIXES, format_of
 from aigenbench.errors import InputError
 from aigenbench.files import readable_name
 

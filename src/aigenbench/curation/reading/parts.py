@@ -12,7 +12,7 @@ from aigenbench.curation.reading.layouts import beside
 from aigenbench.curation.reading.places import Place, file_place
 from aigenbench.curation.reading.sources import list_source
 from aigenbench.curation.reading.trees import folder_tree
-from aigenbench.data.sources.formats import SUFFIXES
+from aigenbench.data.pictures.formats import SUFFIXES
 from aigenbench.errors import InputError
 from aigenbench.files import read_json
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
-from aigenbench.data.sources.decode import UnreadableImageError
+from aigenbench.data.pictures.decode import UnreadableImageError
 from aigenbench.errors import InputError
 from aigenbench.files import read_regular, readable_name
 

@@ -12,8 +12,8 @@ from aigenbench.curation.reading.layouts import list_tree
 from aigenbench.curation.reading.places import Place, file_place, read
 from aigenbench.curation.reading.tables import list_parquet, list_saved, open_parquet, parquet_rows
 from aigenbench.curation.reading.trees import Tree, folder_tree, tar_tree, zip_tree
+from aigenbench.data.pictures.formats import SUFFIXES
 from aigenbench.data.sources.folders import INDEX
-from aigenbench.data.sources.formats import SUFFIXES
 from aigenbench.data.sources.inside import check_inside
 from aigenbench.data.sources.tables import is_saved
 from aigenbench.errors import InputError

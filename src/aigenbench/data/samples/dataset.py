@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from aigenbench.augmentations import EvaluationCrops
+from aigenbench.data.pictures.decode import Pixels, UnreadableImageError, decode
+from aigenbench.data.pictures.formats import FormatMissingError
 from aigenbench.data.samples.collation import Sample
 from aigenbench.data.samples.transforms import Foreign, ForeignCrops, Transform
-from aigenbench.data.sources.decode import Pixels, UnreadableImageError, decode
-from aigenbench.data.sources.formats import FormatMissingError
 from aigenbench.data.sources.tables import ImageTable
 from aigenbench.errors import InputError
 from aigenbench.protocol.randomness import sample_rng

@@ -14,8 +14,8 @@ import PIL
 from PIL import features
 
 from aigenbench.augmentations import SAMPLE_FORMAT
+from aigenbench.data.pictures.decode import DECODING
 from aigenbench.data.samples.transforms import ForeignTransform, unchanged
-from aigenbench.data.sources.decode import DECODING
 from aigenbench.data.sources.tables import ImageTable
 from aigenbench.errors import InputError
 

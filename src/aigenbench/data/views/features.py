@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from aigenbench.augmentations import StochasticTraining
 from aigenbench.augmentations.geometry import Orientation
+from aigenbench.data.pictures.decode import Pixels
 from aigenbench.data.samples.collation import Batch, Sample
 from aigenbench.data.samples.dataset import TrainingTransforms, read_image, training_rng
-from aigenbench.data.sources.decode import Pixels
 from aigenbench.data.sources.tables import ImageTable
 from aigenbench.data.store import StoredRows
 from aigenbench.data.store.blocks import Keys

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aigenbench.augmentations import EvaluationCrops, StochasticTraining
+from aigenbench.data.pictures.decode import Pixels
 from aigenbench.data.samples.dataset import (
     EvaluationTransforms,
     TrainingTransforms,
@@ -22,7 +23,6 @@ from aigenbench.data.samples.dataset import (
     read_image,
     training_rng,
 )
-from aigenbench.data.sources.decode import Pixels
 from aigenbench.data.sources.tables import ImageTable
 from aigenbench.data.store.blocks import Keys
 from aigenbench.data.store.identity import NotStorableError, describe_format, describe_step, table_identity

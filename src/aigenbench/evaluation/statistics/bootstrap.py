@@ -17,8 +17,15 @@ from aigenbench.evaluation.metrics.group import Group
 from aigenbench.evaluation.metrics.periods import ALL_PERIODS, WindowGroups
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions
 from aigenbench.evaluation.predictions.record import Predictions
-from aigenbench.evaluation.statistics.draws import OTHER_REPLICATES, REPLICATES, SEED, Weights, replicate_all
-from aigenbench.evaluation.statistics.pairs import Pairs, pair_up
+from aigenbench.evaluation.statistics.draws import (
+    OTHER_REPLICATES,
+    REPLICATES,
+    SEED,
+    Pairs,
+    Weights,
+    pair_up,
+    replicate_all,
+)
 from aigenbench.evaluation.statistics.ranked import Ranked
 
 

@@ -14,7 +14,7 @@ from aigenbench.evaluation.metrics.group import Group, RankedImages
 from aigenbench.evaluation.metrics.periods import WindowGroups
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions
 from aigenbench.evaluation.predictions.fusion import log_sigmoid, sigmoid
-from aigenbench.evaluation.statistics.pairs import pair_up
+from aigenbench.evaluation.statistics.draws import pair_up
 
 MEASURES = ("ece", "brier", "nll")
 METHODS = ("before", "temperature", "platt")

@@ -14,9 +14,8 @@ from aigenbench.evaluation.metrics.over_time import TRANSFERS, area, over_time, 
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions
 from aigenbench.evaluation.statistics.bootstrap import Replicates, resample, row_means
 from aigenbench.evaluation.statistics.calibration import MEASURES, METHODS, Calibrated
-from aigenbench.evaluation.statistics.draws import OTHER_REPLICATES, SEED, Weights, replicate_all
+from aigenbench.evaluation.statistics.draws import OTHER_REPLICATES, SEED, Weights, pair_up, replicate_all
 from aigenbench.evaluation.statistics.intervals import Bounds, uncertain_bounds
-from aigenbench.evaluation.statistics.pairs import pair_up
 
 SIDES = {"past": "past", "next": "coming"}
 """What is told of a window's calibration, and where `Calibrated` keeps it."""

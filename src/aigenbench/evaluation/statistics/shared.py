@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions
 from aigenbench.evaluation.predictions.record import Predictions
-from aigenbench.evaluation.statistics.pairs import Pairs, pair_up
+from aigenbench.evaluation.statistics.draws import Pairs, pair_up
 
 _NAMED = 3
 

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import import_module
 from typing import NamedTuple
 
-from aigenbench.data.sources.limits import HEAVY_PIXELS, MAXIMUM_PIXELS
+from aigenbench.data.pictures.limits import HEAVY_PIXELS, MAXIMUM_PIXELS
 
 HEAD = 64
 """Bytes at a file's start that say what it is."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aigenbench.data.sources.limits import TooMuchError
+from aigenbench.data.pictures.limits import TooMuchError
 
 MAXIMUM_MEMORY = 1.35e9
 _PIXEL, _SAMPLE, _BLOCK = 5, 5, 1400

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 import zlib
 
-from aigenbench.data.sources.formats import PNG_METADATA_LIMIT
-from aigenbench.data.sources.jpeg2000 import check_memory
-from aigenbench.data.sources.jpeg_stream import check_scans, exif_records, frame_size, is_plain, read_stream
-from aigenbench.data.sources.limits import HEAVY_PIXELS, MAXIMUM_PIXELS, TooMuchError, check_size
+from aigenbench.data.pictures.formats import PNG_METADATA_LIMIT
+from aigenbench.data.pictures.jpeg2000 import check_memory
+from aigenbench.data.pictures.jpeg_stream import check_scans, exif_records, frame_size, is_plain, read_stream
+from aigenbench.data.pictures.limits import HEAVY_PIXELS, MAXIMUM_PIXELS, TooMuchError, check_size
 
 _JPEG_START = b"\xff\xd8\xff"
 _PNG_START = b"\x89PNG\r\n\x1a\n"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from aigenbench.data.sources.limits import TooMuchError
+from aigenbench.data.pictures.limits import TooMuchError
 
 EXIF_START = b"Exif\0\0"
 

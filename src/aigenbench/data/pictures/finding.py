@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aigenbench.data.sources.formats import HEAD, SUFFIXES, format_of
+from aigenbench.data.pictures.formats import HEAD, SUFFIXES, format_of
 from aigenbench.files import readable_name
 
 TOLD = 3

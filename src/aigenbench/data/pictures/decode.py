@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from aigenbench.data.sources.formats import (
+from aigenbench.data.pictures.formats import (
     HEAD,
     PNG_METADATA_LIMIT,
     FormatMissingError,
@@ -19,8 +19,8 @@ from aigenbench.data.sources.formats import (
     load_plugin,
     what_it_is,
 )
-from aigenbench.data.sources.headers import UPRIGHT, check_header, plain_orientation
-from aigenbench.data.sources.limits import (
+from aigenbench.data.pictures.headers import UPRIGHT, check_header, plain_orientation
+from aigenbench.data.pictures.limits import (
     HEAVY_PIXELS,
     MAXIMUM_BYTES,
     MAXIMUM_PIXELS,

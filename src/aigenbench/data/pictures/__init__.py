@@ -1,0 +1,1 @@
+"""A picture file: its format by content, its limits, and its pixels."""
