@@ -29,6 +29,8 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 # no space, a quota, a device error, a read-only or forbidden place, too many open files
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
+# names that no file can have, or that lead nowhere
+NAME_ERRORS = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def main(argv: Sequence[str] | None = None, commands: Sequence[Command] = COMMAN
             # what is still buffered cannot be written: without this, Python complains once more at its exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return BROKEN_PIPE
-        if error.errno not in DISK_ERRORS:
+        if error.errno not in (*DISK_ERRORS, *NAME_ERRORS):
             raise
         where = f"{error.filename}: " if error.filename else ""
         say_aside(f"aigenbench: error: {where}{error.strerror}; set that right, then the same command goes on")
@@ -113,8 +115,11 @@ def dispatch(argv: list[str], commands: Sequence[Command]) -> int:
     """Find the command that `argv` names, import its module and run it.
 
     Raises:
-        InputError: the command is not in the table.
+        InputError: the command is not in the table, or an argument can be neither a text nor the name of a file.
     """
+    for number, argument in enumerate(argv, 1):
+        if "\0" in argument or not _is_encodable(argument):
+            raise InputError(f"argument {number}, {argument!r}: expected text; no file has such a name either")
     if not argv or argv[0] in ("-h", "--help"):
         say(help_text(commands))
         return 0 if argv else BAD_INPUT
@@ -133,6 +138,14 @@ def dispatch(argv: list[str], commands: Sequence[Command]) -> int:
     module.register(parser.add_subparsers(required=True, metavar="COMMAND"))
     arguments = parser.parse_args(argv)
     return int(arguments.run(arguments))
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def log_to_stderr() -> None:
