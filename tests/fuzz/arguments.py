@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import io
 import json
 import os
@@ -20,7 +21,7 @@ LINES = (
     "score EXPERIMENT --plot curves.png --threshold 0.5",
     "compare EXPERIMENT OTHER --replicates 3 --by-row --json",
     "report EXPERIMENT -o report.html --replicates 3 --stage validate",
-    "report EXPERIMENT OTHER --replicates 3 --seeds --export out",
+    "report EXPERIMENT OTHER --replicates 3 --seeds",
     "submission make EXPERIMENT -o bundle.zip --card card.yaml",
     "submission verify bundle.zip --per-generator 3 --columns COLUMNS",
     "submission import scores.csv --columns COLUMNS -o imported",
@@ -75,7 +76,8 @@ def cases(rng: object) -> object:
 
 @functools.cache
 def _kept() -> Path:
-    """Two experiments and a columns file that the commands may read."""
+    """Two experiments and a columns file that the commands may read; what a run imports takes seconds, once."""
+    importlib.import_module("aigenbench.training.loop.commands")
     folder = Path(tempfile.mkdtemp(prefix="fuzz_arguments"))
     for seed, name in enumerate(("EXPERIMENT", "OTHER")):
         write_honest(folder / name, seed=seed)

@@ -189,7 +189,7 @@ def test_the_campaign_had_sixty_kills(kills_of_campaign: list[int], capsys: pyte
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("at", [20, 45, 70])
+@pytest.mark.parametrize("at", [30, 55, 80])
 def test_a_signal_stops_within_and_between_epochs(
     three: Path, undisturbed: tuple[dict[str, Any], int, Path], tmp_path: Path, at: int
 ) -> None:
