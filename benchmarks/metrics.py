@@ -50,7 +50,9 @@ def clocks() -> np.ndarray:
 
 def log_once(predictions: Predictions, folder: Path) -> np.ndarray:
     """Seconds (wall, processor) of one whole `log_evaluation`, CSV included."""
-    detector = SimpleNamespace(classification_threshold=0.5, default_metrics=True, extra_metrics={})
+    detector = SimpleNamespace(
+        classification_threshold=0.5, default_metrics=True, extra_metrics={}, registered_metrics=()
+    )
     setup = SimpleNamespace(detector=detector)
     loggers = [LongCSVLogger(folder)]
     started = clocks()
