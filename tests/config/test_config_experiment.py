@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aigenbench.config.experiment import ExperimentInfo, Head, SlidingWindows, experiment_info
@@ -80,3 +82,9 @@ def test_which_may_stand_in_two_layers(kinds):
 def test_a_head_takes_no_negative_values(value):
     with pytest.raises(InputError, match="expected a number from 0 on"):
         Head(**value)
+
+
+@pytest.mark.parametrize("given", ["text", ["a"], 3])
+def test_a_section_that_is_no_mapping(given: Any) -> None:
+    with pytest.raises(InputError, match="there: experiment_info: expected a mapping, found"):
+        experiment_info(given, "there")

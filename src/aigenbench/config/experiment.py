@@ -112,9 +112,11 @@ def experiment_info(values: Mapping[str, Any], source: str = "") -> ExperimentIn
     Raises:
         InputError: a key is unknown, or a value is not of its type; the message names the key.
     """
+    prefix = f"{source}: " if source else ""
+    if not isinstance(values, Mapping):
+        raise InputError(f"{prefix}experiment_info: expected a mapping, found {values!r}")
     values = dict(values)
     windows = values.pop("sliding_windows_definition", None)
-    prefix = f"{source}: " if source else ""
     where = "experiment_info"
     heads = _heads(values.pop("heads", None), f"{where}.heads", prefix)
     info = {**_checked(ExperimentInfo, values, where, prefix), "heads": heads}
