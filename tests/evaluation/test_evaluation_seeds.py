@@ -59,6 +59,8 @@ def test_the_interval_covers_the_mean_of_ever_more_seeds() -> None:
 def test_a_recipe_is_the_configuration_but_for_seed_name_and_place() -> None:
     assert recipe_of(config(1, "a", workers=0)) == recipe_of(config(2, "b", workers=4))
     assert recipe_of(config(1, "a", lr=0.2)) != recipe_of(config(1, "a"))
+    # keys of YAML may be numbers beside text
+    assert recipe_of("seed_everything: 1\nmodel: {a: 1, .nan: 2, 3: [{4: x, y: z}]}")
     assert recipe_of("") is None
     assert recipe_of("a: [") is None
     assert recipe_of("model: {}") is None

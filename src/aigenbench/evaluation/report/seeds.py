@@ -164,7 +164,14 @@ def recipe_of(config: str) -> str | None:
             node = (node.get(key) if isinstance(node, dict) else None) or {}
         if isinstance(node, dict):
             node.pop(last, None)
-    return json.dumps(recipe, sort_keys=True, default=str)
+    return json.dumps(_with_text_keys(recipe), sort_keys=True, default=str)
+
+
+def _with_text_keys(value: Any) -> Any:
+    """The same with keys that can be sorted: YAML's may be numbers beside text."""
+    if isinstance(value, dict):
+        return {str(key): _with_text_keys(item) for key, item in value.items()}
+    return [_with_text_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def seed_of(config: str) -> int | None:
