@@ -112,6 +112,14 @@ def test_names_that_are_not_plain(tmp_path: Path, name: str) -> None:
     assert repr(name) in told(write(tmp_path / "a.npz", {name: b""}))
 
 
+def test_a_member_without_a_name(tmp_path: Path) -> None:
+    unnamed = zipfile.ZipInfo("a")
+    unnamed.filename = ""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr(unnamed, b"x")
+    assert "a file in it has no name" in told(tmp_path / "a.npz")
+
+
 def test_links_doubles_and_secrets(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     link = zipfile.ZipInfo("a.npy")

@@ -103,6 +103,8 @@ def _check_members(entries: list[zipfile.ZipInfo], packed: int) -> None:
     seen: set[str] = set()
     for entry in entries:
         name = entry.filename
+        if not name:
+            raise InputError("a file in it has no name")
         if name.startswith(("/", "\\")) or ".." in Path(name.replace("\\", "/")).parts or ":" in name:
             raise InputError(f"the name {name!r} leaves the archive's folder")
         if stat.S_ISLNK(entry.external_attr >> 16):
