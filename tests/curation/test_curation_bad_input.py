@@ -87,10 +87,10 @@ def near_a_name(forms: Any, folder: Path) -> Path:
     return forms.folder(folder, {"fake/ddpm/a.png": forms.picture(1)})
 
 
-@case("members whose names lead out of the archive: 2 .../../etc/x.png, /root/y.png")
+@case("members whose names lead out of the archive: 2 .../../etc/x.png, /elsewhere/y.png")
 def climbing_zip(forms: Any, folder: Path) -> Path:
     return forms.zip(
-        folder / "a.zip", {name: forms.picture(1) for name in ("real/a.png", "../../etc/x.png", "/root/y.png")}
+        folder / "a.zip", {name: forms.picture(1) for name in ("real/a.png", "../../etc/x.png", "/elsewhere/y.png")}
     )
 
 

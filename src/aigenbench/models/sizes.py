@@ -39,8 +39,8 @@ def check_input_size(model: nn.Module, size: tuple[int, int]) -> None:
         return
     except InputError:
         raise
-    except Exception:  # noqa: BLE001 - some modules cannot run on shapes; then a real image decides
-        pass
+    except Exception as error:  # noqa: BLE001 - some modules cannot run on shapes; then a real image decides
+        logger.debug("%s cannot be tried on shapes: %s", type(model).__name__, error)
     try:
         _dry_run(model, size, on_shapes=False)
     except InputError:
@@ -79,7 +79,8 @@ def _check_width(model: nn.Module, size: tuple[int, int]) -> None:
         return
     try:
         found = tuple(_dry_run(model, size, on_shapes=False, features_alone=True).shape)
-    except Exception:  # noqa: BLE001 - then it is not the width, and the caller tells what it is
+    except Exception as error:  # noqa: BLE001 - then it is not the width, and the caller tells what it is
+        logger.debug("the features of %s cannot be tried: %s", type(model).__name__, error)
         return
     if found != (1, model.num_features):
         raise InputError(

@@ -91,10 +91,10 @@ def make(section: str, values: dict[str, Any]) -> Any:
     parsed = parser.parse_object({section: copy.deepcopy(values)})
     try:
         return parser.instantiate(parsed, instantiators=[(construct, object, True)])[section]
+    # a user's class may raise anything, and jsonargparse folds that into an error of its own: told as the class's
     except Exception:
         if not failures:
             raise
-        # jsonargparse folds a constructor's error into the text of one of its own
         cls, cause = failures[0]
         raise _told(section, values, cls, cause) from cause
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import numbers
 import re
 import warnings
@@ -21,6 +22,8 @@ from aigenbench.training.detector.own_metrics import no_number
 TRAINING = "fit"
 STAGES = (TRAINING, "validate", "test")
 ALL_IMAGES = "*"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,8 @@ def _check_number(name: str, metric: Metric) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             result = tried(torch.tensor([0.2, 0.7]), torch.tensor([0, 1]))
-    except Exception:  # noqa: BLE001 - it may want classes' probabilities; what it makes of its images tells
+    except Exception as error:  # noqa: BLE001 - it may want classes' probabilities; what it makes of its images tells
+        logger.debug("the metric %s cannot be tried on two images: %s", name, error)
         return
     if not isinstance(result, Tensor) or result.numel() != 1:
         raise no_number(name, result)
