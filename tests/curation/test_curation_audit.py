@@ -18,7 +18,7 @@ from PIL import Image
 
 from aigenbench.cli import main
 from aigenbench.curation.audit.auditing import Audit, audit, read_foreign
-from aigenbench.curation.audit.hashing import NEAR, near_pairs, perceptual_hash, small_grey
+from aigenbench.data.pictures.hashing import NEAR, near_pairs, perceptual_hash, small_grey
 from aigenbench.errors import InputError
 
 GENERATORS = ("CycleGAN", "ProGAN", "FLUX 1 Dev")

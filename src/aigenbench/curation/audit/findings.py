@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aigenbench.curation.audit.bias import FormatBias
-from aigenbench.curation.audit.hashing import alike, near_pairs
 from aigenbench.curation.audit.looking import Looks
+from aigenbench.data.pictures.hashing import alike, near_pairs
 
 Image = tuple[str, int]
 """An image: its split and its row in it."""

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, JpegImagePlugin
 
-from aigenbench.curation.audit.hashing import LEAST_CONTRAST, SIDE, Hashes, perceptual_hash, small_grey
 from aigenbench.data.mapping import Mapped
 from aigenbench.data.pictures.decode import UnreadableImageError, decode
 from aigenbench.data.pictures.formats import HEAD, format_of, load_plugin
+from aigenbench.data.pictures.hashing import LEAST_CONTRAST, SIDE, Hashes, perceptual_hash, small_grey
 from aigenbench.data.sources.opening import open_source
 
 _CHUNK = 64
