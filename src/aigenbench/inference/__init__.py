@@ -1,1 +1,1 @@
-"""Detectors outside the benchmark: exported ones, and anybody's; scoring pictures without Lightning or benchmark data."""
+"""Detectors outside the benchmark: exported ones, and anybody's; scoring pictures without Lightning."""
