@@ -56,10 +56,10 @@ class DinoVisionTransformer(nn.Module):
                 f"set model_input_size to {max(1, round(height / PATCH)) * PATCH}"
             )
         tokens = self.patch_embed(images)
-        tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
+        tokens = torch.cat([self.cls_token.expand(tokens.shape[0], -1, -1), tokens], dim=1)
         tokens = tokens + self.positions(height // PATCH, width // PATCH).to(tokens.dtype)
         if self.register_tokens is not None:
-            registers = self.register_tokens.expand(len(tokens), -1, -1)
+            registers = self.register_tokens.expand(tokens.shape[0], -1, -1)
             tokens = torch.cat([tokens[:, :1], registers, tokens[:, 1:]], dim=1)
         for block in self.blocks:
             if self.grad_checkpointing and torch.is_grad_enabled():

@@ -53,7 +53,7 @@ def download(file: RemoteFile, target: Path) -> None:
     with whole_file(target) as temporary, TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
         try:
             path = _from_hub(file, announced.revision, folder) if file.repo else _from_url(file.url, folder)
-        except _network_errors() as error:
+        except network_errors() as error:
             raise InputError(f"download of {file} broke off ({_reason(error)}); run it again") from error
         _verify(file, path, announced)
         path.replace(temporary)
@@ -121,7 +121,7 @@ def _verify(file: RemoteFile, path: Path, announced: _Announced) -> None:
 def _within_deadline(ask: Callable[[], _Announced], file: RemoteFile) -> _Announced:
     """Ask in a thread: no socket timeout covers looking up a host's name."""
     answer: Future[_Announced] = Future()
-    errors = _network_errors()
+    errors = network_errors()
 
     def work() -> None:
         try:
@@ -136,7 +136,7 @@ def _within_deadline(ask: Callable[[], _Announced], file: RemoteFile) -> _Announ
         raise _refusal(file, error) from error
 
 
-def _network_errors() -> tuple[type[Exception], ...]:
+def network_errors() -> tuple[type[Exception], ...]:
     """What the libraries raise where the network fails, the hub's by the HTTP and transfer libraries of its version."""
     from huggingface_hub import errors
 
