@@ -10,6 +10,7 @@ from aigenbench.evaluation.metrics.group import Group
 from aigenbench.evaluation.statistics.intervals import (
     Placements,
     delong,
+    delong_shift,
     delong_variance,
     holm,
     outward,
@@ -109,3 +110,36 @@ def test_holm_by_hand() -> None:
     assert np.isnan(adjusted[0])
     assert adjusted[1] == 0.02
     assert holm([]) == []
+
+
+def test_a_shift_of_auroc_that_every_image_takes_part_in() -> None:
+    rng = np.random.default_rng(5)
+    fakes = np.arange(400) % 2 == 1
+    before = rng.normal(fakes * 1.0)
+    after = before + rng.normal(0, 0.3, 400)
+    shift, (low, high) = delong_shift(before, after, fakes)
+    areas = [
+        stats.mannwhitneyu(x[fakes], x[~fakes]).statistic / (fakes.sum() * (~fakes).sum()) for x in (before, after)
+    ]
+    assert shift == pytest.approx(areas[1] - areas[0])
+    # resampled images, each with both scores
+    drawn = [rng.integers(0, 400, 400) for _ in range(2000)]
+    moved = [
+        delong_shift(before[rows], after[rows], fakes[rows])[0] for rows in drawn if 0 < fakes[rows].sum() < len(rows)
+    ]
+    assert np.std(moved) == pytest.approx((high - low) / 2 / 1.96, rel=0.1)
+    assert delong_shift(before, before, fakes) == (0.0, (0.0, 0.0))
+    assert np.isnan(delong_shift(before[fakes], after[fakes], fakes[fakes])[0])
+
+
+def test_intervals_of_shifts_hold_the_truth() -> None:
+    rng, held = np.random.default_rng(6), 0
+    fakes = np.arange(200) % 2 == 1
+    truth = stats.norm.cdf(1.2 / np.sqrt(2)) - stats.norm.cdf(1.0 / np.sqrt(2))
+    for _ in range(400):
+        noise = rng.normal(size=200)
+        before = noise + fakes * 1.0
+        after = 0.6 * noise + 0.8 * rng.normal(size=200) + fakes * 1.2
+        _, (low, high) = delong_shift(before, after, fakes)
+        held += low <= truth <= high
+    assert 0.92 <= held / 400 <= 0.98

@@ -138,6 +138,29 @@ def delong(group: Group, level: float = LEVEL) -> Interval:
     return on_logit_scale(auroc(group), delong_variance(group), min(group.n_fakes, group.n_reals), level)
 
 
+def delong_shift(
+    before: NDArray[np.floating], after: NDArray[np.floating], fakes: NDArray[np.bool_], level: float = LEVEL
+) -> tuple[float, Interval]:
+    """How far the AUROC of the same images moves from one scoring to another, and DeLong's interval of that.
+
+    Args:
+        before: scores or logits of the images, (n,).
+        after: likewise, of the same images.
+        fakes: bool (n,).
+        level: of the interval, which is NaN with fewer than two images of a class.
+    """
+    if fakes.all() or not fakes.any():
+        return NAN, UNDEFINED
+    of_fakes = _share_below(after[fakes], after[~fakes]) - _share_below(before[fakes], before[~fakes])
+    of_reals = _share_below(before[~fakes], before[fakes]) - _share_below(after[~fakes], after[fakes])
+    shift = float(of_fakes.mean())
+    if min(len(of_fakes), len(of_reals)) < 2:
+        return shift, UNDEFINED
+    variance = of_fakes.var(ddof=1) / len(of_fakes) + of_reals.var(ddof=1) / len(of_reals)
+    spread = NormalDist().inv_cdf((1 + level) / 2) * sqrt(variance)
+    return shift, (shift - spread, shift + spread)
+
+
 def on_logit_scale(area: float, variance: float, trials: int, level: float = LEVEL) -> Interval:
     """The interval of an AUROC of given variance, as `delong` describes it; NaN where the variance is NaN."""
     if np.isnan(variance):

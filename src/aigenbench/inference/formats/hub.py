@@ -32,9 +32,7 @@ def push_to_hub(folder: Path, repository: str, private: bool = True, token: str 
     except HFValidationError as error:
         raise InputError(f"--push-to-hub: {repository!r} is no name of a repository, such as owner/name") from error
     except LocalTokenNotFoundError as error:
-        raise InputError(
-            "--push-to-hub: no token; run `hf auth login` or set HF_TOKEN to one that may write"
-        ) from error
+        raise InputError("--push-to-hub: no token; run `hf auth login`, or set HF_TOKEN") from error
     except HfHubHTTPError as error:
         status = error.response.status_code
         hint = "; the token may not write there" if status in (401, 403) else ""

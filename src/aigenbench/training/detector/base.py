@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -11,11 +11,11 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from aigenbench.augmentations import BaselineTraining, EvaluationCrops, SoftTraining, StochasticTraining
+from aigenbench.augmentations import EvaluationCrops, SoftTraining, StochasticTraining
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.samples.collation import Batch
 from aigenbench.data.samples.hooks import is_overridden, refuse_hooks
-from aigenbench.data.samples.transforms import Augmentation, from_foreign
+from aigenbench.data.samples.transforms import Augmentation
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.metrics.definitions import check_own_name
 from aigenbench.models import Preprocessing, build_model, check_input_size, preprocessing_of
@@ -25,6 +25,7 @@ from aigenbench.protocol.published import SGD
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.trained import Trained
 from aigenbench.training.detector.base_weights import LoadsBaseWeights
+from aigenbench.training.detector.picture_hooks import PictureHooks
 from aigenbench.training.detector.records import said_of
 from aigenbench.training.detector.seeding import BatchSeeds
 from aigenbench.training.detector.stage import EvaluationOutput, Stage
@@ -39,7 +40,6 @@ NOT_OF_THE_FEATURES = (
 )
 """Arguments of model factories that say where weights come from and how fast a model is, not what it computes."""
 SCHEDULERS = ("OneCycleLR",)
-STAGES = {"validate": "val", "test": "test", "predict": "predict"}
 ORIGINAL_ALONE = {
     "make_model": "a model is a factory registered with ModelFactoryRegistry",
     "adapt_model_for_training": "freeze layers in __init__ or on_fit_start, or use a _probe model",
@@ -60,7 +60,7 @@ def _sgd(parameters: Iterable[Any]) -> Optimizer:
     return torch.optim.SGD(parameters, lr=SGD["lr"], momentum=SGD["momentum"], weight_decay=SGD["weight_decay"])
 
 
-class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
+class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsBaseWeights):
     """A detector of generated images. Subclass it and override hooks; name the class as ``model.class_path``.
 
     Args:
@@ -355,56 +355,6 @@ class BaseDeepfakeDetectionModel(LightningModule, metaclass=LoadsBaseWeights):
         check_own_name(name)
         # past nn.Module's registration: a metric is no part of the model or its checkpoint
         self.extra_metrics[name] = metric
-
-    # augmentation
-
-    def train_augmentation(self) -> tuple[Augmentation, ...]:
-        """The deterministic part (baseline recipe), then the stochastic one (rotation, flip, crop)."""
-        return BaselineTraining(), self.training_crop
-
-    def val_augmentation(self) -> tuple[Augmentation | None, Augmentation | None]:
-        """Callables before and after cropping, for validate. None changes nothing."""
-        return None, None
-
-    def test_augmentation(self) -> tuple[Augmentation | None, Augmentation | None]:
-        """Likewise for test; as for validate unless overridden."""
-        return self.val_augmentation()
-
-    def predict_augmentation(self) -> tuple[Augmentation | None, Augmentation | None]:
-        """Likewise for predict; as for validate unless overridden."""
-        return self.val_augmentation()
-
-    def make_eval_crops(self, image: Any) -> Sequence[Any]:
-        """The crops of an image that are scored: uint8 arrays (h, w, 3), from a PIL image, array or uint8 tensor."""
-        return self.evaluation_crop(from_foreign(image, "make_eval_crops"))
-
-    def make_val_crops(self, image: Any) -> Sequence[Any]:
-        """Crops for validate."""
-        return self.make_eval_crops(image)
-
-    def make_test_crops(self, image: Any) -> Sequence[Any]:
-        """Crops for test."""
-        return self.make_eval_crops(image)
-
-    def make_predict_crops(self, image: Any) -> Sequence[Any]:
-        """Crops for predict."""
-        return self.make_eval_crops(image)
-
-    def evaluation_augmentation(self, stage: str) -> Sequence[Augmentation | None]:
-        """What the hook of ``validate``, ``test`` or ``predict`` returns."""
-        hooks = {
-            "validate": self.val_augmentation,
-            "test": self.test_augmentation,
-            "predict": self.predict_augmentation,
-        }
-        return hooks[stage]()
-
-    def evaluation_crops(self, stage: str) -> Callable[[Any], Sequence[Any]]:
-        """EvaluationCrops, or the crops hook of a stage where a subclass overrides it."""
-        name = f"make_{STAGES[stage]}_crops"
-        if any(is_overridden(type(self), hook) for hook in (name, "make_eval_crops")):
-            return getattr(self, name)
-        return self.evaluation_crop
 
 
 class SoftTrainAugmentationsModel(BaseDeepfakeDetectionModel):
