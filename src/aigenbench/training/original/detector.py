@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import ModuleDict
 
-from aigenbench.augmentations import EvaluationCrops, StochasticTraining
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.predict import PredictBatch
 from aigenbench.data.samples.collation import Batch
@@ -26,6 +24,7 @@ from aigenbench.training.detector.base import NO_HOOKS, OptimizerFactory
 from aigenbench.training.detector.outputs import ScoredCrops, rows_of_outputs, rows_of_probabilities
 from aigenbench.training.detector.records import load_detector
 from aigenbench.training.detector.stage import EvaluationOutput, Stage
+from aigenbench.training.original.attributes import SettableAttributes, as_factory
 from aigenbench.training.original.augmentations import (
     make_baseline_predict_aug,
     make_baseline_test_aug,
@@ -38,7 +37,7 @@ from aigenbench.training.original.batches import evaluation_tuple, predict_tuple
 from aigenbench.training.original.registering import RegistersMetrics
 
 
-class AbstractBaseDeepfakeDetectionModel(RegistersMetrics, ours.BaseDeepfakeDetectionModel):
+class AbstractBaseDeepfakeDetectionModel(SettableAttributes, RegistersMetrics, ours.BaseDeepfakeDetectionModel):
     """A detector with the original framework's contract; see docs/hooks.md.
 
     The model does not exist before ``setup``, which calls ``make_model`` and ``adapt_model_for_training``.
@@ -104,45 +103,6 @@ class AbstractBaseDeepfakeDetectionModel(RegistersMetrics, ours.BaseDeepfakeDete
         self._is_set_up = False
         self._asked: PredictBatch | None = None
         self._given: list[Tensor] = []
-
-    # attributes that a subclass may set
-
-    @property
-    def model_input_size(self) -> tuple[int, int]:
-        """(height, width) in pixels."""
-        return self.input_size
-
-    @model_input_size.setter
-    def model_input_size(self, size: int | Sequence[int]) -> None:
-        pair = [size, size] if isinstance(size, int) else [int(side) for side in size]
-        self.use_preprocessing(self.preprocessing.overridden({"input_size": pair}))
-
-    @property
-    def scheduler_name(self) -> str | None:
-        """The scheduler that the config names."""
-        return self.scheduler
-
-    @scheduler_name.setter
-    def scheduler_name(self, name: str | None) -> None:
-        self.scheduler = name
-
-    @property
-    def training_cropping_strategy(self) -> str:
-        """How training images are brought to the model's size."""
-        return self.training_crop.strategy
-
-    @training_cropping_strategy.setter
-    def training_cropping_strategy(self, strategy: str) -> None:
-        self.training_crop = StochasticTraining(strategy, self.input_size)
-
-    @property
-    def evaluation_cropping_strategy(self) -> str:
-        """Likewise in evaluations."""
-        return self.evaluation_crop.strategy
-
-    @evaluation_cropping_strategy.setter
-    def evaluation_cropping_strategy(self, strategy: str) -> None:
-        self.evaluation_crop = EvaluationCrops(strategy, self.input_size)
 
     def _first_model(self) -> nn.Module:
         refuse_hooks(type(self), NO_HOOKS)
@@ -383,19 +343,3 @@ def _is_windows_loop(trainer: Any) -> bool:
     """Whether the windows loop uses a Trainer, which loads weights and says where it stands itself."""
     pipeline = getattr(trainer, "datamodule", None)
     return isinstance(pipeline, AIGenBenchPipeline) and pipeline.serving().loaders is not None
-
-
-def as_factory(optimizer: Any) -> Callable[..., Any]:
-    """A function of parameters that makes an optimizer, also of a mapping with ``class_path`` and ``init_args``."""
-    if callable(optimizer):
-        return optimizer
-    given = vars(optimizer) if hasattr(optimizer, "__dict__") else optimizer
-    if not isinstance(given, Mapping) or "class_path" not in given:
-        raise InputError(f"model.optimizer: expected class_path and init_args, found {optimizer!r}")
-    module, _, name = str(given["class_path"]).rpartition(".")
-    cls = getattr(importlib.import_module(module or "torch.optim"), name)
-    arguments = given.get("init_args") or {}
-    values = dict(vars(arguments) if hasattr(arguments, "__dict__") else arguments)
-    # an argument without a type is handed over as the config has it
-    values.pop("params", None)
-    return partial(cls, **values)
