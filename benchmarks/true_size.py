@@ -22,8 +22,9 @@ from aigenbench.augmentations.perturbations import GRID
 from aigenbench.evaluation.predictions.experiment import load_experiment
 from aigenbench.evaluation.predictions.fusion import sigmoid
 from aigenbench.evaluation.predictions.record import Predictions, load_predictions, save_predictions
-from aigenbench.evaluation.robustness.perturbed import digest, predictions_path, save_perturbed
+from aigenbench.evaluation.robustness.perturbed import predictions_path, save_perturbed
 from aigenbench.evaluation.statistics.bootstrap import bootstrap_auroc
+from aigenbench.files import file_sha256
 from aigenbench.protocol.fingerprints import pairing_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
 from aigenbench.protocol.periods import PERIODS
@@ -53,7 +54,7 @@ def add_robustness(folder: Path) -> None:
     """Write results of the whole grid: the clean logits with noise that no two perturbations share."""
     for k in range(len(WINDOWS)):
         path = folder / f"window_{k}" / "predictions_validate_all.npz"
-        clean, clean_digest = load_predictions(path), digest(path)
+        clean, clean_digest = load_predictions(path), file_sha256(path)
         assert clean.fused_logits is not None
         for i, perturbation in enumerate(GRID):
             noise = np.random.default_rng([k, i]).standard_normal(len(clean))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import hashlib
 import io
 import json
 import os
@@ -74,6 +75,12 @@ def open_regular(path: Path) -> io.BufferedReader:
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
     raise OSError("it is no regular file but a folder, pipe or device")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a regular file's content, in lower-case hex digits."""
+    with open_regular(path) as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
 
 
 def read_bytes(path: Path | str, largest: int = LARGEST_TEXT) -> bytes:

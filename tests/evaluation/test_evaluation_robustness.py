@@ -19,10 +19,11 @@ from aigenbench.evaluation.report.page import render
 from aigenbench.evaluation.report.results import load_run
 from aigenbench.evaluation.report.robustness import robustness_table, robustness_text, robustness_view
 from aigenbench.evaluation.report.view import make_view
-from aigenbench.evaluation.robustness.perturbed import PREDICTIONS_FILE, digest, predictions_path, save_perturbed
+from aigenbench.evaluation.robustness.perturbed import PREDICTIONS_FILE, predictions_path, save_perturbed
 from aigenbench.evaluation.robustness.score import Family, load_robustness
 from aigenbench.evaluation.statistics.intervals import delong
 from aigenbench.evaluation.statistics.uncertainty import Effort
+from aigenbench.files import file_sha256
 
 EFFORT = Effort(20, 5)
 BLUR = [cell for cell in GRID if cell.family == "blur"]
@@ -49,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
     """Three windows, of which 0 and 2 were evaluated under two families."""
     folder = write_experiment(tmp_path / "experiment_x")
     for k in (0, 2):
-        clean = digest(folder / f"window_{k}" / PREDICTIONS_FILE)
+        clean = file_sha256(folder / f"window_{k}" / PREDICTIONS_FILE)
         for i, cell in enumerate((*BLUR, *CROP)):
             save_perturbed(predictions_path(folder, cell, k), perturbed(k, 1 + i), cell, clean)
     return folder
@@ -110,7 +111,7 @@ def test_only_results_beside_the_clean_predictions_they_were_made_for_count(fold
 
 
 def test_results_on_other_images_are_refused(folder: Path) -> None:
-    clean = digest(folder / "window_0" / PREDICTIONS_FILE)
+    clean = file_sha256(folder / "window_0" / PREDICTIONS_FILE)
     save_perturbed(predictions_path(folder, BLUR[0], 0), perturbed(0, 1, n=10), BLUR[0], clean)
     with pytest.raises(InputError, match="is of other images than the experiment's own predictions"):
         families(folder)

@@ -7,7 +7,6 @@ missing, the result does not count.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 from pathlib import Path
@@ -17,7 +16,7 @@ from aigenbench.config.folder import predictions_file
 from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions.experiment import window_folder
 from aigenbench.evaluation.predictions.record import Predictions, save_predictions
-from aigenbench.files import open_regular, read_json, write_json
+from aigenbench.files import file_sha256, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +29,6 @@ _WINDOW = re.compile(r"window_(\d+)")
 def predictions_path(experiment: Path, perturbation: Perturbation, window: int) -> Path:
     """Where the predictions of a window under a perturbation lie."""
     return experiment / FOLDER / perturbation.name / f"window_{window}" / PREDICTIONS_FILE
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    with open_regular(path) as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()
 
 
 def save_perturbed(path: Path, predictions: Predictions, perturbation: Perturbation, clean_digest: str) -> None:
@@ -76,7 +69,7 @@ def current_windows(experiment: Path) -> dict[Perturbation, tuple[int, ...]]:
             if not clean.is_file():
                 continue
             if window not in digests:
-                digests[window] = digest(clean)
+                digests[window] = file_sha256(clean)
             path = predictions_path(experiment, perturbation, window)
             if is_current(path, perturbation, digests[window]):
                 windows.append(window)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sys
 import threading
@@ -16,7 +15,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from aigenbench.errors import InputError
-from aigenbench.files import whole_file
+from aigenbench.files import file_sha256, whole_file
 
 if TYPE_CHECKING:
     from aigenbench.models.weights.locate import RemoteFile
@@ -57,12 +56,6 @@ def download(file: RemoteFile, target: Path) -> None:
             raise InputError(f"download of {file} broke off ({_reason(error)}); run it again") from error
         _verify(file, path, announced)
         path.replace(temporary)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in lower-case hex digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _asking(file: RemoteFile) -> Callable[[], _Announced]:

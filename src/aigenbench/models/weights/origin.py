@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aigenbench.errors import InputError
+from aigenbench.files import file_sha256
 from aigenbench.models.weights.contents import metadata_of
-from aigenbench.models.weights.download import file_sha256
 from aigenbench.models.weights.kinds import Kind, kind_of
 
 if TYPE_CHECKING:

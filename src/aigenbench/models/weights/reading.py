@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 
 from aigenbench.errors import InputError
-from aigenbench.models.weights.download import file_sha256
+from aigenbench.files import file_sha256
 from aigenbench.models.weights.kinds import Kind, kind_of
 from aigenbench.models.weights.locate import RemoteFile
 

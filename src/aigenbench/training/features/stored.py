@@ -38,11 +38,11 @@ from aigenbench.data.views.features import (
 )
 from aigenbench.data.views.views import SLOTS
 from aigenbench.errors import InputError
+from aigenbench.files import file_sha256
 from aigenbench.models.probe import Classifier
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
 from aigenbench.training.features.embedding import BatchesOf, BlockQueue, embed
 from aigenbench.training.processes.signals import StopRequest
-from aigenbench.training.resume.checkpoints import sha256
 
 _LIBRARIES = {"timm": "timm", "torchvision": "torchvision", "open_clip": "open_clip_torch"}
 """Packages that backbones' classes come from, by the module's name."""
@@ -252,7 +252,7 @@ def described_arguments(arguments: Mapping[str, str]) -> dict[str, str]:
         if "/" not in value:
             described[name] = value
         elif not path.is_dir():
-            described[name] = sha256(path) if path.is_file() else value
+            described[name] = file_sha256(path) if path.is_file() else value
     return described
 
 

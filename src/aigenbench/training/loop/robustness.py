@@ -12,12 +12,11 @@ from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions.record import load_predictions
 from aigenbench.evaluation.robustness.perturbed import (
     PREDICTIONS_FILE,
-    digest,
     is_current,
     predictions_path,
     save_perturbed,
 )
-from aigenbench.files import remove_temporaries
+from aigenbench.files import file_sha256, remove_temporaries
 from aigenbench.protocol.trained import Trained
 from aigenbench.training.lightning.trainers import make_trainer
 from aigenbench.training.processes.failures import failures_told
@@ -106,7 +105,7 @@ def _tasks(
             f"{clean} has protocol fingerprint {begun_with}, now it is {setup.fingerprint}: the data set at "
             "dataset_path is another one than the experiment's; give its own with --dataset-path"
         )
-    clean_digest = digest(clean)
+    clean_digest = file_sha256(clean)
     tasks = [_Task(window, p, predictions_path(experiment.folder, p, window), clean_digest) for p in perturbations]
     return [task for task in tasks if not _is_done(setup, task)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +13,7 @@ import torch
 from aigenbench.config.folder import FINAL_FILE
 from aigenbench.errors import InputError
 from aigenbench.fences import generation_of, remove
-from aigenbench.files import remove_temporaries, whole_file
+from aigenbench.files import file_sha256, remove_temporaries, whole_file
 from aigenbench.models.weights.kinds import Kind, kind_of
 from aigenbench.models.weights.reading import read_pickle, read_safetensors
 from aigenbench.training.processes.collectives import is_first_process
@@ -37,14 +36,8 @@ def save(path: Path, record: Mapping[str, Any]) -> SavedCheckpoint:
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from error
             raise
-        digest = sha256(temporary)
+        digest = file_sha256(temporary)
     return SavedCheckpoint(path.name, digest)
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    with path.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()
 
 
 class Record(dict[str, Any]):
@@ -195,7 +188,7 @@ class WindowCheckpoints:
         path = self.folder / saved.file
         if not path.is_file():
             raise UnreadableError(f"{path} is missing", self.folder)
-        if sha256(path) != saved.sha256:
+        if file_sha256(path) != saved.sha256:
             raise UnreadableError(f"{path} is damaged: its contents are not those that were written", self.folder)
         return load(path)
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from aigenbench.data.plan import Plan
 from aigenbench.errors import InputError
+from aigenbench.files import file_sha256
 from aigenbench.models import Preprocessing
 from aigenbench.protocol.trained import Trained, trained_up_to
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
 from aigenbench.training.detector.records import load_record, trained_of
 from aigenbench.training.detector.tasks import MulticlassTask
-from aigenbench.training.resume.checkpoints import WindowCheckpoints, load, sha256
+from aigenbench.training.resume.checkpoints import WindowCheckpoints, load
 from aigenbench.training.resume.folder import ExperimentFolder
 from aigenbench.training.resume.state import is_trained, read_state
 from aigenbench.training.window.inputs import Setup
@@ -61,7 +62,7 @@ def read_weights(path: Path) -> Weights:
         InputError: see ``load``.
     """
     record = load(path)
-    return Weights(path, sha256(path), record)
+    return Weights(path, file_sha256(path), record)
 
 
 def own_weights(experiment: ExperimentFolder, window: int) -> Weights:
