@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 
 from aigenbench.cli.export import IMPORTS
 from aigenbench.cli.terminal import say
@@ -23,6 +24,32 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     check.add_argument("--backbone-weights", metavar="FILE", help="of a backbone that it names by reference")
     check.add_argument("--import", dest="imports", action="append", default=[], metavar="FILE.py", help=IMPORTS)
     check.set_defaults(run=run_check)
+
+    regress = commands.add_parser(
+        "regress",
+        help="score labelled pictures by two releases, and list every verdict that changed",
+        description="Exit code 0: no verdict changed. 1: some did. 2: bad input.",
+    )
+    regress.add_argument("before", metavar="A", help="the earlier release")
+    regress.add_argument("after", metavar="B", help="the later one")
+    regress.add_argument("cases", metavar="CASES", help="a folder with real/... and fake/..., or a data set")
+    regress.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    regress.add_argument("--json", action="store_true", help="for programs")
+    regress.add_argument("--import", dest="imports", action="append", default=[], metavar="FILE.py", help=IMPORTS)
+    regress.set_defaults(run=run_regress)
+
+
+def run_regress(args: argparse.Namespace) -> int:
+    """Print the changes, a line each."""
+    from aigenbench.config.imports import run_imports
+    from aigenbench.inference.detector import Detector
+    from aigenbench.inference.regression import labelled, lines, regress
+
+    run_imports(args.imports)
+    before, after = (Detector.load(folder, args.device) for folder in (args.before, args.after))
+    found = regress(before, after, labelled(args.cases))
+    say(json.dumps(found.to_record(), indent=2) if args.json else "\n".join(lines(found)))
+    return 1 if found.changes else 0
 
 
 def run_check(args: argparse.Namespace) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from aigenbench.cli.terminal import say
 from aigenbench.errors import InputError
@@ -27,6 +29,22 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="included",
         help="of a probe, leave the published weights out and name them by their hash (default: included)",
     )
+    parser.add_argument(
+        "--format",
+        dest="formats",
+        action="append",
+        choices=("onnx", "program"),
+        default=[],
+        help="write the network as ONNX, or as a program of torch.export, too; may be given twice",
+    )
+    parser.add_argument(
+        "--weights", choices=("float32", "int8"), default="float32", help="int8: a quarter of the size, other scores"
+    )
+    parser.add_argument(
+        "--cases", metavar="PLACE", help="of int8: a data set, or a folder with real/ and fake/, to measure its cost on"
+    )
+    parser.add_argument("--push-to-hub", metavar="OWNER/NAME", help="upload the folder to a repository of the hub")
+    parser.add_argument("--public", action="store_true", help="make a new repository public")
     parser.add_argument("--license", default="", metavar="NAME", help="of the weights, such as apache-2.0")
     parser.add_argument("--name", default="", help="what the detector is called (default: experiment and window)")
     parser.add_argument("--import", dest="imports", action="append", default=[], metavar="FILE.py", help=IMPORTS)
@@ -38,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the folder and say where."""
     window = _window(args.window)
     from aigenbench.engine.exporting import export
+    from aigenbench.inference.artefact import read_info
 
     path = export(
         args.experiment,
@@ -48,9 +67,30 @@ def run(args: argparse.Namespace) -> int:
         args.name,
         args.imports,
         args.trust_imports,
+        args.formats,
+        args.weights,
+        args.cases,
     )
     say(f"detector: {path}")
+    for name, facts in read_info(path).formats.items():
+        say(_line(name, facts))
+    if args.push_to_hub:
+        from aigenbench.inference.formats.hub import push_to_hub
+
+        say(f"pushed: {push_to_hub(path, args.push_to_hub, private=not args.public)}")
     return 0
+
+
+def _line(name: str, facts: Mapping[str, Any]) -> str:
+    moved = f"logits off by {facts['largest_logit_shift']:.2g} at most"
+    if name == "int8":
+        low, high = (100 * bound for bound in facts["interval"])
+        return (
+            f"int8: AUROC moved by {100 * facts['auroc_shift']:+.2f} [{low:+.2f}, {high:+.2f}] points on "
+            f"{facts['pictures']} pictures, {facts['verdicts_changed']} verdicts changed; {moved}"
+        )
+    how = f", opset {facts['opset']}, by {facts['exporter']}" if name == "onnx" else ""
+    return f"{name}: {facts['file']}{how}; {moved}"
 
 
 def _window(text: str) -> int | None:

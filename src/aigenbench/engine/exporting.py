@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +33,15 @@ from aigenbench.models.registry import BUILT_IN, built_in_source, split_source, 
 from aigenbench.protocol.periods import PERIOD_TITLES
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from aigenbench.inference.detector import Detector as Exported
+    from aigenbench.inference.regression import Case
     from aigenbench.training import BaseDeepfakeDetectionModel
 
 BACKBONES = ("included", "reference")
+FORMATS = ("onnx", "program")
+WEIGHTS = ("float32", "int8")
 _PERIODS = ("growing", "immediate_future", "growing_whole")
 _NOT_CARRIED = (
     *("forward", "normalise", "evaluation_step", "validation_step", "predict_step", "make_model"),
@@ -56,6 +63,9 @@ def export(
     name: str = "",
     imports: Sequence[str | Path] = (),
     trust_imports: bool = False,
+    formats: Sequence[str] = (),
+    weights: str = "float32",
+    cases: Path | str | None = None,
 ) -> Path:
     """Write what a window of an experiment ended with as a detector that needs neither Lightning nor its data.
 
@@ -68,6 +78,10 @@ def export(
         name: what the detector is called; "" takes the experiment's name and the window.
         imports: as of ``Detector.load``.
         trust_imports: as of ``Detector.load``.
+        formats: what to write beside PyTorch's weights: ``onnx``, ``program`` (of ``torch.export``).
+        weights: ``float32``, or ``int8``: a quarter of the size, and other scores.
+        cases: of ``int8``, labelled pictures on which the shift of AUROC is measured: a data set, or a folder with
+            ``real/...`` and ``fake/...``.
 
     Returns:
         The folder.
@@ -78,17 +92,33 @@ def export(
     """
     if backbone not in BACKBONES:
         raise InputError(f"backbone: expected included or reference, found {backbone!r}{nearest(backbone, BACKBONES)}")
+    _check_options(formats, weights, cases)
     place, target = folder_of(experiment), user_path(output)
     loaded = Detector.of_training(place, window, "cpu", imports, trust_imports=trust_imports)
     _check_hooks(loaded.module)
     evaluated = _evaluated(place, loaded)
     info = _info(loaded, evaluated, backbone, license, name)
+    from aigenbench.inference.regression import labelled
+
     with new_folder(target) as staging:
-        _write(staging, info, loaded)
+        _write(staging, info, loaded, formats, [] if cases is None else labelled(cases))
     return target
 
 
-def _write(folder: Path, info: Info, loaded: Detector) -> None:
+def _check_options(formats: Sequence[str], weights: str, cases: Path | str | None) -> None:
+    for value, known, what in ((weights, WEIGHTS, "weights"), *((one, FORMATS, "format") for one in formats)):
+        if value not in known:
+            raise InputError(f"{what}: expected {' or '.join(known)}, found {value!r}{nearest(value, known)}")
+    if weights == "int8" and cases is None:
+        raise InputError(
+            "weights int8: what it costs is measured; name labelled pictures with --cases: a data set, or a folder "
+            "with real/... and fake/..."
+        )
+    if weights != "int8" and cases is not None:
+        raise InputError("cases: they serve to measure what --weights int8 costs; leave them out")
+
+
+def _write(folder: Path, info: Info, loaded: Detector, formats: Sequence[str], cases: Sequence[Case]) -> None:
     import torch
     from safetensors.torch import save_file
 
@@ -104,11 +134,57 @@ def _write(folder: Path, info: Info, loaded: Detector) -> None:
         network = load_network(folder, info, None if weights is None else user_path(weights))
     exported = Exported(folder, info, network, torch.device("cpu"), 16, 0)
     pictures = selftest.pictures(info.preprocessing.input_size, info.model["cropping"]["strategy"] == "as_is")
-    logits = exported.logits(pictures)
-    _check_same(loaded, logits, loaded.logits(pictures))
-    selftest.write(folder, pictures, logits)
+    _check_same(loaded, exported.logits(pictures), loaded.logits(pictures))
+    said: dict[str, dict[str, Any]] = {}
+    if cases:
+        exported, said["int8"] = _in_eight_bits(folder, exported, cases)
+    selftest.write(folder, pictures, exported.logits(pictures))
+    if formats:
+        crops = torch.cat([exported.crops(picture) for picture in pictures])
+        said |= {name: _other_format(folder, name, exported, crops) for name in dict.fromkeys(formats)}
+    info = replace(info, formats=said)
     write_text(folder / CARD_FILE, model_card(info))
     write_info(folder, info)
+
+
+def _in_eight_bits(folder: Path, exact: Exported, cases: Sequence[Case]) -> tuple[Exported, dict[str, Any]]:
+    """The detector with its weights in eight bits, written and loaded again, and what that costs."""
+    from safetensors.torch import load_file, save_file
+
+    from aigenbench.inference.detector import Detector as Exported
+    from aigenbench.inference.network import load_network
+    from aigenbench.inference.quantised import quantised
+    from aigenbench.inference.regression import regress
+
+    if exact.info.model["backbone"] is not None:
+        raise InputError("weights int8: the backbone's weights are not in the folder; export with backbone included")
+    path = folder / WEIGHTS_FILE
+    save_file(quantised(load_file(path)), path, {"format": "pt"})
+    rough = Exported(folder, exact.info, load_network(folder, exact.info), exact.device, 16, 0)
+    found = regress(exact, rough, cases)
+    if found.interval is None:
+        raise InputError("cases: fewer than two pictures of a class could be read; AUROC's shift needs both classes")
+    costs = {
+        "pictures": found.cases - found.unreadable,
+        "auroc_shift": found.shift,
+        "interval": list(found.interval),
+        "largest_logit_shift": found.largest,
+        "verdicts_changed": len(found.changes),
+    }
+    return rough, costs
+
+
+def _other_format(folder: Path, name: str, exported: Exported, crops: Tensor) -> dict[str, Any]:
+    """Write the network in another form; the rule of fusion and the preprocessing stay what ``detector.json`` says."""
+    from aigenbench.inference.formats import onnx, program
+
+    if exported.info.model["cropping"]["strategy"] == "as_is":
+        raise InputError(f"format {name}: the model takes pictures of any size as they are; export it without")
+    if name == "onnx":
+        facts = onnx.write_onnx(exported.network, crops, folder / onnx.FILE)
+        return {"file": onnx.FILE, "exporter": facts.exporter, "opset": facts.opset, "largest_logit_shift": facts.shift}
+    shift = program.write_program(exported.network, crops, folder / program.FILE)
+    return {"file": program.FILE, "largest_logit_shift": shift}
 
 
 def _check_hooks(module: BaseDeepfakeDetectionModel) -> None:

@@ -18,10 +18,9 @@ from typing import Any
 from aigenbench.errors import InputError
 from aigenbench.evaluation.statistics.calibration import Scaling
 from aigenbench.evaluation.statistics.operating import OperatingPoint
-from aigenbench.files import fsync_folder, read_json, write_json
+from aigenbench.files import file_sha256, fsync_folder, read_json, write_json
 from aigenbench.models.build import NOT_OF_THE_FEATURES
 from aigenbench.models.preprocessing import Preprocessing
-from aigenbench.models.weights.download import file_sha256
 from aigenbench.models.weights.kinds import Kind, kind_of
 
 SCHEMA = 1
@@ -53,6 +52,7 @@ class Info:
         calibration: Platt's scaling of the logit, fitted on the Past period.
         points: operating points, the strictest first.
         scores: AUROC by period: ``value``, ``interval``, ``images``.
+        formats: what is said of other forms of the network in the folder, by name: ``onnx``, ``program``, ``int8``.
         licence: of the weights, or "" where nobody says.
         made_with: versions of what wrote it, by name.
         hashes: SHA-256 of every other file in the folder, by name.
@@ -67,6 +67,7 @@ class Info:
     calibration: Scaling
     points: tuple[OperatingPoint, ...]
     scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    formats: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     licence: str = ""
     made_with: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
@@ -106,6 +107,7 @@ class Info:
             "calibration": {"slope": self.calibration.slope, "offset": self.calibration.offset},
             "points": [point.to_record() for point in self.points],
             "scores": {period: dict(score) for period, score in self.scores.items()},
+            "formats": {name: dict(said) for name, said in self.formats.items()},
             "licence": self.licence,
             "made_with": dict(self.made_with),
             "hashes": dict(self.hashes),
@@ -155,6 +157,7 @@ def _info(record: Mapping[str, Any]) -> Info:
         calibration=Scaling(float(calibration["slope"]), float(calibration["offset"])),
         points=points,
         scores={str(period): dict(score) for period, score in record["scores"].items()},
+        formats={str(name): dict(said) for name, said in record["formats"].items()},
         licence=str(record["licence"]),
         made_with={str(name): str(version) for name, version in record["made_with"].items()},
         hashes={_file_name(name): str(digest) for name, digest in record["hashes"].items()},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -55,6 +55,10 @@ class Answer:
     verdict: Verdict | None = None
 
 
+Runtime = Callable[[Path, Info], Network]
+"""Gives what computes, of a detector's folder and what it says."""
+
+
 class _Read(NamedTuple):
     """A picture that was read: its uint8 crops, or why it cannot be."""
 
@@ -98,6 +102,7 @@ class Detector:
         num_workers: int = 0,
         fpr: float | None = None,
         backbone_weights: Path | str | None = None,
+        runtime: Runtime | None = None,
     ) -> Detector:
         """Load what ``aigenbench export`` wrote, after every file's hash was looked at.
 
@@ -108,6 +113,7 @@ class Detector:
             num_workers: threads that read pictures ahead; with 0 they are read in between.
             fpr: the operating point that verdicts are given at, by its false positive rate; None takes the strictest.
             backbone_weights: the file of a backbone that the folder names by reference; None takes the fetched one.
+            runtime: what computes in place of PyTorch; see ``inference.formats.runtimes``.
 
         Raises:
             InputError: a file is missing, is another than was exported or would run code; the layout is of a newer
@@ -122,7 +128,8 @@ class Detector:
         chosen = device_named(device)
         check_files(path, info)
         weights = None if backbone_weights is None else user_path(backbone_weights)
-        detector = cls(path, info, load_network(path, info, weights), chosen, batch_size, num_workers)
+        network = load_network(path, info, weights) if runtime is None else runtime(path, info)
+        detector = cls(path, info, network, chosen, batch_size, num_workers)
         if fpr is not None:
             detector.point = info.point(fpr)
         return detector

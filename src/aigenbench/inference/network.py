@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from aigenbench.errors import InputError
 from aigenbench.inference.artefact import WEIGHTS_FILE, Info
+from aigenbench.inference.quantised import restored
 from aigenbench.models.build import build_model
 from aigenbench.models.preprocessing import normalised
 from aigenbench.models.probe import Classifier, fake_logits_of_classes, weights_hash
@@ -25,15 +26,16 @@ class Network(nn.Module):
     Args:
         model: gives outputs (n, n_outputs) for normalised images (n, 3, h, w).
         info: of the detector.
+        whole: the model gives logits of being fake (n,) itself, whatever classes it has.
     """
 
     pixel_mean: Tensor
     pixel_std: Tensor
 
-    def __init__(self, model: nn.Module, info: Info) -> None:
+    def __init__(self, model: nn.Module, info: Info, whole: bool = False) -> None:
         super().__init__()
         self.model = model
-        self.seen: list[int] | None = info.model["seen"]
+        self.seen: list[int] | None = None if whole else info.model["seen"]
         preprocessing = info.preprocessing
         self.register_buffer("pixel_mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1))
         self.register_buffer("pixel_std", torch.tensor(preprocessing.std).view(1, 3, 1, 1))
@@ -47,7 +49,7 @@ class Network(nn.Module):
         """Float32 logits of being fake (n,), of normalised images (n, 3, h, w)."""
         outputs = self.model(images).float()
         if self.seen is None:
-            return outputs.reshape(len(outputs))
+            return outputs.reshape(outputs.shape[0])
         return fake_logits_of_classes(outputs, self.seen)
 
 
@@ -63,7 +65,7 @@ def load_network(folder: Path, info: Info, backbone_weights: Path | None = None)
         InputError: the model is not known here, or the weights are not its.
     """
     path = folder / WEIGHTS_FILE
-    state = read_safetensors(path)
+    state = restored(read_safetensors(path))
     with load_errors(str(info.model["name"]), path):
         if info.model["backbone"] is not None:
             return Network(_on_reference(info, state, backbone_weights), info)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from aigenbench.data.pictures.formats import HEAD, format_of
+from aigenbench.data.sources.opening import is_dataset, open_source
+from aigenbench.data.sources.tables import ImageStore
 from aigenbench.errors import InputError
 from aigenbench.evaluation.statistics.intervals import Interval, delong_shift
 from aigenbench.files import user_path
@@ -21,10 +24,17 @@ LABELS = {"real": False, "fake": True, "generated": True}
 
 @dataclass(frozen=True)
 class Case:
-    """A labelled picture."""
+    """A labelled picture.
 
-    path: Path
+    Attributes:
+        name: its path, or the split and number of its row.
+        generated: its label.
+        picture: gives its path, or the bytes of its file.
+    """
+
+    name: str
     generated: bool
+    picture: Callable[[], Path | bytes]
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,7 @@ class Change:
     def to_record(self) -> dict[str, Any]:
         """Plain values."""
         return {
-            "path": str(self.case.path),
+            "name": self.case.name,
             "label": "generated" if self.case.generated else "real",
             "before": _word(self.before),
             "after": _word(self.after),
@@ -100,10 +110,33 @@ def labelled_pictures(folder: Path | str) -> list[Case]:
     root = user_path(folder)
     if not root.is_dir():
         raise InputError(f"cases: {root} is no folder; expected one with real/... and fake/... in it")
-    cases = [Case(path, label) for path in sorted(root.rglob("*")) if (label := _label(path, root)) is not None]
+    found = ((path, _label(path, root)) for path in sorted(root.rglob("*")))
+    cases = [Case(str(path), label, partial(Path, path)) for path, label in found if label is not None]
     if not cases:
         raise InputError(f"cases: {root} has no pictures below folders named {', '.join(LABELS)}")
     return cases
+
+
+def labelled_rows(folder: Path | str, most: int = 2000) -> list[Case]:
+    """Pictures of a data set's ``validation``, as they lie there: each class's in even steps, at most ``most`` in all.
+
+    Raises:
+        InputError: there is no such data set, or it has no images.
+    """
+    table = open_source(folder).table("validation")
+    if not len(table):
+        raise InputError(f"cases: {folder} has no images in validation")
+    rows = [np.flatnonzero(table.labels == label) for label in (0, 1)]
+    kept = [some[np.unique(np.linspace(0, len(some) - 1, min(len(some), most // 2)).astype(int))] for some in rows]
+    return [
+        Case(f"validation {row}", bool(table.labels[row]), partial(_bytes, table.store, row))
+        for row in np.sort(np.concatenate(kept)).tolist()
+    ]
+
+
+def labelled(place: Path | str) -> list[Case]:
+    """Of a data set, ``labelled_rows``; of another folder, ``labelled_pictures``."""
+    return labelled_rows(place) if is_dataset(user_path(place)) else labelled_pictures(place)
 
 
 def regress(before: Detector, after: Detector, cases: Sequence[Case]) -> Regression:
@@ -112,10 +145,11 @@ def regress(before: Detector, after: Detector, cases: Sequence[Case]) -> Regress
     Args:
         before: the earlier release.
         after: the later one.
-        cases: see ``labelled_pictures``.
+        cases: see ``labelled``.
     """
-    paths = [case.path for case in cases]
-    pairs = list(zip(cases, before.answers(paths), after.answers(paths), strict=True))
+    names = [case.name for case in cases]
+    answers = [one.answers((case.picture() for case in cases), names) for one in (before, after)]
+    pairs = list(zip(cases, *answers, strict=True))
     changes = tuple(Change(case, a, b) for case, a, b in pairs if _word(a) != _word(b))
     scored = [(a.logit, b.logit, case.generated) for case, a, b in pairs if None not in (a.logit, b.logit)]
     largest = shift = interval = None
@@ -135,6 +169,10 @@ def _label(path: Path, root: Path) -> bool | None:
     names = [part.lower() for part in path.relative_to(root).parts[:-1]]
     found = next((LABELS[name] for name in reversed(names) if name in LABELS), None)
     return found if found is not None and _is_picture(path) else None
+
+
+def _bytes(store: ImageStore, row: int) -> bytes:
+    return bytes(store.read(row))
 
 
 def _is_picture(path: Path) -> bool:
@@ -157,7 +195,7 @@ def lines(found: Regression) -> Iterator[str]:
     for change in found.changes:
         record = change.to_record()
         judged = {True: "better", False: "worse", None: ""}[change.better]
-        yield f"{record['path']}  {record['label']}: {record['before']} -> {record['after']}  {judged}".rstrip()
+        yield f"{record['name']}  {record['label']}: {record['before']} -> {record['after']}  {judged}".rstrip()
     worse = sum(change.better is False for change in found.changes)
     yield f"{found.cases} pictures, {len(found.changes)} verdicts changed, {worse} for the worse"
     if found.largest is not None:

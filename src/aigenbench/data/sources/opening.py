@@ -33,6 +33,11 @@ class NoImages:
         return np.empty(0, dtype=np.int64)
 
 
+def is_dataset(path: Path) -> bool:
+    """Whether a folder is a data set in one of the forms that ``open_source`` takes."""
+    return is_saved(path) or (path / INDEX).is_file()
+
+
 def open_source(path: str | Path | None, follow_links: bool = False) -> SplitTables:
     """Open a data set.
 

@@ -64,6 +64,8 @@ def write_onnx(network: nn.Module, crops: torch.Tensor, path: Path) -> OnnxFacts
     for name, export in (("torch.export", _by_program), ("TorchScript", _by_script)):
         try:
             return OnnxFacts(name, OPSET, _written(network, crops, path, export))
+        except InputError as error:
+            reasons.append(f"{name}: {error}")
         except Exception as error:  # noqa: BLE001 - exporters and ONNX Runtime raise what they like
             reasons.append(f"{name}: {shorten(describe_error(error), 300)}")
     raise InputError(f"ONNX: this network cannot be written ({'; '.join(reasons)}); export it without --format onnx")
