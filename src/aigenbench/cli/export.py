@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import Any
 
 from aigenbench.cli.terminal import say
 from aigenbench.errors import InputError
@@ -57,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     window = _window(args.window)
     from aigenbench.engine.exporting import export
     from aigenbench.inference.artefact import read_info
+    from aigenbench.inference.card import format_said
 
     path = export(
         args.experiment,
@@ -73,24 +72,12 @@ def run(args: argparse.Namespace) -> int:
     )
     say(f"detector: {path}")
     for name, facts in read_info(path).formats.items():
-        say(_line(name, facts))
+        say(format_said(name, facts))
     if args.push_to_hub:
         from aigenbench.inference.formats.hub import push_to_hub
 
         say(f"pushed: {push_to_hub(path, args.push_to_hub, private=not args.public)}")
     return 0
-
-
-def _line(name: str, facts: Mapping[str, Any]) -> str:
-    moved = f"logits off by {facts['largest_logit_shift']:.2g} at most"
-    if name == "int8":
-        low, high = (100 * bound for bound in facts["interval"])
-        return (
-            f"int8: AUROC moved by {100 * facts['auroc_shift']:+.2f} [{low:+.2f}, {high:+.2f}] points on "
-            f"{facts['pictures']} pictures, {facts['verdicts_changed']} verdicts changed; {moved}"
-        )
-    how = f", opset {facts['opset']}, by {facts['exporter']}" if name == "onnx" else ""
-    return f"{name}: {facts['file']}{how}; {moved}"
 
 
 def _window(text: str) -> int | None:

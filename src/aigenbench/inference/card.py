@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -81,6 +81,11 @@ def _lines(info: Info) -> Iterator[str]:
     yield from _how_good(info)
     for point in info.points:
         yield from _point(point)
+    if info.formats:
+        yield "## Other forms of the network"
+        yield ""
+        yield from (f"- {format_said(name, facts)}." for name, facts in info.formats.items())
+        yield ""
     yield "## What it does not say"
     yield ""
     yield (
@@ -124,6 +129,20 @@ def _point(point: OperatingPoint) -> Iterator[str]:
     if point.note:
         yield f"Note: {point.note}."
         yield ""
+
+
+def format_said(name: str, facts: Mapping[str, Any]) -> str:
+    """A line on one of ``Info.formats``."""
+    moved = f"logits off by {facts['largest_logit_shift']:.2g} at most"
+    if name == "int8":
+        low, high = (100 * bound for bound in facts["interval"])
+        return (
+            f"int8 weights: AUROC moved by {100 * facts['auroc_shift']:+.2f} [{low:+.2f}, {high:+.2f}] points on "
+            f"{facts['pictures']} pictures, {facts['verdicts_changed']} verdicts changed; {moved}; thresholds and "
+            "rates are those of float32"
+        )
+    how = f", opset {facts['opset']}, by {facts['exporter']}" if name == "onnx" else ""
+    return f"{name}: {facts['file']}{how}; {moved}"
 
 
 def _row(what: str, rate: Rate) -> str:
