@@ -29,6 +29,7 @@ ModelFactory = Callable[..., "nn.Module | None"]
 #: The built-in sources in the order in which a bare name is offered to them: one line each.
 BUILT_IN = {
     "small_cnn": "aigenbench.models.sources.small_cnn:SmallCNN",
+    "classical": "aigenbench.models.sources.classical:Classical",
     "openai": "aigenbench.models.sources.openai_clip:OpenAIClip",
     "openclip": "aigenbench.models.sources.openclip:OpenClip",
     "dinov2": "aigenbench.models.sources.dinov2:DinoV2",
