@@ -42,7 +42,9 @@ ENTRY_POINTS = "aigenbench.models"
 _OURS = str(PACKAGE)
 
 #: This room's own modules. Any other in its folder is a user's, and is imported so that it registers itself.
-_OWN = frozenset(("build", "catalogue", "preprocessing", "probe", "registry", "sizes", "sources", "speed", "weights"))
+_OWN = frozenset(
+    ("build", "catalogue", "finetune", "preprocessing", "probe", "registry", "sizes", "sources", "speed", "weights")
+)
 
 
 def built_in_source(name: str) -> ModelSource:

@@ -66,8 +66,8 @@ def diagonal_gradients(images: Tensor) -> Tensor:
 class FrequencyNetwork(nn.Module):
     """Learns on high frequencies of picture and features, amplitude and phase apart (FreqNet).
 
-    After Tan et al., arXiv 2403.07240: what lies below a quarter of the sampling rate is taken out of the picture, and out of the features before each
-    stage; between them a layer mixes channels in the spectrum. 0.25 million weights.
+    After Tan et al., arXiv 2403.07240: what lies below a quarter of the sampling rate is taken out of the picture, and
+    out of the features before each stage; between them a layer mixes channels in the spectrum. 0.25 million weights.
     """
 
     num_features = 256
