@@ -17,7 +17,7 @@ from aigenbench.curation.work import Imported, begin
 from aigenbench.data.sources.mark import SYNTHETIC_MARK, is_synthetic
 from aigenbench.errors import InputError, nearest
 from aigenbench.files import user_path
-from aigenbench.protocol.timeline import PUBLISHED
+from aigenbench.protocol.generators import known_names
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def import_data(
     if left_out:
         logger.info("left out, no images of this layout: %s", listed(left_out))
     check_ids(entries)
-    settle_names(entries, PUBLISHED.names, renames or {}, new_generators)
+    settle_names(entries, known_names(), renames or {}, new_generators)
     largest = assign_splits(entries, validation, seed)
     if largest > max(_LARGE_GROUP * len(entries), 2 * len(SPLITS)):
         logger.warning("one group of images that stay in one split holds %d of %d", largest, len(entries))

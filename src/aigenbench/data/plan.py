@@ -14,6 +14,7 @@ import numpy.typing as npt
 from aigenbench.data.sources.tables import ImageTable, SplitTables
 from aigenbench.errors import InputError
 from aigenbench.protocol.fingerprints import protocol_fingerprint
+from aigenbench.protocol.generators import near_names
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
 from aigenbench.protocol.published import GENERATORS_PER_WINDOW
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
@@ -138,11 +139,15 @@ def _dropped(source: SplitTables, timeline: Timeline) -> dict[str, dict[str, int
         unknown = {name: n for name, n in table.counts.items() if n and name not in timeline.ids}
         if unknown:
             dropped[split] = unknown
+            near = near_names(unknown, timeline.names)
             logger.warning(
                 "%s, split %s: %d images are left out, their generators are not on the timeline (%s)",
                 source.path,
                 split,
                 sum(unknown.values()),
-                ", ".join(f"{name}: {n}" for name, n in sorted(unknown.items())),
+                ", ".join(
+                    f"{name}: {n}" + (f", near {near[name]!r}" if name in near else "")
+                    for name, n in sorted(unknown.items())
+                ),
             )
     return dropped
