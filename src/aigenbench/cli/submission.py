@@ -65,7 +65,7 @@ def run_make(args: argparse.Namespace) -> int:
 def run_verify(args: argparse.Namespace) -> int:
     """Print every check; 1 where one failed."""
     options = check_options(args)
-    from aigenbench.evaluation.drawing.table import headline_line
+    from aigenbench.evaluation.drawing.table import headline_lines
     from aigenbench.evaluation.leaderboard.verify import verify_submission
     from aigenbench.protocol.timeline import load_timeline
 
@@ -75,7 +75,7 @@ def run_verify(args: argparse.Namespace) -> int:
     for check in found.checks:
         say(f"{check.status:<8}  {check.name:<{width}}  {check.found}")
     if found.scores:
-        say(headline_line(found.scores["headline"]))
+        say("\n".join(headline_lines(found.scores)))
     apart = f" on timeline {timeline.title}, which is outside the published leaderboard" if timeline.title else ""
     say(f"accepted{apart}" if found.accepted else "rejected")
     return 0 if found.accepted else 1
