@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from aigenbench.csv_files import read_csv
-from aigenbench.errors import InputError
+from aigenbench.errors import InputError, nearest
 
 LIST = Path(__file__).with_name("generators.csv")
 """A timeline file too: see docs/formats.md for its columns."""
@@ -68,6 +68,20 @@ def listed_generators() -> tuple[ListedGenerator, ...]:
         )
         for row in rows
     )
+
+
+def find_listed(names: Iterable[str]) -> tuple[ListedGenerator, ...]:
+    """Those generators of the list that are called so, by date.
+
+    Raises:
+        InputError: a name is not on the list.
+    """
+    wanted = set(names)
+    for name in sorted(wanted.difference(known_names())):
+        near = near_names([name], known_names()).get(name)
+        hint = f"; did you mean {near!r}?" if near else nearest(name, known_names())
+        raise InputError(f"no generator {name!r} is on the list{hint}")
+    return tuple(one for one in listed_generators() if one.name in wanted)
 
 
 def known_names() -> tuple[str, ...]:

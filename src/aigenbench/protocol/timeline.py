@@ -222,8 +222,8 @@ def _read_yaml(path: Path) -> _File:
     if not isinstance(extend := said.get("extend", True), bool):
         raise InputError(f"timeline: 'extend' in {path} must be true or false, found {extend!r}")
     generators = tuple(_dated(path, str(name), str(day)) for name, day in content.items())
-    new = said.get("new", [])
-    absent = [one for one in new if one not in content] if isinstance(new, list) else [new]
+    new, names = said.get("new", []), [g.name for g in generators]
+    absent = [one for one in new if one not in names] if isinstance(new, list) else [new]
     if absent:
         raise InputError(f"timeline: 'new' in {path} must list names that it dates, found {absent[0]!r}")
     return _File(generators, extend, _text(path, said, "name") or path.stem, _text(path, said, "version"), tuple(new))
