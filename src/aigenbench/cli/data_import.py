@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from aigenbench.cli.terminal import say
+from aigenbench.cli.terminal import progress_bar, say
 from aigenbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,20 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         InputError: anything is wrong with the arguments or the images.
     """
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
     if arguments.workers < 1:
         raise InputError(f"--workers: expected at least 1, found {arguments.workers}")
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True, console=Console(stderr=True)) as bar:
-        tasks: dict[str, Any] = {}
-
-        def progress(doing: str, done: int, total: int) -> None:
-            if doing not in tasks:
-                tasks[doing] = bar.add_task(doing)
-            bar.update(tasks[doing], completed=done, total=total)
-
+    with progress_bar() as progress:
         imported = _import(arguments, progress)
     for split, counts in imported.counts.items():
         fakes = sum(count for name, count in counts.items() if name)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aigenbench.curation.inspection import Progress
+from aigenbench.curation.inspection import Progress, no_progress
 from aigenbench.curation.reading.entries import SAID, SPLITS, Entry, Faults, Rules, listed
 from aigenbench.curation.reading.names import settle_names
 from aigenbench.curation.reading.sources import list_source
@@ -23,10 +23,6 @@ logger = logging.getLogger(__name__)
 
 _LARGE_GROUP = 0.1
 """Share of the images in one group from which a warning is due."""
-
-
-def no_progress(doing: str, done: int, total: int) -> None:
-    """Tell nobody."""
 
 
 def import_data(

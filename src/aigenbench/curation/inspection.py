@@ -25,6 +25,10 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many images are done, and how many there are."""
 
 
+def no_progress(doing: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
 class Seen(NamedTuple):
     """What an image turned out to be.
 
