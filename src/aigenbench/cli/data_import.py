@@ -20,6 +20,8 @@ _PARTS = {
     "laion": "what img2dataset left of LAION-400M, or a saved data set",
     "ids": "folder with the two lists of the reals' ids",
 }
+_SIDE = 200
+"""Of matched pictures, in pixels: the least that a real image of the benchmark has."""
 _WORDS = ("generator", "split", "origin_dataset", "license")
 
 
@@ -53,6 +55,14 @@ def register(commands: Any) -> None:
     )
     own.add_argument("--validation", type=float, metavar="SHARE", help="of what no source gives a split (default: 0.2)")
     own.add_argument("--skip-unreadable", action="store_true", help="leave out images that cannot be decoded")
+    own.add_argument(
+        "--match-formats",
+        nargs="?",
+        type=int,
+        const=_SIDE,
+        metavar="SIDE",
+        help=f"store every image anew as a JPEG of SIDE x SIDE pixels (default: {_SIDE}), both classes alike",
+    )
     for word in _WORDS:
         own.add_argument(f"--{word.replace('_', '-')}", metavar="TEXT", help=f"{word} where a source says none")
     parts = parser.add_argument_group("the published benchmark")
@@ -86,7 +96,10 @@ def _import(arguments: argparse.Namespace, progress: Any) -> Imported:
     given = vars(arguments)
     shared = {key: given[key] for key in ("per_generator", "seed", "workers", "restart", "follow_links")}
     parts = {name: given[name] for name in _PARTS}
-    own = {key: given[key] for key in ("pattern", "rename", "new_generator", "validation", "skip_unreadable", *_WORDS)}
+    own = {
+        key: given[key]
+        for key in ("pattern", "rename", "new_generator", "validation", "skip_unreadable", "match_formats", *_WORDS)
+    }
     if arguments.sources == [BENCHMARK]:
         _refuse(own, "the published benchmark takes no")
         missing = [f"--{name}" for name, folder in parts.items() if folder is None]
@@ -107,6 +120,7 @@ def _import(arguments: argparse.Namespace, progress: Any) -> Imported:
         renames=dict(map(_pair, arguments.rename)),
         new_generators=arguments.new_generator,
         skip_unreadable=arguments.skip_unreadable,
+        match_formats=arguments.match_formats,
         progress=progress,
         **shared,
         **({} if arguments.validation is None else {"validation": arguments.validation}),

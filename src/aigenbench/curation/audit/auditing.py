@@ -19,6 +19,7 @@ from aigenbench.curation.inspection import Progress, no_progress
 from aigenbench.curation.reading.places import stamp_of
 from aigenbench.data.identity import FILE_ID
 from aigenbench.data.mapping import mapper
+from aigenbench.data.sources.mark import marks_of
 from aigenbench.data.sources.opening import NoImages, open_source
 from aigenbench.data.sources.tables import ImageTable, SplitTables
 from aigenbench.data.store.identity import describe_format
@@ -43,6 +44,7 @@ class Audit:
         origins: by split, then origin of a real, how many.
         bias: what the format alone gives away, by split; None where there are too few images.
         findings: what is wrong, errors first.
+        marks: what the data set says of itself, see `marks_of`.
     """
 
     source: SplitTables
@@ -50,6 +52,7 @@ class Audit:
     origins: Mapping[str, Mapping[str, int]]
     bias: Mapping[str, FormatBias | None]
     findings: tuple[Finding, ...]
+    marks: tuple[str, ...] = ()
 
     @property
     def has_errors(self) -> bool:
@@ -60,6 +63,7 @@ class Audit:
         """Plain values, for JSON."""
         return {
             "source": str(self.source.path),
+            "marks": list(self.marks),
             "counts": {split: dict(of) for split, of in self.counts.items()},
             "published_counts": PUBLISHED_COUNTS,
             "origins": {split: dict(of) for split, of in self.origins.items()},
@@ -116,7 +120,7 @@ def _judged(
     counts = {split: {name: n for name, n in table.counts.items() if n} for split, table in source.splits.items()}
     found = all_findings(looks, known, bias.get("train") or bias.get("validation"), foreign, progress)
     origins = {split: _origins(table) for split, table in source.splits.items()}
-    return Audit(source, counts, origins, bias, tuple(found))
+    return Audit(source, counts, origins, bias, tuple(found), marks_of(source.path))
 
 
 @contextmanager
