@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench.cli.arguments import add_timeline
-from aigenbench.cli.terminal import say
+from aigenbench.cli.terminal import progress_bar, say
 from aigenbench.errors import InputError
 
 FOUND = 1
@@ -51,7 +51,9 @@ def run(args: argparse.Namespace) -> int:
 
     output = output_file(args.output, "--output", "audit.html") if args.output else None
     foreign = {Path(path).stem: read_foreign(path) for path in args.against}
-    found = audit(args.source, load_timeline(args.timeline), foreign, args.workers)
+    work = output and output.with_name(f".{output.name}.auditing")
+    with progress_bar() as progress:
+        found = audit(args.source, load_timeline(args.timeline), foreign, args.workers, progress, work)
     if output:
         write_page(output, found)
     if args.json:

@@ -17,7 +17,7 @@ import torch
 
 from aigenbench import __version__
 from aigenbench.config.folder import CONFIG_FILE, EMBEDDING_FILE, RUN_FILE
-from aigenbench.data.sources.mark import is_synthetic
+from aigenbench.data.sources.mark import marks_of
 from aigenbench.errors import InputError
 from aigenbench.fences import generation_of, remove
 from aigenbench.files import read_json, write_json, write_text
@@ -62,8 +62,8 @@ def record_run(folder: Path, setup: Setup, plan: WindowPlan, trainer: pl.Trainer
     }
     if changes := config_changes(folder.parent):
         record["config_changes"] = changes
-    if is_synthetic(setup.pipeline.source.path):
-        record["data"] = "synthetic"
+    if marks := marks_of(setup.pipeline.source.path):
+        record["data"] = marks[0]
     write_json(folder / RUN_FILE, record)
     write_text(folder / CONFIG_FILE, setup.inputs.config.to_yaml())
 
