@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aigenbench.curation import Imported, import_benchmark, import_data
     from aigenbench.curation.audit.auditing import audit
+    from aigenbench.curation.stats import stats
     from aigenbench.data.demo import make_demo_data
     from aigenbench.engine.benchmark import Benchmark
     from aigenbench.engine.calls import fit, predict, robustness, test, validate
@@ -43,6 +44,7 @@ __all__ = [
     "predict",
     "report",
     "robustness",
+    "stats",
     "test",
     "validate",
 ]
@@ -67,6 +69,7 @@ _PLACES = {
     "predict": "engine.calls",
     "report": "engine.pages",
     "robustness": "engine.calls",
+    "stats": "curation.stats",
     "test": "engine.calls",
     "validate": "engine.calls",
 }

@@ -10,7 +10,6 @@ from datetime import date
 from typing import Any
 
 from aigenbench.cli.terminal import say
-from aigenbench.errors import InputError
 
 
 def register(commands: Any) -> None:
@@ -60,4 +59,4 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise InputError(f"--since: expected a day such as 2024-08-31, found {text!r}") from error
+        raise argparse.ArgumentTypeError(f"expected a day such as 2024-08-31, found {text!r}") from error

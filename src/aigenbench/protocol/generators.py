@@ -116,11 +116,9 @@ def near_names(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
             of_spelling.setdefault(spelling, name)
     found = {}
     for name in names:
-        if name in right:
-            continue
         spellings = _spellings(name)
         other = next((of_spelling[one] for one in spellings if one in of_spelling), name)
-        if other != name:
+        if other != name and name not in right:
             found[name] = other
         for spelling in spellings:
             of_spelling.setdefault(spelling, name)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, JpegImagePlugin
 
 from aigenbench.archives import read_npz
 from aigenbench.curation.inspection import Progress, no_progress
 from aigenbench.data.mapping import Mapped
 from aigenbench.data.pictures.decode import UnreadableImageError, decode
-from aigenbench.data.pictures.formats import HEAD, format_of, load_plugin
+from aigenbench.data.pictures.facts import NO_JPEG, picture_facts
 from aigenbench.data.pictures.hashing import LEAST_CONTRAST, SIDE, Hashes, perceptual_hash, small_grey
 from aigenbench.data.sources.opening import open_source
 from aigenbench.data.sources.tables import ImageTable, SplitTables
@@ -28,7 +25,6 @@ DIGEST = 32
 _CHUNK = 64
 _PART = 4096
 """So many looks are kept in one file."""
-NOT_JPEG = -1.0
 
 
 class Look(NamedTuple):
@@ -40,7 +36,7 @@ class Look(NamedTuple):
         height: pixels as shown, orientation applied.
         width: likewise.
         form: name of the format, by content; ``""`` where unknown.
-        table: mean of the JPEG luminance quantisation table, `NOT_JPEG` for others.
+        table: mean of the JPEG luminance quantisation table, `NO_JPEG` for others.
         subsampling: 0 for 4:4:4, 1 for 4:2:2, 2 for 4:2:0, -1 for others and what is no JPEG.
         exif: whether there is an EXIF record.
         fault: why it cannot be decoded, or ``""``.
@@ -54,7 +50,7 @@ class Look(NamedTuple):
     height: int = 0
     width: int = 0
     form: str = ""
-    table: float = NOT_JPEG
+    table: float = NO_JPEG
     subsampling: int = -1
     exif: bool = False
     fault: str = ""
@@ -198,10 +194,9 @@ def look(data: bytes) -> Look:
     view = memoryview(data)
     digest = hashlib.sha256(view).digest()
     try:
-        pixels = decode(view)
+        pixels, facts = decode(view), picture_facts(view)
     except UnreadableImageError as error:
         return Look(digest, len(view), fault=str(error))
-    form, table, subsampling, exif = _container(bytes(view))
     small = small_grey(pixels)
     height, width, _ = pixels.shape
     return Look(
@@ -209,29 +204,12 @@ def look(data: bytes) -> Look:
         len(view),
         height,
         width,
-        form,
-        table,
-        subsampling,
-        exif,
+        facts.form,
+        facts.table,
+        facts.subsampling,
+        facts.exif,
         "",
         perceptual_hash(small),
         float(small.std()),
         small.tobytes(),
     )
-
-
-def _container(data: bytes) -> tuple[str, float, int, bool]:
-    """Format, mean quantisation, subsampling and presence of EXIF, of a picture that decodes."""
-    picture = format_of(data[:HEAD])
-    assert picture is not None, "it was decoded"
-    # of odd metadata, which changes nothing, Pillow would warn in many lines
-    with (
-        warnings.catch_warnings(action="ignore"),
-        Image.open(io.BytesIO(data), formats=[load_plugin(picture)]) as image,
-    ):
-        exif = bool(image.info.get("exif"))
-        if not isinstance(image, JpegImagePlugin.JpegImageFile):
-            return picture.name, NOT_JPEG, -1, exif
-        tables = image.quantization
-        mean = float(np.mean(tables[min(tables)])) if tables else NOT_JPEG
-        return picture.name, mean, int(JpegImagePlugin.get_sampling(image)), exif
