@@ -81,7 +81,7 @@ def verify_submission(
         manifest, contents = read_bundle(path)
         if (title := manifest.get("timeline")) and not timeline.title:
             raise InputError(
-                f"made on timeline {str(title)[:80]}, which is outside the published leaderboard; --timeline FILE checks "
+                f"made on timeline {str(title)[:80]}, outside the published leaderboard; --timeline FILE checks "
                 "it against that"
             )
         experiment = _load(path, manifest, contents, len(generator_windows(timeline, GENERATORS_PER_WINDOW)))
