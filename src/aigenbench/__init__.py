@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aigenbench.curation import Imported, import_benchmark, import_data
-    from aigenbench.curation.audit.auditing import audit
     from aigenbench.curation.stats import stats
     from aigenbench.data.demo import make_demo_data
+    from aigenbench.engine.auditing import audit
     from aigenbench.engine.benchmark import Benchmark
     from aigenbench.engine.calls import fit, predict, robustness, test, validate
     from aigenbench.engine.detector import Detector
@@ -62,7 +62,7 @@ _PLACES = {
     "Scores": "engine.results",
     "compare": "engine.pages",
     "fit": "engine.calls",
-    "audit": "curation.audit.auditing",
+    "audit": "engine.auditing",
     "import_benchmark": "curation",
     "import_data": "curation",
     "make_demo_data": "data.demo",
