@@ -28,7 +28,7 @@ def stored(form: str, mode: str = "RGB", orientation: int = 0, **how: Any) -> by
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000"])
 def test_size_as_shown(form: str, orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
     has_exif = form in ("JPEG", "PNG", "WEBP")
-    data = stored(form, orientation=orientation if has_exif else 0)
+    data = stored(form, orientation=orientation if has_exif or form == "TIFF" else 0)
     shape = decode(data).shape
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("it was decoded"))
     facts = picture_facts(data)

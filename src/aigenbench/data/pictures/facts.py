@@ -29,7 +29,7 @@ class Facts(NamedTuple):
 
     Attributes:
         form: name of the format, by content.
-        width: pixels as shown, the orientation applied.
+        width: pixels as shown, the orientation applied; of a PNG file that tells it behind its pixels, as stored.
         height: likewise.
         mode: Pillow's: ``RGB``, ``L``, ``RGBA``, ``P`` ...
         table: mean of the JPEG luminance quantisation table.
@@ -62,7 +62,9 @@ def picture_facts(data: Any) -> Facts:
 
 def _facts(view: memoryview, picture: PictureFormat) -> Facts:
     with opened(view, picture) as image:
-        width, height = image.size if orientation_of(image) < 5 else image.size[::-1]
+        # of a TIFF file, Pillow tells the size as shown
+        is_turned = picture.plugin != "TIFF" and orientation_of(image) >= 5
+        width, height = image.size[::-1] if is_turned else image.size
         table, quality, subsampling = _jpeg(image)
         return Facts(picture.name, width, height, image.mode, table, quality, subsampling, bool(image.info.get("exif")))
 
