@@ -34,7 +34,7 @@ def files_in(folder: Path) -> set[str]:
 def test_it_holds_the_whole_package_and_its_configs(site: Path) -> None:
     wanted = files_in(ROOT / "src" / "aigenbench")
     configs = files_in(ROOT / "training_configurations")
-    assert {"py.typed", "evaluation/templates/report.html"} <= wanted
+    assert {"py.typed", "evaluation/templates/report.html", "protocol/generators.csv"} <= wanted
     assert len(configs) > 10
     assert files_in(site / "aigenbench") == wanted | {f"training_configurations/{name}" for name in configs}
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aigenbench.curation import Imported, import_benchmark, import_data
-    from aigenbench.curation.audit.auditing import audit
+    from aigenbench.curation.stats import stats
     from aigenbench.data.demo import make_demo_data
+    from aigenbench.engine.auditing import audit
     from aigenbench.engine.benchmark import Benchmark
     from aigenbench.engine.calls import fit, predict, robustness, test, validate
     from aigenbench.engine.detector import Detector
@@ -43,6 +44,7 @@ __all__ = [
     "predict",
     "report",
     "robustness",
+    "stats",
     "test",
     "validate",
 ]
@@ -60,13 +62,14 @@ _PLACES = {
     "Scores": "engine.results",
     "compare": "engine.pages",
     "fit": "engine.calls",
-    "audit": "curation.audit.auditing",
+    "audit": "engine.auditing",
     "import_benchmark": "curation",
     "import_data": "curation",
     "make_demo_data": "data.demo",
     "predict": "engine.calls",
     "report": "engine.pages",
     "robustness": "engine.calls",
+    "stats": "curation.stats",
     "test": "engine.calls",
     "validate": "engine.calls",
 }

@@ -9,36 +9,21 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from curation_pictures import picture, stored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from aigenbench.cli import main
+from aigenbench.curation.audit import looking
 from aigenbench.curation.audit.auditing import Audit, audit, read_foreign
 from aigenbench.data.pictures.hashing import NEAR, near_pairs, perceptual_hash, small_grey
 from aigenbench.errors import InputError
 
 GENERATORS = ("CycleGAN", "ProGAN", "FLUX 1 Dev")
 PER_GENERATOR = {"train": 8, "validation": 6}
-
-
-def picture(seed: int, side: int = 256) -> Image.Image:
-    """A picture like no other: soft shapes of many sizes."""
-    rng = np.random.default_rng(seed)
-    layers = [
-        cv2.resize(rng.normal(size=(n, n, 3)) / n**0.5, (side, side), interpolation=cv2.INTER_CUBIC) for n in (4, 9, 33)
-    ]
-    values = 127 + 110 * np.tanh(np.sum(layers, axis=0))
-    return Image.fromarray(values.astype(np.uint8))
-
-
-def stored(image: Image.Image, form: str = "JPEG", quality: int = 92) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, form, **({"quality": quality} if form == "JPEG" else {}))
-    return buffer.getvalue()
 
 
 class Made:
@@ -194,13 +179,60 @@ def test_a_columns_file_has_no_images(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "holds no images to audit" in capsys.readouterr().err
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(0, 2**64 - 1), max_size=12), st.integers(0, 64))
-def test_pairs_are_those_of_the_plain_definition(values: list[int], distance: int) -> None:
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=5),
+    st.lists(st.tuples(st.integers(0, 4), st.sets(st.integers(0, 63), max_size=10)), max_size=25),
+)
+def test_pairs_are_those_of_the_plain_definition(values: list[int], near: list[tuple[int, set[int]]]) -> None:
+    for which, bits in near:
+        values.append(values[which % len(values)] ^ sum(1 << bit for bit in bits))
     hashes = np.array(values, dtype=np.uint64)
-    expected = {(i, j) for i in range(len(values)) for j in range(i) if (values[i] ^ values[j]).bit_count() <= distance}
-    found = {(int(b), int(a)) for a, b in near_pairs(hashes, distance)}
-    assert found == expected
+    expected = [(j, i) for i in range(len(values)) for j in range(i) if (values[i] ^ values[j]).bit_count() <= NEAR]
+    found = [(int(a), int(b)) for part in near_pairs(hashes) for a, b in part]
+    assert sorted(found) == sorted(expected)
+
+
+def test_many_equal_hashes_come_in_small_parts() -> None:
+    parts = list(near_pairs(np.zeros(200, dtype=np.uint64)))
+    assert sum(map(len, parts)) == 200 * 199 // 2
+    assert max(map(len, parts)) < 200
+
+
+def test_an_audit_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aigenbench.curation.audit.looking._PART", 10)
+    made = Made()
+    made.add("train", "", made.files[made.first("train", "")][:900])
+    folder, work = made.write(tmp_path / "data"), tmp_path / "work"
+    seen: list[bytes] = []
+
+    def killed_after(n: int) -> Audit:
+        seen.clear()
+
+        def look_once(data: bytes) -> looking.Look:
+            if len(seen) == n:
+                raise KeyboardInterrupt
+            seen.append(bytes(data))
+            return look(data)
+
+        monkeypatch.setattr("aigenbench.curation.audit.looking.look", look_once)
+        return audit(folder, work=work)
+
+    look = looking.look
+    with pytest.raises(KeyboardInterrupt):
+        killed_after(37)
+    found = killed_after(10_000)
+    assert len(seen) == len(made.rows) - 30
+    assert not work.exists()
+    assert found.to_dict() == audit(folder).to_dict()
+    assert kinds(found) == {"unreadable": 1}
+
+    with pytest.raises(KeyboardInterrupt):
+        killed_after(37)
+    # a file that is mended meanwhile is looked at again
+    (folder / made.rows[-1]["path"]).write_bytes(stored(picture(4711)))
+    assert kinds(killed_after(10_000)) == {}
+    assert len(seen) == len(made.rows)
 
 
 def test_hashes_of_other_pictures_are_far() -> None:

@@ -84,7 +84,7 @@ def test_a_part_holds_as_many_reals_as_fakes_or_all_there_are() -> None:
         }
 
 
-@pytest.mark.parametrize("name", ["Stable Diffusion 1.6", "stylegan-2", "Big GAN", "midjourney", "Midjourney v6"])
+@pytest.mark.parametrize("name", ["Stable Difusion 1.5", "stylegan-2", "Big GAN", "midjourney", "Midjourneys"])
 def test_a_name_near_a_known_one_is_asked_about(name: str) -> None:
     known = ("Stable Diffusion 1.5", "StyleGAN2", "BigGAN", "Midjourney")
     with pytest.raises(InputError, match=r"is near '.*--rename .*--new-generator"):
@@ -100,6 +100,11 @@ def test_two_new_names_that_are_nearly_one_are_asked_about() -> None:
     with pytest.raises(InputError, match="'Imagine-3' is near 'Imagine 3'"):
         settle_names([entry("a", "Imagine 3"), entry("b", "Imagine-3")], ["BigGAN"], {}, [])
     settle_names([entry("a", "Imagine 3"), entry("b", "Firefly")], ["BigGAN"], {}, [])
+
+
+@pytest.mark.parametrize("name", ["Stable Diffusion 1.6", "Midjourney v6", "Midjourney v99", "Kolors", "BiGAN"])
+def test_another_number_is_another_generator(name: str) -> None:
+    settle_names([entry("a", name)], ("Stable Diffusion 1.5", "Midjourney", "BigGAN"), {}, [])
 
 
 def test_an_answer_about_a_name_that_is_not_there_is_refused() -> None:

@@ -199,10 +199,21 @@ def test_unknown_generators_are_dropped_with_a_count(made, tmp_path: Path, caplo
         plan = make_plan(open_source(made.write(tmp_path / "d", splits)), 1)
     assert plan.dropped == {"train": {"Unheard Of": 2}, "validation": {"Unheard Of": 2}}
     assert "2 images are left out" in caplog.text
+    assert "near" not in caplog.text
     assert plan.windows == (("CycleGAN",), ("ProGAN",))
     # identifiers stay row numbers of the split as it lies on disk
     generators = np.array(splits["validation"][1])
     assert set(generators[plan.evaluation.ids]) == {"", "CycleGAN", "ProGAN"}
+
+
+def test_a_dropped_name_that_is_near_a_known_one_is_told(
+    made, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ["CycleGAN", "progan", "Kolors"]
+    splits = {"train": made.rows(names, 2, 9, 0), "validation": made.rows(names, 2, 6, 0)}
+    with caplog.at_level(logging.WARNING):
+        make_plan(open_source(made.write(tmp_path / "d", splits)), 1)
+    assert "(Kolors: 2, progan: 2, near 'ProGAN')" in caplog.text
 
 
 NAMES = ["CycleGAN", "ProGAN", "", ""]

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from aigenbench.data.pictures.decode import UnreadableImageError, decode
+from aigenbench.data.pictures.facts import picture_facts
 from aigenbench.data.pictures.formats import HEAD, format_of, load_plugin
 from aigenbench.errors import InputError
 from fuzz.picture_damage import DAMAGES
@@ -42,7 +43,7 @@ def cases(rng: np.random.Generator, whole_ones: float = 1 / 6) -> Iterator[Case]
 
 
 def check(case: Case) -> None:
-    """Decode a file.
+    """Decode a file, and read its header.
 
     Raises:
         InputError: it is refused; that is right for any that is damaged.
@@ -55,6 +56,10 @@ def check(case: Case) -> None:
         if not case.done or not str(error).isprintable():
             raise AssertionError(f"{'damaged' if case.done else 'whole'}, but refused so: {error!r}") from error
         raise InputError(str(error)) from error
+    facts = picture_facts(case.data)
+    if case.kind != "PNG" or not case.done:
+        # a damaged file may tell its orientation behind its pixels
+        assert (facts.height, facts.width) == pixels.shape[:2], f"{pixels.shape}, by its header {facts}"
     expected = pillows(case.data)
     assert not isinstance(expected, str), f"Pillow refuses this {case.kind}: {expected}"
     assert pixels.shape == expected.shape, f"{pixels.shape}, Pillow {expected.shape}"

@@ -6,7 +6,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from aigenbench.cli import data_audit, data_cache, data_import
+from aigenbench.cli import data_audit, data_cache, data_generators, data_import, data_stats
+from aigenbench.cli.arguments import add_timeline
 from aigenbench.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def register(subparsers: Any) -> None:
-    """Add ``data windows``, ``data cache``, ``data import`` and ``data audit``."""
+    """Add ``data windows``, and the commands that have modules of their own."""
     parser = subparsers.add_parser("data", help="what a run would use of a data set, and what is stored of it")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     windows = commands.add_parser("windows", help="windows with their generators, dates and numbers of images")
@@ -23,7 +24,7 @@ def register(subparsers: Any) -> None:
     windows.add_argument("--ids", action="store_true", help="with the row numbers and the pairing (implies --json)")
     windows.add_argument("--n-generators-per-window", type=int, default=4, metavar="N")
     windows.add_argument("--benchmark-type", default="cumulative", metavar="TYPE")
-    windows.add_argument("--timeline", help="YAML or CSV with generators of your own")
+    add_timeline(windows)
     windows.add_argument("--train-subset-size", type=_number, metavar="N", help="a count, or a fraction")
     windows.add_argument("--validation-subset-size", type=_number, metavar="N", help="a count, or a fraction")
     windows.add_argument("--follow-links", action="store_true", help="read files outside the data set's folder too")
@@ -31,6 +32,8 @@ def register(subparsers: Any) -> None:
     data_cache.register(commands)
     data_import.register(commands)
     data_audit.register(commands)
+    data_stats.register(commands)
+    data_generators.register(commands)
 
 
 def _number(text: str) -> int | float:
@@ -75,6 +78,7 @@ def describe(benchmark: Benchmark, with_ids: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "windows": windows,
         "fingerprint": benchmark.fingerprint,
+        **({"timeline": title} if (title := benchmark.plan.timeline.title) else {}),
         "dropped": benchmark.plan.dropped,
         "evaluation": {"images": len(evaluation.ids)},
     }
@@ -95,5 +99,7 @@ def table(shown: dict[str, Any]) -> str:
             f"w{k:<6}{window['train_images']:>8}{window['train_images_cumulative']:>12}"
             f"{window['evaluation_fakes']:>17}  {', '.join(released)}"
         )
+    if "timeline" in shown:
+        lines.append(f"timeline: {shown['timeline']}")
     lines.append(f"evaluation: {shown['evaluation']['images']} images; protocol fingerprint {shown['fingerprint']}")
     return "\n".join(lines)

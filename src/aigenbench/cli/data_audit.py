@@ -8,7 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from aigenbench.cli.terminal import say
+from aigenbench.cli.arguments import add_timeline
+from aigenbench.cli.terminal import progress_bar, say
 from aigenbench.errors import InputError
 
 FOUND = 1
@@ -27,13 +28,23 @@ def register(commands: Any) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="also write one page with pictures, such as audit.html")
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
     parser.add_argument("--strict", action="store_true", help="exit code 1 for warnings too")
-    parser.add_argument("--timeline", help="YAML or CSV with generators of your own")
+    add_timeline(parser)
     parser.add_argument(
         "--against",
         action="append",
         default=[],
         metavar="LIST.csv",
         help="images of another training set, by file_id, sha256 or hash: are they in here?",
+    )
+    parser.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a layer of a config, as of fit: do its steps treat real images and fakes alike? (several allowed)",
+    )
+    parser.add_argument(
+        "--import", dest="imports", action="append", default=[], metavar="FILE", help="Python that the config names"
     )
     parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1), metavar="N", help="processes")
     parser.set_defaults(run=run)
@@ -44,14 +55,17 @@ def run(args: argparse.Namespace) -> int:
     if args.workers < 1:
         raise InputError(f"--workers must be at least 1, found {args.workers}")
     from aigenbench.cli.outputs import output_file
-    from aigenbench.curation.audit.auditing import audit, read_foreign
+    from aigenbench.curation.audit.auditing import read_foreign
     from aigenbench.curation.audit.page import write_page
-    from aigenbench.protocol.timeline import PUBLISHED, load_timeline
+    from aigenbench.engine.auditing import audit
+    from aigenbench.protocol.timeline import load_timeline
 
     output = output_file(args.output, "--output", "audit.html") if args.output else None
+    timeline = load_timeline(args.timeline)
     foreign = {Path(path).stem: read_foreign(path) for path in args.against}
-    timeline = load_timeline(args.timeline) if args.timeline else PUBLISHED
-    found = audit(args.source, timeline, foreign, args.workers)
+    work = output and output.with_name(f".{output.name}.auditing")
+    with progress_bar() as progress:
+        found = audit(args.source, timeline, foreign, args.workers, progress, work, args.config, args.imports)
     if output:
         write_page(output, found)
     if args.json:

@@ -6,7 +6,8 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from aigenbench.cli.terminal import say
+from aigenbench.cli.arguments import add_timeline
+from aigenbench.cli.terminal import progress_bar, say
 from aigenbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ _PARTS = {
     "laion": "what img2dataset left of LAION-400M, or a saved data set",
     "ids": "folder with the two lists of the reals' ids",
 }
+_SIDE = 200
+"""Of matched pictures, in pixels: the least that a real image of the benchmark has."""
 _WORDS = ("generator", "split", "origin_dataset", "license")
+_OWN = ("pattern", "rename", "new_generator", "timeline", "validation", "skip_unreadable", "match_formats", *_WORDS)
 
 
 def register(commands: Any) -> None:
@@ -51,8 +55,17 @@ def register(commands: Any) -> None:
     own.add_argument(
         "--new-generator", action="append", default=[], metavar="NAME", help="NAME is no known one misspelt"
     )
+    add_timeline(own)
     own.add_argument("--validation", type=float, metavar="SHARE", help="of what no source gives a split (default: 0.2)")
     own.add_argument("--skip-unreadable", action="store_true", help="leave out images that cannot be decoded")
+    own.add_argument(
+        "--match-formats",
+        nargs="?",
+        type=int,
+        const=_SIDE,
+        metavar="SIDE",
+        help=f"store every image anew as a JPEG of SIDE x SIDE pixels (default: {_SIDE}), both classes alike",
+    )
     for word in _WORDS:
         own.add_argument(f"--{word.replace('_', '-')}", metavar="TEXT", help=f"{word} where a source says none")
     parts = parser.add_argument_group("the published benchmark")
@@ -68,20 +81,9 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         InputError: anything is wrong with the arguments or the images.
     """
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
     if arguments.workers < 1:
         raise InputError(f"--workers: expected at least 1, found {arguments.workers}")
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True, console=Console(stderr=True)) as bar:
-        tasks: dict[str, Any] = {}
-
-        def progress(doing: str, done: int, total: int) -> None:
-            if doing not in tasks:
-                tasks[doing] = bar.add_task(doing)
-            bar.update(tasks[doing], completed=done, total=total)
-
+    with progress_bar() as progress:
         imported = _import(arguments, progress)
     for split, counts in imported.counts.items():
         fakes = sum(count for name, count in counts.items() if name)
@@ -97,7 +99,7 @@ def _import(arguments: argparse.Namespace, progress: Any) -> Imported:
     given = vars(arguments)
     shared = {key: given[key] for key in ("per_generator", "seed", "workers", "restart", "follow_links")}
     parts = {name: given[name] for name in _PARTS}
-    own = {key: given[key] for key in ("pattern", "rename", "new_generator", "validation", "skip_unreadable", *_WORDS)}
+    own = {key: given[key] for key in _OWN}
     if arguments.sources == [BENCHMARK]:
         _refuse(own, "the published benchmark takes no")
         missing = [f"--{name}" for name, folder in parts.items() if folder is None]
@@ -118,6 +120,8 @@ def _import(arguments: argparse.Namespace, progress: Any) -> Imported:
         renames=dict(map(_pair, arguments.rename)),
         new_generators=arguments.new_generator,
         skip_unreadable=arguments.skip_unreadable,
+        timeline=arguments.timeline,
+        match_formats=arguments.match_formats,
         progress=progress,
         **shared,
         **({} if arguments.validation is None else {"validation": arguments.validation}),

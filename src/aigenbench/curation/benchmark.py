@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from aigenbench.curation.importing import check_ids, check_part, no_progress
-from aigenbench.curation.inspection import Progress, Seen
+from aigenbench.curation.importing import check_ids, check_part
+from aigenbench.curation.inspection import Progress, Seen, no_progress
 from aigenbench.curation.reading.entries import Entry, Faults, Rules, listed
 from aigenbench.curation.reading.parts import LAION, WHERE, coco_entries, ids_by_origin, laion_entries, raise_entries
 from aigenbench.curation.reading.places import RefusedError

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from aigenbench.curation.matching import least_side, stored_anew
 from aigenbench.curation.reading.entries import Entry
 from aigenbench.curation.reading.places import read
 from aigenbench.data.mapping import Mapped
@@ -25,6 +26,10 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many images are done, and how many there are."""
 
 
+def no_progress(doing: str, done: int, total: int) -> None:
+    """Tell nobody."""
+
+
 class Seen(NamedTuple):
     """What an image turned out to be.
 
@@ -35,7 +40,10 @@ class Seen(NamedTuple):
         width: likewise.
         form: name of the file format.
         fault: why it cannot be used, ``""`` where it can.
-        found_sha256: of the file as found, where transparency was laid over white; else ``""``.
+        found_sha256: of the file as found, where other bytes are stored in its place; else ``""``.
+        found_form: likewise, the name of its format.
+        found_height: likewise, of its picture.
+        found_width: likewise.
     """
 
     size: int = 0
@@ -45,6 +53,9 @@ class Seen(NamedTuple):
     form: str = ""
     fault: str = ""
     found_sha256: str = ""
+    found_form: str = ""
+    found_height: int = 0
+    found_width: int = 0
 
 
 def inspect(entries: Sequence[Entry], journal: Path, mapped: Mapped, progress: Progress) -> list[Seen]:
@@ -82,9 +93,28 @@ def _look(entry: Entry) -> Seen:
         height, width, _ = decode(found).shape
     except UnreadableImageError as error:
         return Seen(fault=str(error))
-    data = on_white(found) if entry.on_white else found
-    found_sha256 = "" if data is found else hashlib.sha256(found).hexdigest()
-    return Seen(len(data), hashlib.sha256(data).hexdigest(), height, width, _format(data).name, "", found_sha256)
+    if entry.recoding and min(height, width) < least_side(entry.recoding.side):
+        return Seen(fault=too_small(entry.recoding.side))
+    data = stored(found, entry)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if data is found:
+        return Seen(len(data), sha256, height, width, _format(data).name)
+    as_found = (hashlib.sha256(found).hexdigest(), _format(found).name, height, width)
+    if entry.recoding:
+        height = width = entry.recoding.side
+    return Seen(len(data), sha256, height, width, _format(data).name, "", *as_found)
+
+
+def too_small(side: int) -> str:
+    """The fault of a picture that cannot become a square of ``side``."""
+    return f"its shorter side is under {least_side(side)} pixels"
+
+
+def stored(found: bytes, entry: Entry) -> bytes:
+    """The bytes to be stored of a picture, which decodes; ``found`` itself where they are kept."""
+    if entry.recoding:
+        return stored_anew(decode(found), entry.recoding)
+    return on_white(found) if entry.on_white else found
 
 
 def _format(data: bytes) -> PictureFormat:

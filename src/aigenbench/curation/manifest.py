@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aigenbench.curation.inspection import Seen
+from aigenbench.curation.reading.entries import Entry
 from aigenbench.curation.shards import Row
 from aigenbench.files import canonical_json, whole_file
 
@@ -63,5 +65,15 @@ def _described(row: Row) -> dict[str, Any]:
         "width": seen.width,
         "format": seen.form,
         **{name: entry.facts[name] for name in ("origin_dataset", "license") if name in entry.facts},
-        **({"laid_on_white_from": seen.found_sha256} if seen.found_sha256 else {}),
+        **_changed(entry, seen),
+    }
+
+
+def _changed(entry: Entry, seen: Seen) -> dict[str, Any]:
+    if not entry.recoding:
+        return {"laid_on_white_from": seen.found_sha256} if seen.found_sha256 else {}
+    found = {"sha256": seen.found_sha256, "format": seen.found_form}
+    return {
+        "matched_by": entry.recoding._asdict(),
+        "matched_from": {**found, "height": seen.found_height, "width": seen.found_width},
     }

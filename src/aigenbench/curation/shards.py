@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aigenbench.curation.inspection import Progress, Seen, on_white
+from aigenbench.curation.inspection import Progress, Seen, stored
 from aigenbench.curation.reading.entries import PAIRED, TEXTS, Entry
 from aigenbench.curation.reading.places import changed, read
 from aigenbench.data.mapping import Mapped
@@ -105,9 +105,7 @@ def _write(task: tuple[Path, Sequence[Row]]) -> int:
 
 
 def _columns(entry: Entry, seen: Seen) -> dict[str, Any]:
-    data = read(entry.place)
-    if seen.found_sha256:
-        data = on_white(data)
+    data = stored(read(entry.place), entry)
     if hashlib.sha256(data).hexdigest() != seen.sha256:
         raise changed(entry.place.path)
     return {

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +14,17 @@ from typing import Any
 from aigenbench.csv_files import read_csv
 from aigenbench.curation.audit.bias import FormatBias, Told, format_bias
 from aigenbench.curation.audit.findings import Finding, Foreign, Known, all_findings
-from aigenbench.curation.audit.looking import look_at
+from aigenbench.curation.audit.looking import Looks, look_at
+from aigenbench.curation.inspection import Progress, no_progress
+from aigenbench.curation.reading.places import stamp_of
 from aigenbench.data.identity import FILE_ID
 from aigenbench.data.mapping import mapper
+from aigenbench.data.sources.mark import marks_of
 from aigenbench.data.sources.opening import NoImages, open_source
 from aigenbench.data.sources.tables import ImageTable, SplitTables
+from aigenbench.data.store.identity import describe_format
 from aigenbench.errors import InputError
+from aigenbench.files import canonical_json, write_text
 from aigenbench.protocol.published import GENERATORS_PER_WINDOW
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
 from aigenbench.protocol.windows import generator_windows
@@ -35,6 +44,7 @@ class Audit:
         origins: by split, then origin of a real, how many.
         bias: what the format alone gives away, by split; None where there are too few images.
         findings: what is wrong, errors first.
+        marks: what the data set says of itself, see `marks_of`.
     """
 
     source: SplitTables
@@ -42,6 +52,7 @@ class Audit:
     origins: Mapping[str, Mapping[str, int]]
     bias: Mapping[str, FormatBias | None]
     findings: tuple[Finding, ...]
+    marks: tuple[str, ...] = ()
 
     @property
     def has_errors(self) -> bool:
@@ -52,6 +63,7 @@ class Audit:
         """Plain values, for JSON."""
         return {
             "source": str(self.source.path),
+            "marks": list(self.marks),
             "counts": {split: dict(of) for split, of in self.counts.items()},
             "published_counts": PUBLISHED_COUNTS,
             "origins": {split: dict(of) for split, of in self.origins.items()},
@@ -73,7 +85,8 @@ def audit(
     timeline: Timeline = PUBLISHED,
     foreign: Mapping[str, Foreign] | None = None,
     workers: int = 1,
-    progress: Callable[[str, int, int], None] = lambda *_: None,
+    progress: Progress = no_progress,
+    work: Path | str | None = None,
 ) -> Audit:
     """Look at every image of a data set once, and say what is wrong with them.
 
@@ -83,6 +96,7 @@ def audit(
         foreign: lists of other training sets, by name; see ``read_foreign``.
         workers: processes.
         progress: called with what is being done, how many images are done, and how many there are.
+        work: folder that keeps what was seen until the audit is done: one that was killed goes on where it was.
 
     Raises:
         InputError: no data set, or one without images.
@@ -90,15 +104,47 @@ def audit(
     source = open_source(place)
     if any(isinstance(table.store, NoImages) for table in source.splits.values()):
         raise InputError(f"{place} is a columns file, which holds no images to audit; give the data set")
-    with mapper(workers) as mapped:
-        looks = [look_at(source.path, split, len(table), mapped, progress) for split, table in source.splits.items()]
+    tables = source.splits.items()
+    with _kept_in(work, source.path) as kept:
+        with mapper(workers) as mapped:
+            looks = [look_at(source.path, split, len(table), mapped, progress, kept) for split, table in tables]
+        return _judged(source, looks, timeline, foreign or {}, progress)
+
+
+def _judged(
+    source: SplitTables, looks: Sequence[Looks], timeline: Timeline, foreign: Mapping[str, Foreign], progress: Progress
+) -> Audit:
     generators = {split: _generators(table) for split, table in source.splits.items()}
     bias = {of.split: format_bias(of, generators[of.split]) for of in looks}
     known = Known(generators, _windows(source, timeline), {s: _names(table) for s, table in source.splits.items()})
     counts = {split: {name: n for name, n in table.counts.items() if n} for split, table in source.splits.items()}
-    found = all_findings(looks, known, bias.get("train") or bias.get("validation"), foreign)
+    found = all_findings(looks, known, bias.get("train") or bias.get("validation"), foreign, progress)
     origins = {split: _origins(table) for split, table in source.splits.items()}
-    return Audit(source, counts, origins, bias, tuple(found))
+    return Audit(source, counts, origins, bias, tuple(found), marks_of(source.path))
+
+
+@contextmanager
+def _kept_in(work: Path | str | None, source: Path) -> Iterator[Path | None]:
+    """The folder for what is seen of a data set, emptied where that was another; removed when all was seen."""
+    if work is None:
+        yield None
+        return
+    folder, begun = Path(work), Path(work) / "begun"
+    identity = _identity(source, folder)
+    if not (begun.exists() and begun.read_text(encoding="utf-8") == identity):
+        shutil.rmtree(folder, ignore_errors=True)
+        write_text(begun, identity)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def _identity(source: Path, besides: Path) -> str:
+    """Of a data set's files as they are now, and of what looks at them."""
+    digest = hashlib.sha256(canonical_json(describe_format()).encode())
+    for path in sorted(source.rglob("*")):
+        if path.is_file() and besides not in path.parents:
+            digest.update(repr((os.fsencode(path), stamp_of(path))).encode())
+    return digest.hexdigest()
 
 
 def read_foreign(path: Path | str) -> Foreign:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from aigenbench.curation.audit.bias import FormatBias
 from aigenbench.curation.audit.looking import Looks
-from aigenbench.data.pictures.hashing import alike, near_pairs
+from aigenbench.curation.inspection import Progress, no_progress
+from aigenbench.data.pictures.hashing import SIDE, alike, near_pairs
 
 Image = tuple[str, int]
 """An image: its split and its row in it."""
@@ -23,6 +24,10 @@ LARGEST_PIXELS = 49_766_400
 """Images outside these are no images of the benchmark (docs/data.md)."""
 BIASED = 0.6
 """AUROC of the classifier without pixels from which on a detector may learn the format instead of the picture."""
+_COMPARED = 1024
+"""So many pairs of small pictures are compared at once."""
+_COMPARED = 1024
+"""So many pairs are compared at once."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,11 @@ class _Sets:
 
 
 def all_findings(
-    looks: Sequence[Looks], known: Known, bias: FormatBias | None, foreign: Mapping[str, Foreign] | None = None
+    looks: Sequence[Looks],
+    known: Known,
+    bias: FormatBias | None,
+    foreign: Mapping[str, Foreign] | None = None,
+    progress: Progress = no_progress,
 ) -> list[Finding]:
     """Everything that is wrong, what is worst first.
 
@@ -93,35 +102,42 @@ def all_findings(
         known: of its images.
         bias: what the format alone gives away.
         foreign: other training sets by name, see `Foreign`.
+        progress: as of ``audit``.
     """
-    groups = same_pictures(looks)
+    groups = same_pictures(looks, progress)
     found = [*_unusable(looks), *_doubles(groups, known), *_biased(bias), *_contaminated(looks, known, foreign or {})]
     return sorted(found, key=lambda one: one.weight != "error")
 
 
-def same_pictures(looks: Sequence[Looks]) -> list[tuple[Image, ...]]:
+def same_pictures(looks: Sequence[Looks], progress: Progress = no_progress) -> list[tuple[Image, ...]]:
     """Images that are one picture: byte for byte, or stored again or resized."""
     sets = _Sets()
     places = [(of.split, row) for of in looks for row in range(len(of))]
-    sha256 = np.concatenate([of.sha256 for of in looks])
-    for same in _equal(sha256):
+    for same in _equal(np.concatenate([of.sha256 for of in looks])):
         for other in same[1:]:
             sets.join(places[same[0]], places[other])
     telling = np.flatnonzero(np.concatenate([of.telling for of in looks]))
-    hashes = np.concatenate([of.hashes for of in looks])[telling]
     small = np.concatenate([of.small for of in looks])
-    pairs = telling[near_pairs(hashes)]
-    for a, b in pairs[alike(small[pairs[:, 0]], small[pairs[:, 1]])]:
-        sets.join(places[a], places[b])
+    firsts = []
+    for same in _equal(small.reshape(len(small), SIDE * SIDE).view(f"S{SIDE * SIDE}")[telling, 0]):
+        # one picture stands for those whose small copies are equal
+        firsts.append(telling[same[0]])
+        for other in telling[same[1:]]:
+            sets.join(places[firsts[-1]], places[other])
+    kept = np.sort(np.array(firsts, dtype=np.int64))
+    hashes = np.concatenate([of.hashes for of in looks])[kept]
+    for pairs in near_pairs(hashes, lambda done, total: progress("comparing hashes", done, total)):
+        for start in range(0, len(pairs), _COMPARED):
+            part = kept[pairs[start : start + _COMPARED]]
+            for a, b in part[alike(small[part[:, 0]], small[part[:, 1]])]:
+                sets.join(places[a], places[b])
     return sets.groups()
 
 
-def _equal(values: npt.NDArray[np.bytes_]) -> Iterator[npt.NDArray[np.intp]]:
+def _equal(values: npt.NDArray[np.bytes_]) -> list[npt.NDArray[np.intp]]:
+    """Places of equal values, rising, a group for each value."""
     order = np.argsort(values, kind="stable")
-    starts = np.flatnonzero(np.append(True, values[order][1:] != values[order][:-1]))
-    for rows in np.split(order, starts[1:]):
-        if len(rows) > 1:
-            yield rows
+    return np.split(order, np.flatnonzero(values[order][1:] != values[order][:-1]) + 1)
 
 
 def _unusable(looks: Sequence[Looks]) -> Iterator[Finding]:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, JpegImagePlugin
 
+from aigenbench.archives import read_npz
+from aigenbench.curation.inspection import Progress, no_progress
 from aigenbench.data.mapping import Mapped
 from aigenbench.data.pictures.decode import UnreadableImageError, decode
-from aigenbench.data.pictures.formats import HEAD, format_of, load_plugin
+from aigenbench.data.pictures.facts import NO_JPEG, picture_facts
 from aigenbench.data.pictures.hashing import LEAST_CONTRAST, SIDE, Hashes, perceptual_hash, small_grey
 from aigenbench.data.sources.opening import open_source
+from aigenbench.data.sources.tables import ImageTable, SplitTables
+from aigenbench.files import whole_file
 
+DIGEST = 32
 _CHUNK = 64
-NOT_JPEG = -1.0
+_PART = 4096
+"""So many looks are kept in one file."""
 
 
 class Look(NamedTuple):
@@ -33,7 +36,7 @@ class Look(NamedTuple):
         height: pixels as shown, orientation applied.
         width: likewise.
         form: name of the format, by content; ``""`` where unknown.
-        table: mean of the JPEG luminance quantisation table, `NOT_JPEG` for others.
+        table: mean of the JPEG luminance quantisation table, `NO_JPEG` for others.
         subsampling: 0 for 4:4:4, 1 for 4:2:2, 2 for 4:2:0, -1 for others and what is no JPEG.
         exif: whether there is an EXIF record.
         fault: why it cannot be decoded, or ``""``.
@@ -42,18 +45,30 @@ class Look(NamedTuple):
         small: that picture's bytes.
     """
 
-    sha256: bytes = b"\0" * 32
+    sha256: bytes = b"\0" * DIGEST
     size: int = 0
     height: int = 0
     width: int = 0
     form: str = ""
-    table: float = NOT_JPEG
+    table: float = NO_JPEG
     subsampling: int = -1
     exif: bool = False
     fault: str = ""
     hash: int = 0
     contrast: float = 0.0
     small: bytes = b"\0" * SIDE * SIDE
+
+
+_KINDS: dict[str, str | int] = {
+    "sha256": DIGEST,
+    **dict.fromkeys(("size", "height", "width", "subsampling"), "i8"),
+    **dict.fromkeys(("table", "contrast"), "f8"),
+    **dict.fromkeys(("form", "fault"), "U"),
+    "exif": "?",
+    "hash": "u8",
+    "small": SIDE * SIDE,
+}
+"""NumPy's types of the fields; of those that are bytes, how many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,33 +118,58 @@ class Looks:
         return self.readable & (self.contrast >= LEAST_CONTRAST)
 
 
-def look_at(source: Path, split: str, n: int, mapped: Mapped, progress: Callable[[str, int, int], None]) -> Looks:
-    """Look at all ``n`` images of a split, with the processes behind ``mapped``."""
-    chunks = [(str(source), split, range(at, min(at + _CHUNK, n))) for at in range(0, n, _CHUNK)]
+def look_at(
+    source: Path, split: str, n: int, mapped: Mapped, progress: Progress = no_progress, work: Path | None = None
+) -> Looks:
+    """Look at all ``n`` images of a split, with the processes behind ``mapped``.
+
+    With a folder ``work``, what is found is kept there in parts; a part that is there is not looked at again.
+    """
+    parts = [_columns([])]
+    for start in range(0, n, _PART):
+        rows = range(start, min(start + _PART, n))
+        kept = work and work / f"{split}-{start}.npz"
+        if kept and kept.exists():
+            parts.append(read_npz(kept, _KINDS))
+        else:
+            parts.append(
+                _looked(str(source), split, rows, mapped, lambda done: progress(f"looking at {split}", done, n))
+            )
+            if kept:
+                with whole_file(kept) as temporary:
+                    np.savez(temporary, **parts[-1])  # type: ignore[arg-type]
+        progress(f"looking at {split}", rows.stop, n)
+    of = {name: np.concatenate([part[name] for part in parts]) for name in _KINDS}
+    faults = {int(row): str(of["fault"][row]) for row in np.flatnonzero(of.pop("fault") != "")}
+    sha256, hashes = of.pop("sha256").view(f"S{DIGEST}")[:, 0], of.pop("hash")
+    small = of.pop("small").reshape(-1, SIDE, SIDE)
+    return Looks(split=split, sha256=sha256, faults=faults, hashes=hashes, small=small, **of)
+
+
+def _looked(
+    source: str, split: str, rows: range, mapped: Mapped, progress: Callable[[int], None]
+) -> dict[str, npt.NDArray[Any]]:
+    """Looks at these rows by field."""
     looks: list[Look] = []
-    for found in mapped(_look_at_rows, chunks):
+    for found in mapped(_look_at_rows, [(source, split, rows[at : at + _CHUNK]) for at in range(0, len(rows), _CHUNK)]):
         looks += found
-        progress(f"looking at {split}", len(looks), n)
-    columns = list(zip(*looks, strict=True)) if looks else [()] * len(Look._fields)
-    of = dict(zip(Look._fields, columns, strict=True))
-    return Looks(
-        split,
-        np.array(of["sha256"], dtype="S32"),
-        np.array(of["size"], dtype=np.int64),
-        np.array(of["height"], dtype=np.int64),
-        np.array(of["width"], dtype=np.int64),
-        np.array(of["form"], dtype=np.str_),
-        np.array(of["table"], dtype=np.float64),
-        np.array(of["contrast"], dtype=np.float64),
-        np.array(of["subsampling"], dtype=np.int64),
-        np.array(of["exif"], dtype=bool),
-        {row: fault for row, fault in enumerate(of["fault"]) if fault},
-        np.array(of["hash"], dtype=np.uint64),
-        np.frombuffer(b"".join(of["small"]), dtype=np.uint8).reshape(-1, SIDE, SIDE),
-    )
+        progress(rows.start + len(looks))
+    return _columns(looks)
 
 
-_opened: dict[str, object] = {}
+def _columns(looks: Sequence[Look]) -> dict[str, npt.NDArray[Any]]:
+    columns = {}
+    for name, kind in _KINDS.items():
+        values = [getattr(one, name) for one in looks]
+        columns[name] = _bytes(values, kind) if isinstance(kind, int) else np.array(values, dtype=kind)
+    return columns
+
+
+def _bytes(values: Sequence[bytes], length: int) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(b"".join(values), dtype=np.uint8).reshape(-1, length)
+
+
+_opened: dict[str, SplitTables] = {}
 
 
 def _look_at_rows(task: tuple[str, str, Sequence[int]]) -> list[Look]:
@@ -137,8 +177,16 @@ def _look_at_rows(task: tuple[str, str, Sequence[int]]) -> list[Look]:
     if place not in _opened:
         _opened.clear()
         _opened[place] = open_source(place)
-    table = _opened[place].table(split)  # type: ignore[attr-defined]
-    return [look(table.store.read(row)) for row in rows]
+    table = _opened[place].table(split)
+    return [_look_at_row(table, row) for row in rows]
+
+
+def _look_at_row(table: ImageTable, row: int) -> Look:
+    try:
+        data = table.store.read(row)
+    except OSError as error:
+        return Look(fault=" ".join(str(error).split()))
+    return look(data)
 
 
 def look(data: bytes) -> Look:
@@ -146,10 +194,9 @@ def look(data: bytes) -> Look:
     view = memoryview(data)
     digest = hashlib.sha256(view).digest()
     try:
-        pixels = decode(view)
+        pixels, facts = decode(view), picture_facts(view)
     except UnreadableImageError as error:
         return Look(digest, len(view), fault=str(error))
-    form, table, subsampling, exif = _container(bytes(view))
     small = small_grey(pixels)
     height, width, _ = pixels.shape
     return Look(
@@ -157,29 +204,12 @@ def look(data: bytes) -> Look:
         len(view),
         height,
         width,
-        form,
-        table,
-        subsampling,
-        exif,
+        facts.form,
+        facts.table,
+        facts.subsampling,
+        facts.exif,
         "",
         perceptual_hash(small),
         float(small.std()),
         small.tobytes(),
     )
-
-
-def _container(data: bytes) -> tuple[str, float, int, bool]:
-    """Format, mean quantisation, subsampling and presence of EXIF, of a picture that decodes."""
-    picture = format_of(data[:HEAD])
-    assert picture is not None, "it was decoded"
-    # of odd metadata, which changes nothing, Pillow would warn in many lines
-    with (
-        warnings.catch_warnings(action="ignore"),
-        Image.open(io.BytesIO(data), formats=[load_plugin(picture)]) as image,
-    ):
-        exif = bool(image.info.get("exif"))
-        if not isinstance(image, JpegImagePlugin.JpegImageFile):
-            return picture.name, NOT_JPEG, -1, exif
-        tables = image.quantization
-        mean = float(np.mean(tables[min(tables)])) if tables else NOT_JPEG
-        return picture.name, mean, int(JpegImagePlugin.get_sampling(image)), exif

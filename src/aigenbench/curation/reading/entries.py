@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from aigenbench.curation.matching import Recoding
 from aigenbench.curation.reading.places import Place, RefusedError
 
 SPLITS = ("train", "validation", "test")
@@ -36,6 +37,7 @@ class Entry:
         group: images of one group stay in one split; ``""`` where none is said.
         facts: further columns.
         on_white: transparency is laid over white.
+        recoding: how it is stored anew; None to keep its bytes.
     """
 
     place: Place
@@ -47,6 +49,7 @@ class Entry:
     group: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     on_white: bool = False
+    recoding: Recoding | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -31,6 +33,7 @@ from aigenbench.data.pictures.limits import (
 )
 
 Pixels = npt.NDArray[np.uint8]
+T = TypeVar("T")
 
 DECODING = 3
 """Version of how files become pixels; one more whenever any file that is read gives others."""
@@ -77,7 +80,7 @@ def decode(data: Any) -> Pixels:
         pixels = _decode_with_opencv(view, orientation)
         if pixels is not None:
             return pixels
-    return _decode_with_pillow(view)
+    return with_pillow(view, _pixels)
 
 
 def _decode_with_opencv(view: memoryview, orientation: int) -> Pixels | None:
@@ -101,7 +104,12 @@ def _turned(pixels: Pixels, orientation: int) -> Pixels:
     return np.asarray(transposed if orientation == 5 else cv2.rotate(transposed, cv2.ROTATE_180), np.uint8)
 
 
-def _decode_with_pillow(view: memoryview) -> Pixels:
+def with_pillow(view: memoryview, read: Callable[[memoryview, PictureFormat], T]) -> T:
+    """What ``read`` makes of a file, given its format by content; what goes wrong is told in one line.
+
+    Raises:
+        UnreadableImageError: the bytes are not an image, or not one that Pillow can read.
+    """
     head = bytes(view[:HEAD])
     picture = format_of(head)
     if picture is None:
@@ -109,7 +117,7 @@ def _decode_with_pillow(view: memoryview) -> Pixels:
     try:
         # of odd metadata, which changes nothing, Pillow would warn in many lines
         with warnings.catch_warnings(action="ignore"):
-            return _pixels(view, picture)
+            return read(view, picture)
     except (FormatMissingError, TooMuchError) as error:
         raise UnreadableImageError(str(error)) from error
     except UnreadableImageError:
@@ -129,13 +137,17 @@ def _decode_with_pillow(view: memoryview) -> Pixels:
 
 
 def _pixels(view: memoryview, picture: PictureFormat) -> Pixels:
-    data = view.obj if isinstance(view.obj, bytes) and len(view.obj) == len(view) else bytes(view)
-    check_header(data, picture.plugin)
-    pixels, orientation = _opened(data, picture)
+    with opened(view, picture) as image:
+        image.load()
+        pixels, orientation = _to_rgb(image), orientation_of(image)
     return pixels if orientation == UPRIGHT else _turned(pixels, orientation)
 
 
-def _opened(data: bytes, picture: PictureFormat) -> tuple[Pixels, int]:
+@contextmanager
+def opened(view: memoryview, picture: PictureFormat) -> Iterator[Image.Image]:
+    """A file opened by Pillow, within the limits; only its header is read."""
+    data = view.obj if isinstance(view.obj, bytes) and len(view.obj) == len(view) else bytes(view)
+    check_header(data, picture.plugin)
     file = BoundedFile(picture.name, data)
     with Image.open(file, formats=[load_plugin(picture)]) as image:
         check_size(picture.name, *image.size, picture.maximum_pixels)
@@ -144,14 +156,14 @@ def _opened(data: bytes, picture: PictureFormat) -> tuple[Pixels, int]:
             file.reads += 2 * SLOW_PIXELS
         if picture.plugin == "TIFF":
             _check_tiff(image)
-        image.load()
-        return _to_rgb(image), _orientation(image)
+        yield image
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """The orientation Pillow finds; a record that it cannot read turns nothing, as in any viewer."""
     try:
-        found = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+        # not PNG's own, which decodes a picture for a record behind its pixels; of a decoded one it is the same
+        found = Image.Image.getexif(image).get(ExifTags.Base.Orientation, UPRIGHT)
     except Exception:  # noqa: BLE001 - as of damaged files
         return UPRIGHT
     # other numbers, equal to one of these, turn too

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import combinations
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 Hashes = npt.NDArray[np.uint64]
+Pairs = npt.NDArray[np.int64]
 
 SIDE = 32
 """Side of the grey picture that is hashed, in pixels."""
@@ -18,7 +20,8 @@ LEAST_CONTRAST = 2.0
 """Standard deviation, in levels, below which a picture shows nothing that could be told from another."""
 ALIKE = 0.985
 """Correlation of the small grey pictures from which on two are one."""
-_BLOCK = 4096
+_BANDS = [np.uint64(sum(1 << bit for bit in range(64) if bit * (NEAR + 3) // 64 == band)) for band in range(NEAR + 3)]
+"""Bits that belong to each band, the lowest first."""
 
 
 def small_grey(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -44,24 +47,32 @@ def perceptual_hash(small: npt.NDArray[np.uint8]) -> int:
     return int(np.packbits(chosen > np.median(chosen)).view(">u8")[0])
 
 
-def near_pairs(
-    hashes: Hashes, distance: int = NEAR, progress: Callable[[int, int], None] = lambda *_: None
-) -> npt.NDArray[np.int64]:
-    """Every two hashes that differ in at most ``distance`` bits: their places, the smaller first, int64 (m, 2).
+def near_pairs(hashes: Hashes, progress: Callable[[int, int], None] = lambda *_: None) -> Iterator[Pairs]:
+    """Every two hashes that differ in at most `NEAR` bits, once: their places, the smaller first, int64 (m, 2).
 
-    Blocks of all against all: exact, in memory that does not grow with their number.
+    Of ``NEAR + 3`` bands of bits such hashes share at least three, so only hashes with three bands in common are
+    compared. The pairs come in parts that are no larger than ``hashes``, however many there are.
     """
-    found = [np.empty((0, 2), dtype=np.int64)]
-    n = len(hashes)
-    for start in range(0, n, _BLOCK):
-        rows = hashes[start : start + _BLOCK, None]
-        for other in range(start, n, _BLOCK):
-            differing = np.bitwise_count(rows ^ hashes[None, other : other + _BLOCK])
-            a, b = np.nonzero(differing <= distance)
-            pairs = np.stack([a + start, b + other], axis=1)
-            found.append(pairs[pairs[:, 0] < pairs[:, 1]])
-        progress(min(start + _BLOCK, n), n)
-    return np.concatenate(found)
+    groups = list(combinations(_BANDS, 3))
+    for done, group in enumerate(groups, 1):
+        shared = np.bitwise_or.reduce(group)
+        # a pair that also shares an earlier band is told under that one
+        earlier = [band for band in _BANDS if band < group[-1] and band not in group]
+        order = np.argsort(hashes & shared)
+        ordered = hashes[order]
+        left, step = np.arange(len(hashes)), 0
+        while len(left):
+            step += 1
+            left = left[: np.searchsorted(left, len(hashes) - step)]
+            differing = ordered[left] ^ ordered[left + step]
+            same = differing & shared == 0
+            left, differing = left[same], differing[same]
+            is_new = np.bitwise_count(differing) <= NEAR
+            new, differing = left[is_new], differing[is_new]
+            new = new[np.all([differing & band != 0 for band in earlier], axis=0)] if earlier else new
+            if len(new):
+                yield np.sort(np.stack([order[new], order[new + step]], axis=1), axis=1)
+        progress(done, len(groups))
 
 
 def alike(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:

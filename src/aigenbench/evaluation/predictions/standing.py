@@ -16,8 +16,8 @@ from aigenbench.protocol.published import AUGMENTATIONS_BASE_SEED, GENERATORS_PE
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
 from aigenbench.protocol.windows import generator_windows
 
-SYNTHETIC = "synthetic"
-"""What a run records as its ``data`` where the data set says of itself that it is made up."""
+SYNTHETIC, MATCHED = "synthetic", "matched"
+"""What a run records as its ``data`` where the data set says of itself that it is made up, or stored anew."""
 
 BENCHMARK, PARTIAL, OWN = "benchmark", "partial", "own"
 
@@ -82,8 +82,11 @@ def standing_of(experiment: ExperimentPredictions, records: Mapping[int, Mapping
     present = {name for name, n in zip(p.generator_id_to_name[1:], counts, strict=True) if n}
     published, fakes = len(present & set(PUBLISHED.names)), int(counts.sum())
     kind, why = PARTIAL if published else OWN, ""
-    if any(record.get("data") == SYNTHETIC for record in (records or {}).values()):
+    data = {record.get("data") for record in (records or {}).values()}
+    if SYNTHETIC in data:
         kind = SYNTHETIC
+    elif published and MATCHED in data:
+        why = "every image stored anew"
     elif p.generator_id_to_name == PUBLISHED.id_to_name and bool((counts == PER_GENERATOR).all()):
         why = _departure(experiment)
         kind = PARTIAL if why else BENCHMARK

@@ -17,7 +17,7 @@ import torch
 
 from aigenbench import __version__
 from aigenbench.config.folder import CONFIG_FILE, EMBEDDING_FILE, RUN_FILE
-from aigenbench.data.sources.mark import is_synthetic
+from aigenbench.data.sources.mark import marks_of
 from aigenbench.errors import InputError
 from aigenbench.fences import generation_of, remove
 from aigenbench.files import read_json, write_json, write_text
@@ -53,19 +53,25 @@ def record_run(folder: Path, setup: Setup, plan: WindowPlan, trainer: pl.Trainer
         "device": _device_name(trainer),
         "devices": trainer.world_size,
         "precision": str(trainer.precision),
-        "protocol_fingerprint": setup.fingerprint,
+        **of_protocol(setup),
         "training_fingerprint": setup.training_fingerprint(plan.window),
-        "images": setup.images,
         "generation": generation_of(folder),
         "steps_per_epoch": plan.steps,
         "trained_parameters": sum(p.numel() for p in setup.detector.parameters() if p.requires_grad),
     }
     if changes := config_changes(folder.parent):
         record["config_changes"] = changes
-    if is_synthetic(setup.pipeline.source.path):
-        record["data"] = "synthetic"
+    if marks := marks_of(setup.pipeline.source.path):
+        record["data"] = marks[0]
     write_json(folder / RUN_FILE, record)
     write_text(folder / CONFIG_FILE, setup.inputs.config.to_yaml())
+
+
+def of_protocol(setup: Setup) -> dict[str, Any]:
+    """What ``run.json`` says of the evaluation and, where it is not the published one, of the timeline."""
+    timeline = setup.plan.timeline
+    named = {"timeline": {"name": timeline.name, "version": timeline.version}} if timeline.title else {}
+    return {"protocol_fingerprint": setup.fingerprint, "images": setup.images, **named}
 
 
 @cache
