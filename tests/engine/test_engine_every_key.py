@@ -153,6 +153,7 @@ MODEL = {
     "training_task": Row("multiclass", lambda seen: seen.detector().n_outputs),
     "evaluation_type": Row("multiclass", Seen.scores, MULTICLASS),
     "model_args": Row({"channels_last": True}, lambda seen: [w.stride() for w in seen.detector().model.parameters()]),
+    "finetune": Row("bias", Seen.trained),
     "n_classes": Row(40, lambda seen: seen.detector().n_outputs, MULTICLASS),
     "preprocessing": Row({"mean": [0.1, 0.1, 0.1]}, Seen.batch),
 }

@@ -20,6 +20,7 @@ from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.metrics.definitions import check_own_name
 from aigenbench.models import Preprocessing, build_model, check_input_size, preprocessing_of
 from aigenbench.models.build import NOT_OF_THE_FEATURES
+from aigenbench.models.finetune import Finetune, finetuned
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, normalised
 from aigenbench.models.probe import Classifier
 from aigenbench.protocol.published import SGD
@@ -74,6 +75,8 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         model_args: passed on to the model factory, such as ``{"pretrained": False}``.
         preprocessing: overrides of the backbone's own mean and std.
         n_classes: outputs of a multiclass detector; None takes one for real and each published generator (37).
+        finetune: which of a ``_tune`` model's weights train beside its head: ``all``, or one of
+            `aigenbench.models.finetune.KINDS`, with its arguments where it has some: ``{"lora": {"rank": 4}}``.
 
     Raises:
         InputError: an argument is none of the known ones, or no model has that name.
@@ -94,8 +97,10 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         model_args: Mapping[str, Any] | None = None,
         preprocessing: Mapping[str, Any] | None = None,
         n_classes: int | None = None,
+        finetune: str | dict[str, Any] = "all",
     ) -> None:
         super().__init__()
+        self.finetune = Finetune.of(finetune)
         check_task("training_task", training_task)
         check_task("evaluation_type", evaluation_type)
         if training_task == "binary" and evaluation_type == "multiclass":
@@ -158,7 +163,8 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         self.register_metrics()
 
     def _built_model(self) -> nn.Module:
-        model = build_model(self.model_name, self.n_outputs, **self.model_args)
+        built = build_model(self.model_name, self.n_outputs, **self.model_args)
+        model = finetuned(built, self.finetune, self.model_name)
         if isinstance(model, Classifier):
             # a user's own module is used as it is
             check_input_size(model, self.input_size)

@@ -39,6 +39,7 @@ from aigenbench.data.views.features import (
 from aigenbench.data.views.views import SLOTS
 from aigenbench.errors import InputError
 from aigenbench.files import file_sha256
+from aigenbench.models.finetune import PartlyTrained
 from aigenbench.models.probe import Classifier
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
 from aigenbench.training.features.embedding import BatchesOf, BlockQueue, embed
@@ -78,7 +79,7 @@ class FeatureCache:
             InputError: the detector is no probe, or its samples are not a function of image, copy and orientation.
         """
         model = self.detector.model
-        if not isinstance(model, Classifier) or not model.frozen:
+        if not isinstance(model, Classifier) or not model.frozen or isinstance(model, PartlyTrained):
             raise InputError(
                 f"data.features: cache needs a frozen backbone; {self.detector.model_name} trains its own: use its "
                 "_probe form, or data.features: none"
