@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from aigenbench.data.sources.columns import check_columns, generators_of, labels_of, noted_classes, values_of
 from aigenbench.data.sources.inside import check_inside
 from aigenbench.data.sources.parquet_bytes import Shard
-from aigenbench.data.sources.parquet_images import ParquetImages, open_shard, undamaged
+from aigenbench.data.sources.parquet_images import ParquetImages, footer_of, open_shard, undamaged
 from aigenbench.data.sources.shards import find_shards, is_shard
 from aigenbench.data.sources.streams import UNPACKED_BYTES, UNPACKED_RATIO, column_of
 from aigenbench.data.sources.tables import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, Columns, ImageTable, make_table
@@ -60,10 +60,12 @@ def _shards(path: Path, follow_links: bool) -> dict[str, list[Shard]]:
 
 
 def _open_split(place: Path, split: str, shards: Sequence[Shard]) -> ImageTable:
-    store = ParquetImages(shards)
-    schemas = [_schema(shard) for shard in shards]
+    footers = [footer_of(shard) for shard in shards]
+    store = ParquetImages(shards, footers)
+    with undamaged(place):
+        schemas = [footer.schema.to_arrow_schema() for footer in footers]
     held = check_columns(shards[0].path.parent, [schema.empty_table() for schema in schemas], REQUIRED_COLUMNS)
-    tables = [_read(shard, schema, _FACTS) for shard, schema in zip(shards, schemas, strict=True)]
+    tables = [_read(shard, footer, _FACTS) for shard, footer in zip(shards, footers, strict=True)]
     classes = noted_classes(schemas[0])
     codes, names = generators_of(place, tables, classes.get("generator"))
     labels = labels_of(place, tables, classes.get("label"))
@@ -71,23 +73,20 @@ def _open_split(place: Path, split: str, shards: Sequence[Shard]) -> ImageTable:
     return make_table(place, split, labels, codes, names, store, Columns(columns))
 
 
-def _schema(shard: Shard) -> pa.Schema:
-    with undamaged(shard.path):
-        return pq.read_schema(shard.path)
-
-
-def _read(shard: Shard, schema: pa.Schema, names: Sequence[str]) -> pa.Table:
+def _read(shard: Shard, footer: pq.FileMetaData, names: Sequence[str]) -> pa.Table:
     """Columns of a shard, validated, texts as numbers into a dictionary: so none takes more memory than the file."""
+    _check_unpacked(shard, footer)
     with undamaged(shard.path):
+        schema = footer.schema.to_arrow_schema()
         texts = [name for name in names if name in schema.names and _is_plain_text(schema, name)]
-        with pq.ParquetFile(shard.path, read_dictionary=texts) as file:
-            _check_unpacked(shard, file.metadata)
+        with pq.ParquetFile(shard.path, metadata=footer, read_dictionary=texts) as file:
             table = file.read([name for name in names if name in schema.names], use_threads=False)
         if open_shard(shard.path) != shard:
             raise InputError(f"{shard.path} was changed since the data set was opened; start again when it is at rest")
         for column in table.columns:
             column.validate(full=True)
-    return table
+        # each row group has dictionaries of its own
+        return table.combine_chunks()
 
 
 def _is_plain_text(schema: pa.Schema, name: str) -> bool:
@@ -103,6 +102,6 @@ def _check_unpacked(shard: Shard, footer: pq.FileMetaData) -> None:
 
 
 def _read_column(shards: Sequence[Shard], name: str) -> npt.NDArray[Any]:
-    tables = [_read(shard, _schema(shard), (name,)) for shard in shards]
+    tables = [_read(shard, footer_of(shard), (name,)) for shard in shards]
     columns = [column_of(table, name, shard.path) for table, shard in zip(tables, shards, strict=True)]
     return values_of(columns, name, shards[0].path.parent)

@@ -23,14 +23,15 @@ class ParquetImages:
 
     Args:
         shards: the files, in order, as they were when they were opened.
+        footers: of each, where they are at hand.
 
     Raises:
         InputError: they are damaged, or hold no encoded images.
     """
 
-    def __init__(self, shards: Sequence[Shard]) -> None:
+    def __init__(self, shards: Sequence[Shard], footers: Sequence[pq.FileMetaData] | None = None) -> None:
         self._shards = tuple(shards)
-        footers = [footer_of(shard) for shard in self._shards]
+        footers = footers or [footer_of(shard) for shard in self._shards]
         images = [_images_of(shard, footer) for shard, footer in zip(self._shards, footers, strict=True)]
         paths = [_column(footer, PATH_COLUMN) for footer in footers]
         self._images = ParquetBytes(self._shards, images)
