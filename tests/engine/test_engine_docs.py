@@ -47,3 +47,9 @@ def test_the_page_names_all_that_is_offered() -> None:
     offered = set(ab.__all__) - {"Interval", "Intervals", "Scores"}
     assert {name for name in offered if f"ab.{name}" not in PAGE} == set()
     assert all(hasattr(ab, name) for name in ab.__all__)
+
+
+@pytest.mark.slow
+def test_a_timeline_of_ones_own_as_the_page_on_the_protocol_has_it(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", (DOCS / "protocol.md").read_text(encoding="utf-8"), re.S)
+    ran(["-c", example], tmp_path)

@@ -16,6 +16,11 @@ def _from_home(typed: str) -> str:
     return f"{key}={expand_home(value)}" if equals and key.startswith("--") else str(expand_home(typed))
 
 
+def add_timeline(parser: argparse._ActionsContainer) -> None:
+    """Add ``--timeline``; ``load_timeline`` reads what it is given, None too."""
+    parser.add_argument("--timeline", metavar="FILE", help="YAML or CSV with generators of your own")
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises `InputError` where argparse would print its usage and exit.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from aigenbench.config.layer import SECTIONS
+from aigenbench.config.layer import SECTIONS, SHORT_KEYS
 from aigenbench.errors import InputError, nearest
 
 SWITCHES = ("print_config", "allow_config_change", "allow_config_order")
@@ -78,8 +78,8 @@ def take_apart(argv: Sequence[str]) -> CommandLine:
 
 def _check(key: str) -> None:
     section = key.partition(".")[0].removesuffix("+")
-    if section in SECTIONS or key in OPTIONS:
+    if section in SECTIONS or key in (*OPTIONS, *SHORT_KEYS):
         return
-    known = [*SECTIONS, *OPTIONS]
+    known = [*SECTIONS, *SHORT_KEYS, *OPTIONS]
     hint = nearest(section, known) or f"; known are {', '.join(known)}"
     raise InputError(f"unknown argument --{key}{hint}")

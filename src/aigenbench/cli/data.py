@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from aigenbench.cli import data_audit, data_cache, data_import
+from aigenbench.cli.arguments import add_timeline
 from aigenbench.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def register(subparsers: Any) -> None:
     windows.add_argument("--ids", action="store_true", help="with the row numbers and the pairing (implies --json)")
     windows.add_argument("--n-generators-per-window", type=int, default=4, metavar="N")
     windows.add_argument("--benchmark-type", default="cumulative", metavar="TYPE")
-    windows.add_argument("--timeline", help="YAML or CSV with generators of your own")
+    add_timeline(windows)
     windows.add_argument("--train-subset-size", type=_number, metavar="N", help="a count, or a fraction")
     windows.add_argument("--validation-subset-size", type=_number, metavar="N", help="a count, or a fraction")
     windows.add_argument("--follow-links", action="store_true", help="read files outside the data set's folder too")
@@ -75,6 +76,7 @@ def describe(benchmark: Benchmark, with_ids: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "windows": windows,
         "fingerprint": benchmark.fingerprint,
+        **({"timeline": title} if (title := benchmark.plan.timeline.title) else {}),
         "dropped": benchmark.plan.dropped,
         "evaluation": {"images": len(evaluation.ids)},
     }
@@ -95,5 +97,7 @@ def table(shown: dict[str, Any]) -> str:
             f"w{k:<6}{window['train_images']:>8}{window['train_images_cumulative']:>12}"
             f"{window['evaluation_fakes']:>17}  {', '.join(released)}"
         )
+    if "timeline" in shown:
+        lines.append(f"timeline: {shown['timeline']}")
     lines.append(f"evaluation: {shown['evaluation']['images']} images; protocol fingerprint {shown['fingerprint']}")
     return "\n".join(lines)

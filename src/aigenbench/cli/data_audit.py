@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from aigenbench.cli.arguments import add_timeline
 from aigenbench.cli.terminal import say
 from aigenbench.errors import InputError
 
@@ -27,7 +28,7 @@ def register(commands: Any) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="also write one page with pictures, such as audit.html")
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
     parser.add_argument("--strict", action="store_true", help="exit code 1 for warnings too")
-    parser.add_argument("--timeline", help="YAML or CSV with generators of your own")
+    add_timeline(parser)
     parser.add_argument(
         "--against",
         action="append",
@@ -46,12 +47,11 @@ def run(args: argparse.Namespace) -> int:
     from aigenbench.cli.outputs import output_file
     from aigenbench.curation.audit.auditing import audit, read_foreign
     from aigenbench.curation.audit.page import write_page
-    from aigenbench.protocol.timeline import PUBLISHED, load_timeline
+    from aigenbench.protocol.timeline import load_timeline
 
     output = output_file(args.output, "--output", "audit.html") if args.output else None
     foreign = {Path(path).stem: read_foreign(path) for path in args.against}
-    timeline = load_timeline(args.timeline) if args.timeline else PUBLISHED
-    found = audit(args.source, timeline, foreign, args.workers)
+    found = audit(args.source, load_timeline(args.timeline), foreign, args.workers)
     if output:
         write_page(output, found)
     if args.json:

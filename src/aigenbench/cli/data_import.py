@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
+from aigenbench.cli.arguments import add_timeline
 from aigenbench.cli.terminal import say
 from aigenbench.errors import InputError
 
@@ -21,6 +22,7 @@ _PARTS = {
     "ids": "folder with the two lists of the reals' ids",
 }
 _WORDS = ("generator", "split", "origin_dataset", "license")
+_OWN = ("pattern", "rename", "new_generator", "timeline", "validation", "skip_unreadable", *_WORDS)
 
 
 def register(commands: Any) -> None:
@@ -51,6 +53,7 @@ def register(commands: Any) -> None:
     own.add_argument(
         "--new-generator", action="append", default=[], metavar="NAME", help="NAME is no known one misspelt"
     )
+    add_timeline(own)
     own.add_argument("--validation", type=float, metavar="SHARE", help="of what no source gives a split (default: 0.2)")
     own.add_argument("--skip-unreadable", action="store_true", help="leave out images that cannot be decoded")
     for word in _WORDS:
@@ -97,7 +100,7 @@ def _import(arguments: argparse.Namespace, progress: Any) -> Imported:
     given = vars(arguments)
     shared = {key: given[key] for key in ("per_generator", "seed", "workers", "restart", "follow_links")}
     parts = {name: given[name] for name in _PARTS}
-    own = {key: given[key] for key in ("pattern", "rename", "new_generator", "validation", "skip_unreadable", *_WORDS)}
+    own = {key: given[key] for key in _OWN}
     if arguments.sources == [BENCHMARK]:
         _refuse(own, "the published benchmark takes no")
         missing = [f"--{name}" for name, folder in parts.items() if folder is None]
@@ -118,6 +121,7 @@ def _import(arguments: argparse.Namespace, progress: Any) -> Imported:
         renames=dict(map(_pair, arguments.rename)),
         new_generators=arguments.new_generator,
         skip_unreadable=arguments.skip_unreadable,
+        timeline=arguments.timeline,
         progress=progress,
         **shared,
         **({} if arguments.validation is None else {"validation": arguments.validation}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from aigenbench.cli.arguments import add_timeline
 from aigenbench.cli.terminal import say
 
 
@@ -24,6 +25,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--validation", type=int, default=16, metavar="N", help="validation fakes per generator (default: 16)"
     )
     parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal bytes (default: 0)")
+    add_timeline(parser)
     parser.set_defaults(run=run)
 
 
@@ -37,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.progress import Progress
 
     from aigenbench.data.demo import make_demo_data
+    from aigenbench.protocol.timeline import load_timeline
 
     with Progress(transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task("drawing pictures")
@@ -48,10 +51,11 @@ def run(args: argparse.Namespace) -> int:
             args.seed,
             processes=min(8, os.cpu_count() or 1),
             progress=lambda made, total: bar.update(task, completed=made, total=total),
+            timeline=args.timeline,
         )
-    pictures = 2 * args.generators
+    generators = args.generators + len(load_timeline(args.timeline).extensions)
     say(
-        f"{args.out}: {pictures * args.train} train and {pictures * args.validation} validation images, "
-        f"half of them fakes of {args.generators} generators"
+        f"{args.out}: {2 * generators * args.train} train and {2 * generators * args.validation} validation images, "
+        f"half of them fakes of {generators} generators"
     )
     return 0

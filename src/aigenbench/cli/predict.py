@@ -15,7 +15,7 @@ from aigenbench.cli.arguments import Parser
 from aigenbench.cli.command_line import OPTIONS
 from aigenbench.cli.robustness import add_trust
 from aigenbench.cli.terminal import say
-from aigenbench.config.layer import SECTIONS, argument_layer
+from aigenbench.config.layer import SECTIONS, SHORT_KEYS, argument_layer
 from aigenbench.errors import InputError
 from aigenbench.training.processes.collectives import SharedError, is_first_process
 
@@ -68,7 +68,7 @@ def run(argv: list[str], subcommand: str) -> int:
 
 def _names_a_key(argv: Sequence[str]) -> bool:
     """Whether an argument is one of a configuration, such as ``--config`` or ``--data.predict_path``."""
-    keys = {*SECTIONS, *OPTIONS} - {"import", "help"}
+    keys = {*SECTIONS, *SHORT_KEYS, *OPTIONS} - {"import", "help"}
     given = [token.removeprefix("--").partition("=")[0] for token in argv if token.startswith("--")]
     return "-c" in argv or any(key.partition(".")[0].removesuffix("+") in keys for key in given)
 

@@ -6,6 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
+from aigenbench.cli.arguments import add_timeline
 from aigenbench.cli.compare import positive
 from aigenbench.cli.terminal import say
 from aigenbench.config.layer import Layer, argument_layer
@@ -28,6 +29,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--families", nargs="+", metavar="NAME", help="only these families (default: all)")
     parser.add_argument("--num-workers", metavar="N", help="loader processes (default: as the experiment had)")
     parser.add_argument("--dataset-path", metavar="DIR", help="where the data set is now, if it was moved")
+    add_timeline(parser)
     add_trust(parser)
     parser.set_defaults(run=run)
 
@@ -66,8 +68,8 @@ def _layers(args: argparse.Namespace) -> list[Layer]:
     layers = []
     if args.num_workers is not None:
         layers.append(argument_layer("data.num_workers", str(positive(args.num_workers, "--num-workers", 0))))
-    if args.dataset_path is not None:
-        layers.append(argument_layer("dataset_path", args.dataset_path))
+    paths = (("dataset_path", args.dataset_path), ("timeline", args.timeline))
+    layers += [argument_layer(key, path) for key, path in paths if path is not None]
     return layers
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from aigenbench.cli.arguments import add_timeline
 from aigenbench.cli.outputs import output_file, output_folder
 from aigenbench.cli.terminal import say
 
@@ -29,11 +30,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verify = parts.add_parser("verify", help="check the rules and recompute every score")
     verify.add_argument("file", metavar="FILE")
     add_check_options(verify)
+    add_timeline(verify)
     verify.set_defaults(run=run_verify)
     bring = parts.add_parser("import", help="make an experiment of a CSV file: image_id, window, score[, logit]")
     bring.add_argument("file", metavar="CSV")
     bring.add_argument("--columns", required=True, metavar="SOURCE", help="the data set or its columns file")
     bring.add_argument("-o", "--output", required=True, metavar="EXPERIMENT_DIR")
+    add_timeline(bring)
     bring.set_defaults(run=run_import)
 
 
@@ -62,26 +65,30 @@ def run_make(args: argparse.Namespace) -> int:
 def run_verify(args: argparse.Namespace) -> int:
     """Print every check; 1 where one failed."""
     options = check_options(args)
-    from aigenbench.evaluation.drawing.table import headline_line
+    from aigenbench.evaluation.drawing.table import headline_lines
     from aigenbench.evaluation.leaderboard.verify import verify_submission
+    from aigenbench.protocol.timeline import load_timeline
 
-    found = verify_submission(args.file, **options)
+    timeline = load_timeline(args.timeline)
+    found = verify_submission(args.file, **options, timeline=timeline)
     width = max(len(check.name) for check in found.checks)
     for check in found.checks:
         say(f"{check.status:<8}  {check.name:<{width}}  {check.found}")
     if found.scores:
-        say(headline_line(found.scores["headline"]))
-    say("accepted" if found.accepted else "rejected")
+        say("\n".join(headline_lines(found.scores)))
+    apart = f" on timeline {timeline.title}, which is outside the published leaderboard" if timeline.title else ""
+    say(f"accepted{apart}" if found.accepted else "rejected")
     return 0 if found.accepted else 1
 
 
 def run_import(args: argparse.Namespace) -> int:
     """Write the experiment and say which windows it has."""
     from aigenbench.evaluation.predictions.external import import_csv
+    from aigenbench.protocol.timeline import load_timeline
 
     folder = output_folder(args.output, "--output")
     evaluation, present, keys = _generators(args.columns)
-    windows = import_csv(args.file, evaluation, folder, present, keys=keys)
+    windows = import_csv(args.file, evaluation, folder, present, timeline=load_timeline(args.timeline), keys=keys)
     say(f"{folder}: windows {', '.join(map(str, windows))}")
     return 0
 

@@ -25,6 +25,7 @@ options:
 
 keys:
   --dataset_path         the data set's folder
+  --timeline             YAML or CSV with generators of your own: --data.timeline
   --model.model_name     the model; see `aigenbench models`
   --model.KEY            of the detector: optimizer, scheduler, model_input_size, training_cropping_strategy,
                          evaluation_cropping_strategy, training_task, evaluation_type, base_weights, model_args ...
@@ -32,7 +33,7 @@ keys:
                          validation_subset_size, augmentation_factor, predict_path ...
   --trainer.KEY          of Lightning's Trainer: max_epochs, precision, devices, accumulate_grad_batches, logger ...
   --experiment_info.KEY  experiment_id, experiment_name_prefix, window_name_prefix, experiments_data_folder,
-                         logging_initial_step, checkpoint_every_n_minutes, checkpoint_every_n_steps, heads,
+                         logging_initial_step, checkpoint_every_n_minutes, checkpoint_every_n_steps, heads, extends,
                          sliding_windows_definition.{{n_generators_per_window, current_window, benchmark_type}}
   --checkpoint_callback.KEY  of a ModelCheckpoint of your own, beside the checkpoints that resuming needs
   --metrics.NAME         a metric of your own by its path: function of (labels, probabilities), or torchmetrics class

@@ -77,6 +77,7 @@ class ExperimentInfo:
         logging_initial_step: the number of the first step in logs.
         checkpoint_every_n_minutes: a checkpoint within an epoch after so many minutes; None for none by time.
         checkpoint_every_n_steps: and after every so many optimizer steps; None for none by steps.
+        extends: folder of a finished experiment whose last window this one, on a longer timeline, goes on from.
         heads: further heads to train at once from cached features, each an experiment of its own.
         sliding_windows_definition: the windows; None for one training on the whole data set.
     """
@@ -88,6 +89,7 @@ class ExperimentInfo:
     logging_initial_step: int = 0
     checkpoint_every_n_minutes: int | None = 10
     checkpoint_every_n_steps: int | None = None
+    extends: str | None = None
     heads: tuple[Head, ...] = ()
     sliding_windows_definition: SlidingWindows | None = None
 

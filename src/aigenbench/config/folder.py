@@ -10,6 +10,8 @@ LOCK_FILE = "lock.json"
 """Which run is at work there."""
 TOKEN_FILE = "tracking.json"
 """A random part of the names by which a tracking service knows the experiment."""
+STANDARD_FOLDER = "standard"
+"""In an experiment that extends another: the predictions of that one's windows on its own evaluation set."""
 EMBEDDING_FILE = "embedding.json"
 """Seconds that storing features took and no window's record holds yet."""
 

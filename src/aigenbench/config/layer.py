@@ -19,6 +19,8 @@ from aigenbench.yaml_text import LARGEST, Typed, read_yaml
 MAPPINGS = ("trainer", "model", "data", "experiment_info", "checkpoint_callback", "metrics")
 TEXTS = ("dataset_path", "ckpt_path", "weights_dir")
 SECTIONS = (*MAPPINGS, *TEXTS, "seed_everything", "imports")
+SHORT_KEYS: dict[str, Path] = {"timeline": ("data", "init_args", "timeline")}
+"""Keys at the top, where `dataset_path` stands too, that mean one further inside."""
 COMMAND_LINE = "the command line"
 DEFAULT_SEED = 42
 
@@ -107,6 +109,8 @@ def layer(source: str, values: dict[str, Any], folder: FilePath | None = None) -
     values = {key: _section(key, value, source) for key, value in expand_home(copy.deepcopy(values)).items()}
     for place in CLASSES:
         _write_out(values, place, source)
+    for key, place in SHORT_KEYS.items():
+        _place_short_key(values, key, place, source)
     trainer = values.get("trainer", {})
     for key in CLASS_LISTS:
         for spelled in {key, f"{key}+"} & set(trainer):
@@ -142,15 +146,15 @@ def get(values: Any, place: Path) -> Any:
 
 def _section(key: Any, value: Any, source: str) -> Any:
     name = str(key).removesuffix("+")
-    if name not in SECTIONS:
-        hint = nearest(name, SECTIONS) or f"; the sections are {', '.join(SECTIONS)}"
+    if name not in SECTIONS and name not in SHORT_KEYS:
+        hint = nearest(name, (*SECTIONS, *SHORT_KEYS)) or f"; the sections are {', '.join(SECTIONS)}"
         raise InputError(f"{source}: unknown key {key!r}{hint}")
     if name in MAPPINGS:
         if value is None and name not in ("checkpoint_callback", "metrics"):
             return {}
         if not isinstance(value, dict | None) and not (name in ("model", "data") and isinstance(value, str)):
             raise InputError(f"{source}: {key}: expected a mapping, found {value!r}")
-    if name in TEXTS and value is not None:
+    if name in (*TEXTS, *SHORT_KEYS) and value is not None:
         if isinstance(value, dict | list | bool):
             raise InputError(f"{source}: {key}: expected a path, found {value!r}")
         return str(FilePath(str(value))) if value != "" else None
@@ -190,6 +194,18 @@ def _listed(value: Any) -> Any:
         return [_listed(item) for item in value]
     meant = value.value if isinstance(value, Typed) else value
     return {"class_path": meant} if isinstance(meant, str) and meant else value
+
+
+def _place_short_key(values: dict[str, Any], key: str, place: Path, source: str) -> None:
+    """Move what stands at the top under a short key to where it belongs."""
+    if key not in values:
+        return
+    value = values.pop(key)
+    node: dict[Any, Any] = values
+    for part in place[:-1]:
+        node = node.setdefault(part, {})
+    if node.setdefault(place[-1], value) != value:
+        raise InputError(f"{source}: {key} is {value!r} at the top but {node[place[-1]]!r} in {place[0]}")
 
 
 def _gather_dataset_path(values: dict[str, Any], source: str) -> None:

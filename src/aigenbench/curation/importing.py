@@ -17,7 +17,7 @@ from aigenbench.curation.work import Imported, begin
 from aigenbench.data.sources.mark import SYNTHETIC_MARK, is_synthetic
 from aigenbench.errors import InputError, nearest
 from aigenbench.files import user_path
-from aigenbench.protocol.timeline import PUBLISHED
+from aigenbench.protocol.timeline import load_timeline
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ def import_data(
     workers: int = 1,
     restart: bool = False,
     progress: Progress = no_progress,
+    timeline: str | Path | None = None,
 ) -> Imported:
     """Put images into a data set in the benchmark's schema (protocol section 1); their bytes are kept as they are.
 
@@ -66,6 +67,7 @@ def import_data(
         workers: processes.
         restart: throw away what an interrupted call left.
         progress: called with what is being done, images done, images in all.
+        timeline: a file of generators and dates, whose names are known too.
 
     Raises:
         InputError: anything is wrong with the sources or ``out``; nothing is left at ``out``.
@@ -84,7 +86,7 @@ def import_data(
     if left_out:
         logger.info("left out, no images of this layout: %s", listed(left_out))
     check_ids(entries)
-    settle_names(entries, PUBLISHED.names, renames or {}, new_generators)
+    settle_names(entries, load_timeline(timeline).names, renames or {}, new_generators)
     largest = assign_splits(entries, validation, seed)
     if largest > max(_LARGE_GROUP * len(entries), 2 * len(SPLITS)):
         logger.warning("one group of images that stay in one split holds %d of %d", largest, len(entries))

@@ -52,7 +52,7 @@ from aigenbench.protocol.published import (
     GENERATORS_PER_WINDOW,
     MAXIMUM_PROCESSING_SIZE,
 )
-from aigenbench.protocol.timeline import PUBLISHED, load_timeline
+from aigenbench.protocol.timeline import load_timeline
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
@@ -169,7 +169,7 @@ class AIGenBenchPipeline(WindowDataModule):
         self.maximum_processing_size = maximum_processing_size
         self.evaluation_jpeg = evaluation_jpeg
         own = timeline_of_loader(dataset_loader)
-        self.timeline = load_timeline(timeline) if timeline is not None else PUBLISHED if own is None else own
+        self.timeline = own if own is not None and timeline is None else load_timeline(timeline)
         self.predict_path = predict_path
         self.cache, self.cache_folder = cache, str(user_path(cache_folder))
         self.views = ViewCache(cache, Path(self.cache_folder), self.num_workers)
@@ -217,7 +217,8 @@ class AIGenBenchPipeline(WindowDataModule):
         return source_of_loader(self.dataset_loader)
 
     @cached_property
-    def _training_keys(self) -> Keys:
+    def training_keys(self) -> Keys:
+        """Which image every row of the train split is (protocol section 4), uint64 (n,)."""
         table = self.source.table("train")
         return keys_of(table, np.arange(len(table)))
 
@@ -225,13 +226,14 @@ class AIGenBenchPipeline(WindowDataModule):
         """Of the images that a window of a plan trains on (protocol section 4); None where it trains on none."""
         if window >= len(plan.training.own):
             return None
-        return training_fingerprint(self._training_keys[plan.training.rows(window)])
+        return training_fingerprint(self.training_keys[plan.training.rows(window)])
 
     def plan(
         self,
         n_generators_per_window: int = GENERATORS_PER_WINDOW,
         benchmark_type: str = "cumulative",
         stage: str = "fit",
+        chosen: Sequence[npt.NDArray[np.int64]] = (),
     ) -> Plan:
         """Windows, training rows and evaluation set of this data set; see ``make_plan``."""
         return make_plan(
@@ -242,6 +244,7 @@ class AIGenBenchPipeline(WindowDataModule):
             self.validation_subset_size,
             self.timeline,
             stage,
+            chosen,
         )
 
     def evaluation_set(self, plan: Plan, stage: str) -> EvaluationSet:

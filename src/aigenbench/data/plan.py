@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,12 @@ from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
 from aigenbench.protocol.published import GENERATORS_PER_WINDOW
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
 from aigenbench.protocol.windows import (
+    Rows,
     TrainingSelection,
     check_benchmark_type,
     generator_windows,
     select_training_rows,
+    standard_windows,
 )
 
 READ_FOR_DIGEST = 16
@@ -78,16 +80,18 @@ def make_plan(
     validation_subset_size: int | float | None = None,
     timeline: Timeline = PUBLISHED,
     stage: str = "fit",
+    chosen: Sequence[Rows] = (),
 ) -> Plan:
     """Apply the protocol to a data set.
 
     The timeline is restricted to the generators the data set holds in any split; the others are told in the log. Only
     what ``stage`` uses need be there: ``fit`` takes training rows and the validation split, ``validate`` the validation
-    split, ``test`` likewise, or the test split where that is all there is.
+    split, ``test`` likewise, or the test split where that is all there is. ``chosen`` is as of
+    ``select_training_rows``.
 
     Raises:
-        InputError: a split is missing, no generator is known, or the protocol cannot be met (see
-            ``select_training_rows`` and ``evaluation_set``).
+        InputError: a split is missing, no generator is known, none of those that a timeline of one's own adds is there
+            or one lacks images, or the protocol cannot be met (see ``select_training_rows`` and ``evaluation_set``).
     """
     check_benchmark_type(benchmark_type)
     evaluated = source.table("test" if stage == "test" and "validation" not in source.splits else "validation")
@@ -109,11 +113,53 @@ def make_plan(
             ", ".join(absent[:4]) + (f" and {len(absent) - 4} more" if len(absent) > 4 else ""),
         )
     windows = (used.names,) if benchmark_type == "none" else generator_windows(used, n_generators_per_window)
+    if timeline.title:
+        _check_own_generators(source, used, timeline, [evaluated, *([] if train is None else [train])])
+        if benchmark_type != "none":
+            _tell_other_windows(used, windows, n_generators_per_window)
     training = TrainingSelection((), benchmark_type)
     if train is not None:
-        training = select_training_rows(train.generator_ids(used), used, windows, benchmark_type, train_subset_size)
+        ids = train.generator_ids(used)
+        training = select_training_rows(ids, used, windows, benchmark_type, train_subset_size, chosen)
     evaluation = evaluation_set(evaluated.generator_ids(used), validation_subset_size)
     return Plan(used, windows, benchmark_type, training, evaluation, dropped)
+
+
+def _check_own_generators(source: SplitTables, used: Timeline, timeline: Timeline, tables: list[ImageTable]) -> None:
+    """Raise InputError where a data set has no use for a timeline of one's own, or too few images for it."""
+    if timeline.extensions and not used.extensions:
+        names = [name for name in timeline.names if name in timeline.extensions]
+        raise InputError(
+            f"{source.path} holds none of the {len(names)} generators that timeline {timeline.title} adds "
+            f"({', '.join(names[:4])}{', ...' if len(names) > 4 else ''}): leave the timeline out, or give a data set "
+            "with them"
+        )
+    for table in tables:
+        without = [name for name in used.names if name in used.extensions and not table.counts.get(name)]
+        if without:
+            raise InputError(
+                f"{source.path}, split {table.split}: no image of {', '.join(map(repr, without[:4]))}, which timeline "
+                f"{timeline.title} adds: a window trains and is evaluated on all its generators; add images, or leave "
+                "the generator out of the timeline"
+            )
+
+
+def _tell_other_windows(used: Timeline, windows: tuple[tuple[str, ...], ...], n_generators_per_window: int) -> None:
+    """Warn where the generators that a timeline adds change windows of the published one."""
+    published = PUBLISHED.restricted_to(used.names)
+    if standard_windows(windows) or not used.extensions or not published.generators:
+        return
+    theirs = generator_windows(published, n_generators_per_window)
+    first = next(k for k, names in enumerate(windows) if k >= len(theirs) or names != theirs[k])
+    own = next(name for names in windows[first:] for name in names if name in used.extensions)
+    logger.warning(
+        "timeline %s: with %s (%s) the windows from %d on are other than the published ones: there is no standard "
+        "headline, and no run on the published timeline can go on with this one",
+        used.title,
+        own,
+        used.dates[own],
+        first,
+    )
 
 
 def images_digest(table: ImageTable, rows: npt.NDArray[np.int64]) -> str:

@@ -73,7 +73,7 @@ class Benchmark:
     ) -> None:
         from aigenbench.data.plan import make_plan
         from aigenbench.data.sources.opening import open_source
-        from aigenbench.protocol.timeline import PUBLISHED, load_timeline
+        from aigenbench.protocol.timeline import load_timeline
 
         self.source: SplitTables = open_source(path, follow_links)
         self.path = self.source.path
@@ -83,7 +83,7 @@ class Benchmark:
             benchmark_type,
             train_subset_size,
             validation_subset_size,
-            load_timeline(timeline) if timeline else PUBLISHED,
+            load_timeline(timeline),
         )
 
     def __repr__(self) -> str:

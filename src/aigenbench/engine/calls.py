@@ -34,6 +34,7 @@ def fit(
     callbacks: Sequence[Any] = (),
     allow_config_change: bool = False,
     allow_config_order: bool = False,
+    extends: Path | str | Experiment | None = None,
 ) -> Experiment:
     """Train a detector window by window and evaluate it after each; called again, it goes on where it stopped.
 
@@ -49,6 +50,8 @@ def fit(
             every window.
         allow_config_change: go on with another configuration than the experiment was begun with.
         allow_config_order: let a model's config stand before the pipeline's, which then overrides it.
+        extends: a finished experiment, or its folder: with a longer timeline only the windows that this adds are
+            trained, from where that one ended.
 
     Returns:
         The experiment. A start from the shell goes on with it where all that was given can be imported there.
@@ -60,6 +63,8 @@ def fit(
     from aigenbench.engine.experiment import Experiment
 
     asked = _asked(configs, overrides, detector, metrics, callbacks, allow_config_change, allow_config_order)
+    if extends is not None:
+        asked = asked.over(layer("extends", {"experiment_info": {"extends": str(folder_of(extends))}}))
     with as_a_call():
         run = asked.run_with_weights("fit")
         from aigenbench.engine.assembly.loggers import warn_of_missing_loggers

@@ -47,6 +47,8 @@ class Scores:
         pairing: whether a real counted only where its paired fake's generator counts.
         threshold: a score counted as fake where it is strictly greater.
         headline: the number it is known by.
+        standard_headline: where the timeline extends the published one, that of the published windows alone.
+        timeline: name and version of a timeline of one's own.
         windows: the generators that each window brings.
         periods: period (``growing``, ``immediate_future``, ``growing_whole``, ``past``, ``all``) -> metric -> one value
             a window.
@@ -70,6 +72,8 @@ class Scores:
     notes: tuple[str, ...]
     protocol_fingerprint: str | None = None
     pairing_fingerprint: str | None = None
+    standard_headline: Headline | None = None
+    timeline: str | None = None
     _values: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -129,6 +133,7 @@ class Intervals:
         replicates: bootstrap draws of images; ``other_replicates`` those of metrics other than AUROC.
         headline: of the headline, over images; None where there is none.
         headline_generators: likewise over which generators there are.
+        standard_headline, standard_headline_generators: likewise of the standard headline, where there is one.
         periods: period -> metric -> one interval a window, over images; AUROC also as ``auroc_delong``, and over
             generators as ``auroc_generators``.
         means: period -> of the mean AUROC over the windows that have a Next period.
@@ -143,6 +148,8 @@ class Intervals:
     periods: Mapping[str, Mapping[str, tuple[Interval | None, ...]]]
     means: Mapping[str, Interval | None]
     generators: Mapping[str, tuple[Interval | None, ...]]
+    standard_headline: Interval | None = None
+    standard_headline_generators: Interval | None = None
     _values: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -245,12 +252,15 @@ def as_scores(found: Evaluated) -> Scores:
         notes=tuple(v["notes"]),
         protocol_fingerprint=v["protocol_fingerprint"],
         pairing_fingerprint=v["pairing_fingerprint"],
+        standard_headline=Headline(**v["standard"]["headline"]) if "standard" in v else None,
+        timeline=v.get("timeline"),
         _values=v,
     )
 
 
 def as_intervals(values: Mapping[str, Any]) -> Intervals:
     """Intervals with attributes, of what ``uncertainty`` returns."""
+    standard = values.get("standard", {}).get("headline", {})
     return Intervals(
         level=values["level"],
         replicates=values["replicates"],
@@ -260,6 +270,8 @@ def as_intervals(values: Mapping[str, Any]) -> Intervals:
         periods={p: {m: tuple(map(Interval.of, c)) for m, c in of.items()} for p, of in values["periods"].items()},
         means={p: Interval.of(bounds) for p, bounds in values["means"].items()},
         generators={name: tuple(map(Interval.of, column)) for name, column in values["generators"].items()},
+        standard_headline=Interval.of(standard.get("images")),
+        standard_headline_generators=Interval.of(standard.get("generators")),
         _values=values,
     )
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from aigenbench.csv_files import read_csv
-from aigenbench.errors import InputError
-from aigenbench.files import user_path
+from aigenbench.errors import InputError, nearest
+from aigenbench.files import canonical_json, user_path
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,19 @@ class Timeline:
     Attributes:
         generators: sorted by date.
         extensions: names that are not on the published timeline; their ids come after all others, by date.
+        name: of a timeline that a user brings; the published one has none.
+        version: likewise.
     """
 
     generators: tuple[Generator, ...]
     extensions: frozenset[str] = frozenset()
+    name: str = ""
+    version: str = ""
+
+    @property
+    def title(self) -> str:
+        """Name and version, or "" for the published timeline."""
+        return f"{self.name} {self.version}".strip()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -57,14 +68,23 @@ class Timeline:
     def restricted_to(self, names: Iterable[str]) -> Timeline:
         """The timeline of those generators that are among ``names``."""
         keep = set(names)
-        return make_timeline((g for g in self.generators if g.name in keep), self.extensions & keep)
+        kept = (g for g in self.generators if g.name in keep)
+        return make_timeline(kept, self.extensions & keep, self.name, self.version)
 
-    def describe(self) -> list[list[str]]:
-        """``[name, ISO date]`` of every generator in order: what a fingerprint takes of a timeline."""
-        return [[g.name, g.released.isoformat()] for g in self.generators]
+    def describe(self) -> Any:
+        """What a fingerprint takes of a timeline: ``[name, ISO date]`` of every generator in order.
+
+        For a timeline that has a name, a mapping of ``name``, ``version`` and these ``generators``.
+        """
+        generators = [[g.name, g.released.isoformat()] for g in self.generators]
+        if not self.title:
+            return generators
+        return {"name": self.name, "version": self.version, "generators": generators}
 
 
-def make_timeline(generators: Iterable[Generator], extensions: Iterable[str] = ()) -> Timeline:
+def make_timeline(
+    generators: Iterable[Generator], extensions: Iterable[str] = (), name: str = "", version: str = ""
+) -> Timeline:
     """Sort generators by date into a timeline.
 
     Raises:
@@ -78,7 +98,7 @@ def make_timeline(generators: Iterable[Generator], extensions: Iterable[str] = (
         if generator.name in seen:
             raise InputError(f"timeline: generator {generator.name!r} stands twice; name it once")
         seen.add(generator.name)
-    return Timeline(tuple(ordered), frozenset(extensions))
+    return Timeline(tuple(ordered), frozenset(extensions), name, version)
 
 
 _PUBLISHED_DATES = {
@@ -124,61 +144,93 @@ PUBLISHED = make_timeline(Generator(name, date.fromisoformat(day)) for name, day
 """The benchmark's own 36 generators."""
 
 
-def load_timeline(path: str | Path) -> Timeline:
+class _File(NamedTuple):
+    """What a timeline's file says."""
+
+    generators: tuple[Generator, ...]
+    extend: bool
+    name: str
+    version: str
+
+
+def load_timeline(path: str | Path | None) -> Timeline:
     """Read a timeline of one's own: a YAML mapping or a CSV with columns ``generator`` and ``date``.
 
-    YAML: ``{generators: {NAME: YYYY-MM-DD, ...}, extend: true}``, or the inner mapping alone. With ``extend``
-    (``true`` unless said otherwise in YAML; always for CSV) the generators are added to the published ones;
-    a published name may be repeated with its published date only.
+    YAML: ``{name: NAME, version: VERSION, extend: true, generators: {NAME: YYYY-MM-DD, ...}}``, or the inner mapping
+    alone. With ``extend`` (``true`` unless said otherwise in YAML; always for CSV) the generators are added to the
+    published ones; a published name may be repeated with its published date only. Where the file gives no name, it is
+    the file's without its ending, and no version, 8 hex digits of a hash of what the file says.
+
+    Args:
+        path: the file; None for the published timeline.
 
     Raises:
         InputError: the file is missing, not of this form, or a date cannot be read.
     """
+    if path is None:
+        return PUBLISHED
     path = user_path(path)
     if not path.is_file():
         raise InputError(f"timeline: no file {path}")
-    extend = True
-    if path.suffix.lower() == ".csv":
-        pairs = _read_csv(path)
-    else:
-        pairs, extend = _read_yaml(path)
-    generators = [Generator(name, _read_date(path, name, day)) for name, day in pairs]
-    if not generators:
+    read = _read_csv(path) if path.suffix.lower() == ".csv" else _read_yaml(path)
+    if not read.generators:
         raise InputError(f"timeline: {path} names no generator")
-    own = [g for g in generators if g.name not in PUBLISHED.ids]
-    if not extend:
-        return make_timeline(generators, (g.name for g in own))
-    for g in generators:
+    # first: names that stand twice are told
+    alone = make_timeline(read.generators)
+    own = [g for g in read.generators if g.name not in PUBLISHED.ids]
+    names = [g.name for g in own]
+    content = {"extend": read.extend, "generators": alone.describe()}
+    version = read.version or hashlib.sha256(canonical_json(content).encode()).hexdigest()[:8]
+    if not read.extend:
+        return make_timeline(read.generators, names, read.name, version)
+    for g in read.generators:
         published = PUBLISHED.dates.get(g.name)
         if published is not None and published != g.released:
             raise InputError(
                 f"timeline: {path} dates {g.name!r} {g.released}, the published timeline {published}; "
                 "use the published date, or 'extend: false' for a timeline of your own"
             )
-    return make_timeline((*PUBLISHED.generators, *own), (g.name for g in own))
+    return make_timeline((*PUBLISHED.generators, *own), names, read.name, version) if own else PUBLISHED
 
 
-def _read_csv(path: Path) -> list[tuple[str, str]]:
-    return [(row["generator"].strip(), row["date"]) for _, row in read_csv(path, ("generator", "date")).rows]
+def _read_csv(path: Path) -> _File:
+    rows = [(row["generator"].strip(), row["date"]) for _, row in read_csv(path, ("generator", "date")).rows]
+    return _File(tuple(_dated(path, name, day) for name, day in rows), True, path.stem, "")
 
 
-def _read_yaml(path: Path) -> tuple[list[tuple[str, str]], bool]:
+def _read_yaml(path: Path) -> _File:
     from aigenbench.yaml_text import read_yaml_file
 
     content = read_yaml_file(path)
     if not isinstance(content, dict):
         raise InputError(f"timeline: {path} must be a mapping from generator name to date")
-    extend = True
+    said: dict[str, Any] = {}
     if "generators" in content:
-        extend = bool(content.get("extend", True))
-        content = content["generators"]
+        said, content = content, content["generators"]
         if not isinstance(content, dict):
             raise InputError(f"timeline: 'generators' in {path} must be a mapping from generator name to date")
-    return [(str(name), str(day)) for name, day in content.items()], extend
+    for key in said:
+        if key not in _KEYS:
+            raise InputError(f"timeline: {path} has an unknown key {key!r}{nearest(str(key), _KEYS)}")
+    if not isinstance(extend := said.get("extend", True), bool):
+        raise InputError(f"timeline: 'extend' in {path} must be true or false, found {extend!r}")
+    generators = tuple(_dated(path, str(name), str(day)) for name, day in content.items())
+    return _File(generators, extend, _text(path, said, "name") or path.stem, _text(path, said, "version"))
 
 
-def _read_date(path: Path, name: str, day: str) -> date:
+_KEYS = ("name", "version", "extend", "generators")
+
+
+def _text(path: Path, said: dict[str, Any], key: str) -> str:
+    value = said.get(key, "")
+    # 1.10 is the number 1.1
+    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).isprintable():
+        raise InputError(f"timeline: {key!r} in {path} must be one line of text, found {value!r}; put it in quotes")
+    return str(value).strip()
+
+
+def _dated(path: Path, name: str, day: str) -> Generator:
     try:
-        return date.fromisoformat(day.strip())
+        return Generator(name, date.fromisoformat(day.strip()))
     except ValueError as error:
         raise InputError(f"timeline: {path} dates {name!r} {day!r}; expected YYYY-MM-DD") from error

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from aigenbench.errors import InputError, nearest
 from aigenbench.protocol.published import SUBSET_SEED, TRAINING_SEED
 from aigenbench.protocol.subsets import stratified_subset
-from aigenbench.protocol.timeline import Timeline
+from aigenbench.protocol.timeline import PUBLISHED, Timeline
 
 BENCHMARK_TYPES = ("cumulative", "continual_learning", "none")
 
@@ -39,6 +39,20 @@ def generator_windows(timeline: Timeline, n_generators_per_window: int) -> tuple
         windows[-1].append(generator.name)
         last_day = generator.released
     return tuple(map(tuple, windows))
+
+
+def standard_windows(windows: Sequence[Sequence[str]]) -> int:
+    """How many of the windows of an extended timeline are those of the published one, which come first.
+
+    0 where the timeline is the published one, and where generators that are not on it stand among its own: the windows
+    are then others from there on.
+    """
+    own = [[name for name in names if name not in PUBLISHED.ids] for names in windows]
+    count = next((k for k, names in enumerate(own) if names), 0)
+    before = [name for names in windows[:count] for name in names]
+    after = sum(map(len, windows[count:]))
+    follows = after == sum(map(len, own)) and tuple(before) == PUBLISHED.restricted_to(before).names
+    return count if follows else 0
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,7 @@ def select_training_rows(
     windows: Sequence[Sequence[str]],
     benchmark_type: str,
     subset_size: int | float | None = None,
+    chosen: Sequence[Rows] = (),
 ) -> TrainingSelection:
     """Choose every window's training rows.
 
@@ -85,6 +100,7 @@ def select_training_rows(
         windows: generator names of every window; ignored where ``benchmark_type`` is ``none``.
         benchmark_type: see BENCHMARK_TYPES.
         subset_size: where given, only so many rows (int) or that share (float) of each window's own rows.
+        chosen: own rows of the first windows, where an earlier run has chosen them.
 
     Raises:
         InputError: too few real images, a window without any fake, or a subset too small to stratify.
@@ -92,11 +108,11 @@ def select_training_rows(
     check_benchmark_type(benchmark_type)
     if benchmark_type == "none":
         everything = np.flatnonzero(generator_ids >= 0).astype(np.int64)
-        own = [_subset(everything, generator_ids, subset_size, 0)]
-        return TrainingSelection(tuple(own), benchmark_type)
-    pool = np.flatnonzero(generator_ids == 0).tolist()
-    own = []
-    for k, names in enumerate(windows):
+        return TrainingSelection((_subset(everything, generator_ids, subset_size, 0),), benchmark_type)
+    reals = np.flatnonzero(generator_ids == 0)
+    own: list[Rows] = list(chosen)
+    pool = np.setdiff1d(reals, np.concatenate([reals[:0], *own])).tolist()
+    for k, names in enumerate(windows[len(own) :], len(own)):
         fakes = np.flatnonzero(np.isin(generator_ids, [timeline.ids[name] for name in names])).astype(np.int64)
         if not len(fakes):
             raise InputError(f"window {k} has no training image of its generators ({', '.join(names)})")

@@ -136,9 +136,11 @@ class StandIn:
 
 def stand_ins(count: int) -> tuple[StandIn, ...]:
     """The demo's generators: the first ``count`` of the published timeline, by date."""
-    made = []
-    for place, name in enumerate(PUBLISHED.names[:count]):
-        family = [f for f in FAMILIES if f.first <= place][-1]
-        tile = _upsampling_tile(_own_rng(f"{name}: upsampling"), 0.7)
-        made.append(StandIn(name, family, family.make(_own_rng(name)), tile))
-    return tuple(made)
+    return tuple(stand_in(name, place) for place, name in enumerate(PUBLISHED.names[:count]))
+
+
+def stand_in(name: str, place: int) -> StandIn:
+    """The stand-in of a generator by its place on the timeline; one that is later than all is of the last family."""
+    family = [f for f in FAMILIES if f.first <= place][-1]
+    tile = _upsampling_tile(_own_rng(f"{name}: upsampling"), 0.7)
+    return StandIn(name, family, family.make(_own_rng(name)), tile)

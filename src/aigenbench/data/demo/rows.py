@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 
 from aigenbench.data.demo import camera
-from aigenbench.data.demo.generators import StandIn, stand_ins
+from aigenbench.data.demo.generators import StandIn, stand_in
 from aigenbench.data.demo.scenes import render_scene
 from aigenbench.protocol.randomness import sample_rng
 from aigenbench.protocol.timeline import PUBLISHED
@@ -48,12 +49,14 @@ class Row:
         index: row number within it.
         file: the outside of the picture.
         maker: -1 for a camera, else the generator's place on the timeline.
+        generator: its name, where it is not on the published timeline.
     """
 
     split: str
     index: int
     file: File
     maker: int
+    generator: str = ""
 
 
 def _draw_files(rng: np.random.Generator, count: int) -> list[File]:
@@ -81,9 +84,24 @@ def plan_split(split: str, n_generators: int, per_generator: int, seed: int) -> 
     return reals + fakes
 
 
-@lru_cache(maxsize=1)
-def _makers() -> tuple[StandIn, ...]:
-    return stand_ins(len(PUBLISHED.names))
+def plan_extension(split: str, names: Sequence[str], first: int, per_generator: int, seed: int) -> list[Row]:
+    """Further rows of a split from row number ``first`` on: for every generator of ``names`` its reals, then its fakes.
+
+    What ``plan_split`` gives stays as it is.
+    """
+    rows: list[Row] = []
+    for place, name in enumerate(names, len(PUBLISHED.names)):
+        rng = sample_rng(seed, split, place, 0, "demo files")
+        files = _draw_files(rng, per_generator)
+        ordered = [(files[j], -1, "") for j in rng.permutation(len(files)).tolist()]
+        ordered += [(file, place, name) for file in files]
+        rows += [Row(split, first + len(rows) + i, *one) for i, one in enumerate(ordered)]
+    return rows
+
+
+@lru_cache(maxsize=256)
+def _maker(place: int, name: str) -> StandIn:
+    return stand_in(name or PUBLISHED.names[place], place)
 
 
 def make_row(row: Row, seed: int) -> dict[str, Any]:
@@ -100,8 +118,9 @@ def make_row(row: Row, seed: int) -> dict[str, Any]:
         generator, origin = "", str(rng.choice(list(_ORIGINS), p=list(_ORIGINS.values())))
         image = picture + noise
     else:
-        generator, origin = _makers()[row.maker].name, "demo-generated"
-        image = _makers()[row.maker].forge(rng, picture, noise)
+        maker = _maker(row.maker, row.generator)
+        generator, origin = maker.name, "demo-generated"
+        image = maker.forge(rng, picture, noise)
     pixels = camera.to_pixels(image)
     if file.history:
         pixels = camera.recompress(pixels, file.history)

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aigenbench.data.demo.rows import make_rows, plan_split
+from aigenbench.data.demo.rows import make_rows, plan_extension, plan_split
 from aigenbench.data.mapping import mapper
 from aigenbench.data.sources.mark import SYNTHETIC_MARK
 from aigenbench.data.sources.saved_layout import data_file, data_file_name, features_of, write_split_info
 from aigenbench.errors import InputError
 from aigenbench.files import canonical_json, fsync_folder, user_path, write_json
-from aigenbench.protocol.timeline import PUBLISHED
+from aigenbench.protocol.timeline import PUBLISHED, load_timeline
 
 _CHUNK = 32
 
@@ -28,6 +28,7 @@ def make_demo_data(
     seed: int = 0,
     processes: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    timeline: str | Path | None = None,
 ) -> None:
     """Write a synthetic data set in the benchmark's schema (protocol section 1), whole or not at all.
 
@@ -39,28 +40,39 @@ def make_demo_data(
         seed: equal seeds give equal bytes with equal library versions, whatever ``processes`` is.
         processes: worker processes; with 1 all is done in this one.
         progress: called with (pictures made, pictures in all).
+        timeline: a file of further generators and their dates; stand-ins for these, and as many reals, come after all
+            other rows, which stay as they are.
 
     Raises:
         InputError: a number is out of range, or ``out`` exists and is not an empty folder or cannot be made.
     """
     out = user_path(out)
     _check(out, generators, train, validation, seed, processes)
-    plan = {
-        "train": plan_split("train", generators, train, seed),
-        "validation": plan_split("validation", generators, validation, seed),
-    }
+    names = _further(timeline)
+    plan = {}
+    for split, each in (("train", train), ("validation", validation)):
+        rows = plan_split(split, generators, each, seed)
+        plan[split] = rows + plan_extension(split, names, len(rows), each, seed)
     total = sum(map(len, plan.values()))
     made = 0
     with _whole_folder(out) as folder, mapper(processes) as mapped:
         write_json(folder / "dataset_dict.json", {"splits": list(plan)})
         for split, rows in plan.items():
             chunks = [rows[i : i + _CHUNK] for i in range(0, len(rows), _CHUNK)]
-            with _split_writer(folder / split, split, canonical_json([generators, len(rows), seed])) as write:
+            with _split_writer(folder / split, split, canonical_json([generators, len(rows), seed, *names])) as write:
                 for columns in mapped(make_rows, chunks, [seed] * len(chunks)):
                     write(columns)
                     made += len(columns)
                     if progress:
                         progress(made, total)
+
+
+def _further(path: str | Path | None) -> tuple[str, ...]:
+    """The generators that a timeline adds to the published ones, by date."""
+    timeline = load_timeline(path)
+    if not timeline.ids.keys() >= PUBLISHED.ids.keys():
+        raise InputError(f"demo data: {path} replaces the published timeline; expected one that extends it")
+    return tuple(name for name in timeline.names if name in timeline.extensions)
 
 
 def _check(out: Path, generators: int, train: int, validation: int, seed: int, processes: int) -> None:

@@ -50,9 +50,26 @@ def score_table(scores: dict[str, Any], metric: str = "auroc") -> str:
         rows.append([str(k), *(percent(columns[p][k]) for p in SHOWN_PERIODS), ", ".join(window)])
     rows.append(["mean", *(percent(mean_over_windows(scores, p, metric)) for p in SHOWN_PERIODS), ""])
     lines = [f"{scores['experiment']} · {scores['stage']} · {metric} (%)", "", *_aligned(rows), ""]
-    lines.append(headline_line(scores["headline"]))
+    lines += headline_lines(scores)
     lines += [f"note: {note}" for note in scores["notes"]]
     return "\n".join(lines)
+
+
+def headline_lines(scores: dict[str, Any]) -> list[str]:
+    """The headline as a sentence; where the timeline extends the published one, that of the published windows first."""
+    own = headline_line(scores["headline"])
+    timeline = f"timeline {scores['timeline']}" if "timeline" in scores else ""
+    if "standard" not in scores:
+        return [f"{timeline}: {own}" if timeline else own]
+    standard = headline_line(scores["standard"]["headline"])
+    where = f"Standard headline, the published windows{standard_images(scores)}"
+    return [f"{where}: {standard}", f"Extended headline, {timeline or 'all windows'}: {own}"]
+
+
+def standard_images(scores: dict[str, Any]) -> str:
+    """What to add to the name of a standard headline that is not of the published windows' own evaluation set."""
+    apart = scores["standard"]["protocol_fingerprint"] != scores["protocol_fingerprint"]
+    return "" if apart else " within the extended evaluation set"
 
 
 def headline_line(headline: dict[str, Any]) -> str:

@@ -79,6 +79,11 @@ def verify_submission(
     manifest: dict[str, Any] = {}
     try:
         manifest, contents = read_bundle(path)
+        if (title := manifest.get("timeline")) and not timeline.title:
+            raise InputError(
+                f"made on timeline {str(title)[:80]}, outside the published leaderboard; --timeline FILE checks "
+                "it against that"
+            )
         experiment = _load(path, manifest, contents, len(generator_windows(timeline, GENERATORS_PER_WINDOW)))
         scores = score(experiment)
     except InputError as error:

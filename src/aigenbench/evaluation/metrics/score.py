@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from aigenbench.evaluation.drawing.table import SHOWN_PERIODS
+from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean_over_windows
 from aigenbench.evaluation.metrics.definitions import METRICS
 from aigenbench.evaluation.metrics.multiclass import multiclass
 from aigenbench.evaluation.metrics.periods import ALL_PERIODS, WindowGroups, evaluate, evaluate_generators
@@ -37,7 +37,9 @@ def score_experiment(
         ``periods`` (period -> metric -> one value a window),
         ``generators`` (name -> metric -> one value a window), ``multiclass`` (metric -> one value a window, or
         None for a binary detector), ``windows`` (the generators of each) and ``notes``. None where a period is
-        empty, a value undefined or a window missing.
+        empty, a value undefined or a window missing. With a timeline of one's own also ``timeline``, its name and
+        version; where that extends the published one also ``standard``, what the published windows alone come to:
+        ``headline``, ``means`` (period -> mean AUROC), ``protocol_fingerprint``.
 
     Raises:
         InputError: see `load_experiment`.
@@ -58,7 +60,7 @@ def score(experiment: ExperimentPredictions, pairing: bool = True, threshold: fl
     periods = {period: columns(by_window, period) for period in ALL_PERIODS}
     names = [name for window in experiment.timeline for name in window]
     classes = {k: multiclass(p, k) for k, p in experiment.windows.items()}
-    return {
+    values = {
         "experiment": experiment.name,
         "stage": experiment.stage,
         "pairing": pairing,
@@ -78,6 +80,16 @@ def score(experiment: ExperimentPredictions, pairing: bool = True, threshold: fl
         "windows": [list(window) for window in experiment.timeline],
         "notes": [*experiment.origin, *experiment.notes, *_notes(experiment, periods)],
     }
+    if first.timeline is not None:
+        values["timeline"] = first.timeline
+    if experiment.standard is not None:
+        values["standard"] = _of_standard(score(experiment.standard, pairing, threshold))
+    return values
+
+
+def _of_standard(scores: dict[str, Any]) -> dict[str, Any]:
+    means = {period: mean_over_windows(scores, period) for period in SHOWN_PERIODS}
+    return {"headline": scores["headline"], "means": means, "protocol_fingerprint": scores["protocol_fingerprint"]}
 
 
 def _notes(experiment: ExperimentPredictions, periods: dict[str, dict[str, list[float | None]]]) -> list[str]:

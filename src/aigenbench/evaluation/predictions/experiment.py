@@ -8,15 +8,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from aigenbench.config.folder import CONFIG_FILE, predictions_file
+from aigenbench.config.folder import CONFIG_FILE, STANDARD_FOLDER, predictions_file
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.predictions.record import Predictions, load_predictions
 from aigenbench.files import read_json
 from aigenbench.protocol.periods import PERIOD_TITLES, PERIODS, period_generators
+from aigenbench.protocol.windows import standard_windows
 
 STAGES = ("validate", "test")
-OF_ALL_WINDOWS = ("windows_timeline", "generator_id_to_name", "protocol_fingerprint", "benchmark_type")
+OF_ALL_WINDOWS = ("windows_timeline", "generator_id_to_name", "protocol_fingerprint", "benchmark_type", "timeline")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class ExperimentPredictions:
         n_windows: how many windows ``timeline`` has.
         notes: what a reader should know, one line each (such as windows that are missing).
         origin: which weights were evaluated on which data set, where that is not the folder's own training.
+        standard: of an extended timeline, the published windows alone: as the run that it extends was evaluated on
+            them, else as part of what was evaluated here. None where these have no Next period.
     """
 
     name: str
@@ -38,6 +41,7 @@ class ExperimentPredictions:
     n_windows: int
     notes: tuple[str, ...] = ()
     origin: tuple[str, ...] = ()
+    standard: ExperimentPredictions | None = None
 
     @property
     def first(self) -> Predictions:
@@ -88,7 +92,17 @@ def load_experiment(folder: Path | str, stage: str = "validate") -> ExperimentPr
             f"{folder}: no window_<k>/{predictions_file(stage)}{within or '; has the run evaluated a window?'}"
         )
     experiment = assemble(folder.name.removeprefix("experiment_"), stage, windows, str(folder))
-    return replace(experiment, origin=_origin(files))
+    return replace(experiment, origin=_origin(files), standard=_standard(folder, experiment))
+
+
+def _standard(folder: Path, extended: ExperimentPredictions) -> ExperimentPredictions | None:
+    count = standard_windows(extended.timeline) if extended.ordinary else 0
+    kept = folder / STANDARD_FOLDER
+    windows = {k: load_predictions(path) for k, path in _files(kept, extended.stage).items()} if kept.is_dir() else {}
+    if not windows:
+        cut = extended.timeline[:count]
+        windows = {k: replace(p, windows_timeline=cut) for k, p in extended.windows.items() if k < count}
+    return assemble(extended.name, extended.stage, windows, str(kept)) if count > 1 and windows else None
 
 
 def assemble(name: str, stage: str, windows: dict[int, Predictions], where: str) -> ExperimentPredictions:

@@ -158,5 +158,6 @@ def _predictions(
         fused_logits=known,
         crop_logits=known,
         window=window,
+        timeline=timeline.title or None,
         pairing_fingerprint=pairing_fingerprint(evaluation.ids, evaluation.pairing),
     )

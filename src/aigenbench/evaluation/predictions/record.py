@@ -43,6 +43,7 @@ _SCALARS: dict[str, type] = {
     "pairing_fingerprint": str,
     "data_fingerprint": str,
     "training_fingerprint": str,
+    "timeline": str,
 }
 _NAMES = ("generator_id_to_name", "next_generators", "earlier_generators")
 _WINDOWS = ("windows_timeline", "trained_windows")
@@ -84,6 +85,7 @@ class Predictions:
         next_generators: the generators of the Next period, which follow from ``trained_windows``.
         earlier_generators: generators that the weights never saw though they were released no later than the newest
             that was seen; they belong to no period.
+        timeline: name and version of the timeline; None for the published one.
         schema_version: 0 for files without one.
     """
 
@@ -116,6 +118,7 @@ class Predictions:
     trained_windows: tuple[tuple[str, ...], ...] | None = None
     next_generators: tuple[str, ...] | None = None
     earlier_generators: tuple[str, ...] | None = None
+    timeline: str | None = None
     schema_version: int = SCHEMA_VERSION
 
     def __len__(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from aigenbench.evaluation.drawing.chart import Cell, Table
-from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean_over_windows, pairs, percent
+from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean_over_windows, pairs, percent, standard_images
 from aigenbench.evaluation.metrics.definitions import METRICS
 from aigenbench.evaluation.metrics.over_time import generator_matrix
 from aigenbench.evaluation.report.results import ExperimentResults
@@ -99,9 +99,19 @@ def headline_table(run: ExperimentResults) -> Table:
     rows = [
         (Cell(run.name, strong=True), *_means(run), bracket(run.bounds["headline"]["generators"]), Cell("this report"))
     ]
-    rows += baseline_rows(run.standing.is_benchmark, 1)
+    rows += [*standard_rows(run, 0), *baseline_rows(run.standing.is_benchmark, 1)]
     header = ("Detector", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS), "Next, other generators", "Source")
     return known_columns(Table("headline", "Mean AUROC (%) over the windows", header, tuple(rows)))
+
+
+def standard_rows(run: ExperimentResults, blanks: int) -> list[tuple[Cell, ...]]:
+    """Where the timeline extends the published one: what the published windows alone come to."""
+    if "standard" not in run.scores:
+        return []
+    means, bounds = run.scores["standard"]["means"], run.bounds["standard"]
+    cells = [shown(means[p], bounds["means"][p], mean=True) for p in SHOWN_PERIODS]
+    name = Cell(run.name, note=f"the published windows{standard_images(run.scores)}")
+    return [(name, *cells, *[Cell("-")] * blanks, bracket(bounds["headline"]["generators"]), Cell("this report"))]
 
 
 def _means(run: ExperimentResults, strong: bool = False) -> list[Cell]:

@@ -8,12 +8,20 @@ from typing import Any
 
 from aigenbench.errors import InputError
 from aigenbench.evaluation.drawing.chart import Cell, Chart, Forest, Span, Table
-from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean, percent
+from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean, percent, standard_images
 from aigenbench.evaluation.report import charts as report_charts
 from aigenbench.evaluation.report import tables as report_tables
 from aigenbench.evaluation.report.results import ExperimentResults
 from aigenbench.evaluation.report.seeds import SeedGroup, models_of, over_seeds, seed_groups, seeds_table
-from aigenbench.evaluation.report.tables import baseline_rows, bracket, fewest, known_columns, points, shown
+from aigenbench.evaluation.report.tables import (
+    baseline_rows,
+    bracket,
+    fewest,
+    known_columns,
+    points,
+    shown,
+    standard_rows,
+)
 from aigenbench.evaluation.report.view import View
 from aigenbench.evaluation.statistics.compare import HEADLINE, Model, compare, p_text
 from aigenbench.evaluation.statistics.intervals import BOOTSTRAP, Bounds, bounds, interval_text
@@ -57,6 +65,21 @@ class ModelView:
             f"Ranks an unseen fake above a real in {100 * self.headline:.0f} of 100 pairs"
             f"{f' {within}' if within else ''}; chance is 50."
         )
+
+    @property
+    def timeline(self) -> tuple[str, ...]:
+        """Lines about a timeline of one's own, and the headline over the published windows that it extends."""
+        scores = self.runs[0].scores
+        lines = [f"Timeline {scores['timeline']}"] if "timeline" in scores else []
+        if "standard" in scores and len(self.runs) == 1:
+            standard, bounds = scores["standard"]["headline"], self.runs[0].bounds["standard"]["headline"]
+            lines[:1] = [f"Extended headline, {lines[0][0].lower() + lines[0][1:] if lines else 'all windows'}"]
+            within = interval_text(bounds["images"])
+            lines.append(
+                f"Standard headline, the published windows{standard_images(scores)}, mean over {standard['windows']}: "
+                f"{percent(standard['mean'])} %{f' {within}' if within else ''}"
+            )
+        return tuple(lines)
 
 
 @dataclass(frozen=True)
@@ -137,6 +160,7 @@ def models_table(models: Sequence[ModelView]) -> Table:
         n = len(model.runs)
         name = Cell(model.name, note=f"{n} trainings" if n > 1 else "", strong=True)
         rows.append((name, *cells, bracket(model.seeds), bracket(model.generators), Cell("this report")))
+    rows += [row for model in models for run in model.runs for row in standard_rows(run, 1)]
     rows += baseline_rows(all(run.standing.is_benchmark for model in models for run in model.runs), 2)
     titles = (PERIOD_TITLES[p] for p in SHOWN_PERIODS)
     header = ("Model", *titles, "Next, other seeds", "Next, other generators", "Source")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,8 @@ def uncertainty(
         ``means`` (period -> interval of the mean AUROC over the windows that have a Next period),
         ``generators`` (name -> AUROC intervals, DeLong), and with ``other_replicates`` also ``over_time``,
         ``calibration`` and ``multiclass`` (see `over_time_intervals`, `calibration_intervals`,
-        `class_intervals`). None where undefined.
+        `class_intervals`). Where the timeline extends the published one, also ``standard``, ``headline`` and ``means``
+        of the published windows alone. None where undefined.
 
     Raises:
         InputError: see `pair_up`.
@@ -107,6 +108,9 @@ def uncertainty(
         "means": means,
         "generators": generator_intervals(experiment, pairing),
     }
+    if experiment.standard is not None:
+        alone = uncertainty(experiment.standard, pairing, threshold, replace(effort, other_replicates=0))
+        found["standard"] = {name: alone[name] for name in ("headline", "means")}
     if effort.other_replicates:
         _add_other_metrics(periods, scores, experiment, effort, pairing, threshold)
         by_generator = bootstrap_generators(experiment, effort.other_replicates, effort.seed, pairing)

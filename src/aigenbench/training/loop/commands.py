@@ -12,6 +12,7 @@ from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.errors import InputError
 from aigenbench.training.heads.group import Heads
 from aigenbench.training.lightning.trainers import make_trainer
+from aigenbench.training.loop.taking_over import take_over
 from aigenbench.training.loop.windows import WindowsLoop
 from aigenbench.training.processes.failures import failures_told
 from aigenbench.training.processes.signals import StopRequest
@@ -72,6 +73,8 @@ def fit(inputs: RunInputs) -> Path:
         stack.enter_context(held(experiment, inputs.config, inputs.allow_config_change))
         heads = Heads.open(setup, experiment, stack)
         stop = stack.enter_context(StopRequest().installed())
+        if setup.base is not None:
+            take_over(setup, setup.base, experiment)
         WindowsLoop(setup, experiment, rule, stop, heads).run(windows)
     for run in heads.runs:
         logger.info("head %s: %s", run.name, run.experiment.folder)
@@ -155,8 +158,8 @@ def _check_protocol(setup: Setup, experiment: ExperimentFolder) -> None:
         if begun_with is not None and begun_with != setup.fingerprint:
             raise InputError(
                 f"window {window} of {experiment.folder} was begun with protocol fingerprint {begun_with}, now it is "
-                f"{setup.fingerprint}: the data set at dataset_path is another one; use the same, or another "
-                "experiment_info.experiment_id"
+                f"{setup.fingerprint}: the data set at dataset_path or the timeline is another one; use the same, or "
+                "another experiment_info.experiment_id"
             )
 
 

@@ -36,11 +36,11 @@ from aigenbench.training.resume.state import read_state
 from aigenbench.training.window.collect import fused_rows
 from aigenbench.training.window.evaluating import check_finite, named_image, stage_of_weights
 from aigenbench.training.window.evaluations import asked_windows, experiment_named, named_weights
+from aigenbench.training.window.extended import make_plan_of
 from aigenbench.training.window.inputs import (
     RunInputs,
     description_of,
     make_detector,
-    make_plan_of,
     prepare_detector,
     seed_of,
 )

@@ -35,7 +35,7 @@ from aigenbench.training.resume.state import (
     Evaluate,
     Schedule,
     Train,
-    is_finished,
+    is_trained,
     next_action,
     read_state,
 )
@@ -111,7 +111,7 @@ class WindowsLoop:
     def _embed(self, features: FeatureCache, schedule: Schedule) -> None:
         """Store the features of all that the windows still to be trained will draw, so each is computed once."""
         states = self._order.states()
-        windows = [k for k in schedule.windows if not is_finished(states[k])]
+        windows = [k for k in schedule.windows if not is_trained(states[k])]
         if not windows:
             return
         arguments = self.setup.inputs.trainer_arguments({})

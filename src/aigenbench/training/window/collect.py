@@ -138,6 +138,7 @@ def make_predictions(
         trained_windows=None if trained is None else trained.windows,
         next_generators=None if standing is None else standing.coming,
         earlier_generators=None if standing is None else standing.earlier,
+        timeline=plan.timeline.title or None,
     )
 
 

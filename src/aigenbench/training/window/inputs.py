@@ -27,6 +27,7 @@ from aigenbench.training.detector.seeding import seed_everything
 from aigenbench.training.features.stored import FeatureCache
 from aigenbench.training.lightning.trainer_check import check_optimizer, check_trainer
 from aigenbench.training.lightning.trainers import check_trainer_arguments, make_trainer, tell_steps
+from aigenbench.training.window.extended import Base, planned
 
 LONG_NAMES = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 """Lightning's short names of precisions, and what they mean."""
@@ -93,6 +94,7 @@ class Setup:
         fingerprint: the protocol fingerprint.
         seed: ``seed_everything``.
         features: of the detector's frozen backbone, where the run trains on them.
+        base: the finished run that this one extends.
     """
 
     inputs: RunInputs
@@ -103,6 +105,7 @@ class Setup:
     fingerprint: str
     seed: int
     features: FeatureCache | None = None
+    base: Base | None = None
 
     @cached_property
     def images(self) -> str:
@@ -153,10 +156,10 @@ def set_up(inputs: RunInputs, purpose: Purpose = "evaluate") -> Setup:
     if purpose == "train":
         check_optimizer(detector.optimizer_factory, detector, _optimizer_of(config))
     stages = {"train": "fit", "store": "fit", "evaluate": "validate"}
-    plan = make_plan_of(pipeline, info, stages.get(purpose, purpose))
+    plan, base = planned(inputs, pipeline, stages.get(purpose, purpose))
     prepare_detector(inputs, pipeline, plan, detector, seed, stages.get(purpose, purpose))
     fingerprint = plan.fingerprint(pipeline.describe_mandatory_evaluation(), pipeline.augmentations_base_seed)
-    setup = Setup(inputs, info, pipeline, detector, plan, fingerprint, seed)
+    setup = Setup(inputs, info, pipeline, detector, plan, fingerprint, seed, base=base)
     if pipeline.features == "cache":
         precision = str(setup.trainer_value("precision", "32-true"))
         setup.features = FeatureCache(
@@ -177,14 +180,6 @@ def _without_loggers(inputs: RunInputs) -> RunInputs:
 def _optimizer_of(config: ResolvedConfig) -> Any:
     """What the config says of the optimizer."""
     return ((config.get("model") or {}).get("init_args") or {}).get("optimizer")
-
-
-def make_plan_of(pipeline: AIGenBenchPipeline, info: ExperimentInfo, stage: str) -> Plan:
-    """The pipeline's plan under the section ``experiment_info``."""
-    definition = info.sliding_windows_definition
-    if definition is None:
-        return pipeline.plan(benchmark_type="none", stage=stage)
-    return pipeline.plan(definition.n_generators_per_window, definition.benchmark_type, stage)
 
 
 def seed_of(config: ResolvedConfig) -> int:

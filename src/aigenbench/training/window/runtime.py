@@ -53,9 +53,8 @@ def record_run(folder: Path, setup: Setup, plan: WindowPlan, trainer: pl.Trainer
         "device": _device_name(trainer),
         "devices": trainer.world_size,
         "precision": str(trainer.precision),
-        "protocol_fingerprint": setup.fingerprint,
+        **of_protocol(setup),
         "training_fingerprint": setup.training_fingerprint(plan.window),
-        "images": setup.images,
         "generation": generation_of(folder),
         "steps_per_epoch": plan.steps,
         "trained_parameters": sum(p.numel() for p in setup.detector.parameters() if p.requires_grad),
@@ -66,6 +65,13 @@ def record_run(folder: Path, setup: Setup, plan: WindowPlan, trainer: pl.Trainer
         record["data"] = "synthetic"
     write_json(folder / RUN_FILE, record)
     write_text(folder / CONFIG_FILE, setup.inputs.config.to_yaml())
+
+
+def of_protocol(setup: Setup) -> dict[str, Any]:
+    """What ``run.json`` says of the evaluation and, where it is not the published one, of the timeline."""
+    timeline = setup.plan.timeline
+    named = {"timeline": {"name": timeline.name, "version": timeline.version}} if timeline.title else {}
+    return {"protocol_fingerprint": setup.fingerprint, "images": setup.images, **named}
 
 
 @cache
