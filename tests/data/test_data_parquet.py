@@ -27,19 +27,6 @@ from aigenbench.errors import InputError
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
-def as_shards(saved: Path, folder: Path, shards: int = 2, **options: object) -> Path:
-    """The rows of a saved data set as the hub's Parquet shards."""
-    folder.mkdir(parents=True)
-    for split in ("train", "validation"):
-        files = sorted((saved / split).glob("*.arrow"))
-        table = pa.concat_tables([pa.ipc.open_stream(str(file)).read_all() for file in files])
-        size = -(-len(table) // shards)
-        for k in range(shards):
-            name = f"{split}-{k:05d}-of-{shards:05d}.parquet"
-            pq.write_table(table.slice(k * size, size), folder / name, **options)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo data, with file ids."""
@@ -60,8 +47,8 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_shards_are_the_data_set_that_they_were_made_of(saved: Path, tmp_path: Path, name: str) -> None:
-    shards = open_source(as_shards(saved, tmp_path / "hub" / "data", **OPTIONS[name]).parent)
+def test_shards_are_the_data_set_that_they_were_made_of(made, saved: Path, tmp_path: Path, name: str) -> None:
+    shards = open_source(made.shards(saved, tmp_path / "hub" / "data", **OPTIONS[name]).parent)
     there = open_source(saved)
     for split in ("train", "validation"):
         ours, theirs = shards.table(split), there.table(split)
@@ -79,8 +66,8 @@ def test_shards_are_the_data_set_that_they_were_made_of(saved: Path, tmp_path: P
     assert make_plan(shards).fingerprint({}, 1) == make_plan(there).fingerprint({}, 1)
 
 
-def test_any_layout_of_the_hub_opens(saved: Path, tmp_path: Path) -> None:
-    flat = as_shards(saved, tmp_path / "flat")
+def test_any_layout_of_the_hub_opens(made, saved: Path, tmp_path: Path) -> None:
+    flat = made.shards(saved, tmp_path / "flat")
     by_split = tmp_path / "by_split"
     for file in sorted(flat.iterdir()):
         split, _, number = file.stem.partition("-")
@@ -98,8 +85,8 @@ def test_any_layout_of_the_hub_opens(saved: Path, tmp_path: Path) -> None:
         open_predict_set([flat, file])
 
 
-def test_incomplete_and_ambiguous_shards_are_told(saved: Path, tmp_path: Path) -> None:
-    folder = as_shards(saved, tmp_path / "d", shards=3)
+def test_incomplete_and_ambiguous_shards_are_told(made, saved: Path, tmp_path: Path) -> None:
+    folder = made.shards(saved, tmp_path / "d", shards=3)
     (folder / "train-00001-of-00003.parquet").rename(tmp_path / "aside.parquet")
     with pytest.raises(InputError, match=r"1 of 3 shards are missing \(train-00001-of-00003\.parquet\)"):
         open_source(folder)
@@ -117,8 +104,8 @@ def test_incomplete_and_ambiguous_shards_are_told(saved: Path, tmp_path: Path) -
         open_source(folder)
 
 
-def test_links_that_lead_out_are_refused(saved: Path, tmp_path: Path) -> None:
-    there = as_shards(saved, tmp_path / "there")
+def test_links_that_lead_out_are_refused(made, saved: Path, tmp_path: Path) -> None:
+    there = made.shards(saved, tmp_path / "there")
     folder = tmp_path / "d"
     folder.mkdir()
     for file in there.iterdir():
@@ -242,8 +229,8 @@ def test_shards_that_change_meanwhile_are_told(tmp_path: Path) -> None:
         table.columns["file_id"]
 
 
-def test_what_is_stored_of_shards_is_of_these_shards(saved: Path, tmp_path: Path) -> None:
-    one, two = (open_source(as_shards(saved, tmp_path / name, shards)) for name, shards in (("a", 1), ("b", 3)))
+def test_what_is_stored_of_shards_is_of_these_shards(made, saved: Path, tmp_path: Path) -> None:
+    one, two = (open_source(made.shards(saved, tmp_path / name, shards)) for name, shards in (("a", 1), ("b", 3)))
     # how they are cut does not matter
     identity = table_identity(one.table("train"))
     assert identity == table_identity(two.table("train"))
