@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from aigenbench.cli import data_audit, data_cache, data_import
+from aigenbench.cli import data_audit, data_cache, data_import, data_show
 from aigenbench.cli.arguments import add_timeline
 from aigenbench.cli.terminal import say
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def register(subparsers: Any) -> None:
-    """Add ``data windows``, ``data cache``, ``data import`` and ``data audit``."""
+    """Add ``data windows``, ``data cache``, ``data import``, ``data audit`` and ``data show``."""
     parser = subparsers.add_parser("data", help="what a run would use of a data set, and what is stored of it")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     windows = commands.add_parser("windows", help="windows with their generators, dates and numbers of images")
@@ -32,6 +32,7 @@ def register(subparsers: Any) -> None:
     data_cache.register(commands)
     data_import.register(commands)
     data_audit.register(commands)
+    data_show.register(commands)
 
 
 def _number(text: str) -> int | float:
