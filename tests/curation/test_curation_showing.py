@@ -187,6 +187,7 @@ def test_the_command_and_the_call_write_the_same(
     config = [f"--config={BASELINE[0]}", "--model.model_name=small_cnn_tune", "--data.augmentation_factor=1"]
     assert main(["data", "show", str(small_dataset), "--index=0,3", "-o", "a.html", *config]) == 0
     assert Path("a.html").read_text(encoding="utf-8").count("trained on in window") == 2 * 2
+    capsys.readouterr()
     for wrong in (
         ["-o", "a.gif"],
         ["--split=dev"],
