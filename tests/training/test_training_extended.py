@@ -190,6 +190,22 @@ def test_what_cannot_be_extended_is_told(data: Path, place: tuple[Path, int], mo
 
 
 @pytest.mark.slow
+def test_an_extension_is_extended(data: Path, place: tuple[Path, int], tmp_path: Path) -> None:
+    folder = place[0]
+    shutil.copytree(folder / "experiments_data" / "experiment_std", tmp_path / "experiments_data" / "experiment_std")
+    (tmp_path / "first.yaml").write_text("Alpha: 2025-01-01\nBeta: 2025-02-01\n")
+    of_first = ("--timeline=first.yaml", "--experiment_info.extends=std")
+    done(tmp_path, argv(data, "first", *of_first))
+    done(tmp_path, extension(data, tmp_path, "--experiment_info.extends=first"))
+    once, twice = of_windows(folder, "ext"), of_windows(tmp_path, "ext")
+    assert {k: v for k, v in twice.items() if not k.endswith(".csv")} == {
+        k: v for k, v in once.items() if not k.endswith(".csv")
+    }
+    scores = [ab.Experiment(root / "experiments_data" / "experiment_ext").scores() for root in (folder, tmp_path)]
+    assert scores[0].standard_headline == scores[1].standard_headline is not None
+
+
+@pytest.mark.slow
 def test_two_processes_take_the_windows_over_together(data: Path, place: tuple[Path, int], tmp_path: Path) -> None:
     shutil.copytree(place[0] / "experiments_data" / "experiment_std", tmp_path / "experiments_data" / "experiment_std")
     results = run_together(tmp_path, extension(data, tmp_path, "--allow_config_change", "--data.train_batch_size=2"))
