@@ -304,3 +304,62 @@ def test_wrong_arguments(argv: list[str], message: str, tmp_path: Path, monkeypa
     with pytest.raises(InputError, match=message):
         run(*argv)
     assert list(tmp_path.iterdir()) == []
+
+
+OWN = ("Alpha", "Beta", "Gamma", "Delta", "Epsilon")
+
+
+@pytest.fixture
+def extended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """Predictions made elsewhere on a timeline with five further generators."""
+    dates = "".join(f"  {name}: 2025-0{month}-01\n" for month, name in enumerate(OWN, 1))
+    (tmp_path / "frontier.yaml").write_text(f"name: frontier\nversion: '1'\ngenerators:\n{dates}")
+    columns = [*PUBLISHED.names, *OWN, *[""] * 41] * 2
+    (tmp_path / "columns.json").write_text(json.dumps({"train": columns, "validation": columns}))
+    rng, fake = np.random.default_rng(0), np.array([bool(name) for name in columns])
+    scores = [1 / (1 + np.exp(-(rng.normal(size=len(columns)) + fake))) for _ in range(11)]
+    lines = [f"{i},{k},{x:.9f}" for k, of_window in enumerate(scores) for i, x in enumerate(of_window)]
+    (tmp_path / "scores.csv").write_text("\n".join(["image_id,window,score", *lines]))
+    given = ("scores.csv", "--columns", "columns.json", "-o", "ext", "--timeline", "frontier.yaml")
+    assert (
+        run("submission", "import", *(str(tmp_path / one) if "." in one or one == "ext" else one for one in given)) == 0
+    )
+    capsys.readouterr()
+    return tmp_path / "ext"
+
+
+def test_an_extended_timeline_has_two_headlines(extended: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("score", str(extended)) == 0
+    said = capsys.readouterr().out
+    standard = (
+        "Standard headline, the published windows within the extended evaluation set: Next-period AUROC, mean over 8"
+    )
+    assert standard in said
+    assert "Extended headline, timeline frontier 1: Next-period AUROC, mean over 10 windows" in said
+    assert run("score", str(extended), "--json", "--replicates", "20") == 0
+    found = json.loads(capsys.readouterr().out)
+    coming = found["periods"]["immediate_future"]["auroc"]
+    assert found["headline"]["mean"] == pytest.approx(np.mean(coming[:10]))
+    assert found["standard"]["headline"]["mean"] == pytest.approx(np.mean(coming[:8]))
+    assert found["standard"]["means"]["immediate_future"] == pytest.approx(np.mean(coming[:8]))
+    low, high = found["intervals"]["standard"]["headline"]["images"]
+    assert low < found["standard"]["headline"]["mean"] < high
+    assert run("report", str(extended), "-o", str(extended.parent / "page.html"), "--replicates", "20") == 0
+    page = (extended.parent / "page.html").read_text()
+    assert "Extended headline, timeline frontier 1" in page
+    assert re.search(
+        r"Standard headline, the published windows within the extended evaluation set, mean over 8: \d", page
+    )
+
+
+def test_a_submission_of_an_extended_timeline_is_outside_the_published_leaderboard(
+    extended: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = str(extended.parent / "ext.zip")
+    (extended / "window_0" / "config.yaml").write_text("data:\n  init_args:\n    augmentation_factor: 4\n")
+    assert run("submission", "make", str(extended), "-o", bundle) == 0
+    assert run("submission", "verify", bundle, "--per-generator", "0") == 1
+    assert "made on timeline frontier 1, outside the published leaderboard" in capsys.readouterr().out
+    timeline = str(extended.parent / "frontier.yaml")
+    assert run("submission", "verify", bundle, "--per-generator", "0", "--timeline", timeline) == 0
+    assert "accepted on timeline frontier 1, which is outside the published leaderboard" in capsys.readouterr().out

@@ -160,3 +160,14 @@ def test_the_places_of_the_originals_classes_are_kept():
 
 def test_a_class_path_that_is_a_list_is_left_to_whoever_looks_for_the_class():
     assert layer("here", {"model": {"class_path": ["a"]}}).values["model"]["class_path"] == ["a"]
+
+
+def test_timeline_stands_at_the_top_too():
+    expected = {"init_args": {"timeline": "own.yaml", "num_workers": 3}}
+    assert layer("x", {"timeline": "own.yaml", "data": {"num_workers": 3}}).values == {"data": expected}
+    assert argument_layer("timeline", "own.yaml").values == {"data": {"init_args": {"timeline": "own.yaml"}}}
+    assert argument_layer("timeline", "").values == {"data": {"init_args": {"timeline": None}}}
+    with pytest.raises(InputError, match="x: timeline is 'a' at the top but 'b' in data"):
+        layer("x", {"timeline": "a", "data": {"timeline": "b"}})
+    with pytest.raises(InputError, match="timeline: expected a path, found True"):
+        layer("x", {"timeline": True})

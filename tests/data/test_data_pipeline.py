@@ -404,3 +404,24 @@ def test_images_of_another_data_set_of_one_layout_are_told_apart(made, tmp_path:
         table = open_source(made.write(tmp_path / str(i), {"validation": (content, names)})).table("validation")
         digests.append(images_digest(table, np.arange(len(names))))
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_what_a_timeline_of_ones_own_finds_in_the_data_is_told(
+    made: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [*PUBLISHED.names[:4], "New"]
+    splits = {"train": made.rows(names[:4], 2, 8, 0), "validation": made.rows(names, 2, 10, 0)}
+    data = made.write(tmp_path / "data", splits)
+
+    def planned(day: str, name: str = "New", stage: str = "validate") -> Any:
+        (tmp_path / "own.csv").write_text(f"generator,date\n{name},{day}\n")
+        return pipeline(data, timeline=str(tmp_path / "own.csv")).plan(2, stage=stage)
+
+    with pytest.raises(InputError, match=r"holds none of the 1 generators that timeline own \w+ adds \(Other\)"):
+        planned("2026-01-01", "Other")
+    with pytest.raises(InputError, match="split train: no image of 'New', which timeline own"):
+        planned("2026-01-01", stage="fit")
+    assert planned("2026-01-01").windows[2:] == (("New",),)
+    assert "than the published ones" not in caplog.text
+    assert planned("2017-08-01").windows[1:] == (("New", "ProGAN"), ("StarGAN",))
+    assert "with New (2017-08-01) the windows from 1 on are other than the published ones" in caplog.text

@@ -261,3 +261,19 @@ def test_recompress_keeps_the_channels_in_order() -> None:
 
 def test_to_pixels_rounds_and_clips() -> None:
     assert to_pixels(np.array([-3.0, 1.6, 300.0], np.float32)).tolist() == [0, 2, 255]
+
+
+def test_a_timeline_adds_rows_and_changes_none(demo: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("generator,date\nLater,2026-02-02\nNew,2026-01-01\n")
+    make_demo_data(tmp_path / "more", GENERATORS, TRAIN, VALIDATION, seed=3, timeline=tmp_path / "own.csv")
+    before, after = rows_of(demo, "train"), rows_of(tmp_path / "more", "train")
+    assert after[: len(before)] == before
+    added = [row["generator"] for row in after[len(before) :]]
+    assert added == [*[""] * TRAIN, *["New"] * TRAIN, *[""] * TRAIN, *["Later"] * TRAIN]
+    assert len({row["file_id"] for row in after}) == len(after)
+
+
+def test_a_timeline_that_replaces_the_published_one_makes_no_demo(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("extend: false\ngenerators: {New: 2026-01-01}\n")
+    with pytest.raises(InputError, match="replaces the published timeline"):
+        make_demo_data(tmp_path / "more", timeline=tmp_path / "own.yaml")

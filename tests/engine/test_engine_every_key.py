@@ -168,7 +168,7 @@ DATA = {
     "augmentations_base_seed": Row(1, Seen.sample),
     "maximum_processing_size": Row(20, Seen.batch),
     "evaluation_jpeg": Row("uniform", Seen.batch),
-    "timeline": Row("timeline.csv", lambda seen: seen.pipeline().timeline.names),
+    "timeline": Row("timeline.csv", "holds none of the 1 generators that timeline timeline"),
     "predict_path": Row("picture.png", Seen.files),
     "cache": Row("evaluation", Seen.stored),
     "cache_folder": Row(
@@ -187,6 +187,7 @@ INFO = {
     "checkpoint_every_n_minutes": Row(3, Seen.begun),
     "checkpoint_every_n_steps": Row(2, Seen.begun),
     "heads": Row([{"lr": 0.5}], "heads are trained on stored features"),
+    "extends": Row("nowhere", "no experiment nowhere"),
     "sliding_windows_definition.n_generators_per_window": Row(3, Seen.plan),
     "sliding_windows_definition.benchmark_type": Row("continual_learning", Seen.plan),
     "sliding_windows_definition.current_window": Row(1, Seen.begun),

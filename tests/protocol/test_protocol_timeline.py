@@ -39,9 +39,43 @@ def test_timeline_of_ones_own_in_yaml(tmp_path: Path) -> None:
     assert load_timeline(path).names == ("B", "A")
 
 
+def test_a_timeline_has_a_name_and_a_version(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("name: frontier\nversion: 2\ngenerators: {New: 2025-05-05}\n")
+    timeline = load_timeline(tmp_path / "own.yaml")
+    assert (timeline.name, timeline.version, timeline.title) == ("frontier", "2", "frontier 2")
+    assert timeline.restricted_to({"New", "ADM"}).title == "frontier 2"
+    assert timeline.describe()["generators"][-1] == ["New", "2025-05-05"]
+
+
+def test_without_them_they_are_of_the_file_and_of_what_it_says(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("generator,date\nNew,2025-05-05\nOther,2025-06-06\n")
+    (tmp_path / "own.yaml").write_text("Other: 2025-06-06\nNew: 2025-05-05\n")
+    (tmp_path / "later.csv").write_text("generator,date\nNew,2025-05-06\nOther,2025-06-06\n")
+    csv, yaml, later = (load_timeline(tmp_path / name) for name in ("own.csv", "own.yaml", "later.csv"))
+    assert csv == yaml
+    assert csv.name == "own"
+    assert len(csv.version) == 8
+    assert later.version != csv.version
+
+
+def test_the_published_timeline_is_told_as_ever(tmp_path: Path) -> None:
+    assert PUBLISHED.title == ""
+    assert PUBLISHED.describe()[0] == ["CycleGAN", "2017-03-30"]
+    assert load_timeline(None) is PUBLISHED
+    (tmp_path / "nothing_new.yaml").write_text("ADM: 2021-05-11\n")
+    assert load_timeline(tmp_path / "nothing_new.yaml") is PUBLISHED
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("name: a\ngenerator: {A: 2025-01-01}\n", "dates 'name' 'a'; expected YYYY-MM-DD"),
+        ("nam: a\ngenerators: {A: 2025-01-01}\n", "unknown key 'nam'; did you mean 'name'"),
+        ("version: 1.10\ngenerators: {A: 2025-01-01}\n", "'version' in .* must be one line of text, found 1.1; put it"),
+        ("extend: 'no'\ngenerators: {A: 2025-01-01}\n", "'extend' in .* must be true or false, found 'no'"),
+        ("A: 2025-01-01\nA: 2025-01-02\n", "twice"),
+        ("A: 2025-02-30\n", "dates 'A' '2025-02-30'; expected YYYY-MM-DD"),
+        ("'': 2025-02-20\n", "empty name"),
         ("A: yesterday\n", "YYYY-MM-DD"),
         ("- A\n", "mapping"),
         ("CycleGAN: 2020-01-01\n", "published"),
@@ -86,3 +120,10 @@ def test_restricting_keeps_order_and_renumbers() -> None:
     timeline = PUBLISHED.restricted_to({"VQGAN", "ADM", "unknown"})
     assert timeline.names == ("VQGAN", "ADM")
     assert timeline.id_to_name == ("", "ADM", "VQGAN")
+
+
+@pytest.mark.parametrize("name", ["New", "ADM"])
+def test_a_name_that_stands_twice_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "own.csv").write_text(f"generator,date\n{name},2021-05-11\nOther,2025-01-01\n{name},2021-05-11\n")
+    with pytest.raises(InputError, match=f"{name!r} stands twice"):
+        load_timeline(tmp_path / "own.csv")

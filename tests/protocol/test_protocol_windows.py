@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from aigenbench.errors import InputError
 from aigenbench.protocol.periods import PERIODS, period_generators
 from aigenbench.protocol.timeline import PUBLISHED, Generator, Timeline, make_timeline
-from aigenbench.protocol.windows import generator_windows, select_training_rows
+from aigenbench.protocol.windows import generator_windows, select_training_rows, standard_windows
 
 
 @st.composite
@@ -125,3 +125,38 @@ def test_unknown_period_and_window_are_told() -> None:
         period_generators("growin", [["a"]], 0)
     with pytest.raises(InputError, match="window 1 does not exist"):
         period_generators("past", [["a"]], 1)
+
+
+def extended(**days: str) -> Timeline:
+    own = [Generator(name, date.fromisoformat(day)) for name, day in days.items()]
+    return make_timeline((*PUBLISHED.generators, *own), days)
+
+
+def test_later_generators_leave_the_published_windows_as_they_are() -> None:
+    timeline = extended(A="2024-08-03", B="2025-01-01", C="2025-01-01", D="2025-02-02", E="2026-01-01")
+    windows = generator_windows(timeline, 4)
+    assert windows[:9] == generator_windows(PUBLISHED, 4)
+    assert windows[9:] == (("A", "B", "C", "D"), ("E",))
+    assert standard_windows(windows) == 9
+
+
+@pytest.mark.parametrize(
+    "timeline",
+    [PUBLISHED, extended(A="2024-08-02"), extended(A="2021-01-01"), extended(A="2010-01-01"), make_timeline([])],
+)
+def test_others_have_no_standard_windows(timeline: Timeline) -> None:
+    assert standard_windows(generator_windows(timeline, 4)) == 0
+    # a last window that is short is filled
+    assert standard_windows(generator_windows(extended(A="2026-01-01"), 5)) == 0
+
+
+def test_windows_that_were_chosen_keep_their_rows_and_leave_the_others_the_rest() -> None:
+    ids, windows = rows(), generator_windows(PUBLISHED, 4)
+    whole = select_training_rows(ids, PUBLISHED, windows, "cumulative")
+    same = select_training_rows(ids, PUBLISHED, windows, "cumulative", chosen=whole.own[:3])
+    assert all(np.array_equal(a, b) for a, b in zip(whole.own, same.own, strict=True))
+    more = np.concatenate([ids, np.zeros(50, dtype=np.int64)])
+    kept = select_training_rows(more, PUBLISHED, windows, "cumulative", chosen=whole.own[:3])
+    assert np.array_equal(kept.rows(2), whole.rows(2))
+    assert not np.array_equal(kept.own[3], whole.own[3])
+    assert len(np.unique(kept.rows(8))) == len(kept.rows(8))
