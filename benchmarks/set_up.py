@@ -1,8 +1,9 @@
 """Set-up of an experiment of true size: 288,000 training and 72,000 evaluation rows, made up, with tiny images.
 
-Opening the data set, with the validation of its Arrow files, the plan of nine windows, the protocol's fingerprint, and
+Opening the data set, with the validation of its files, the plan of nine windows, the protocol's fingerprint, and
 for each window what stands between the loop and its first batch: the loader, the permutation of all (image, copy)
-pairs, and its batches of indices.
+pairs, and its batches of indices. All of a data set as it is published and saved; opening, plan and first batch also of
+one that `data import` wrote, and of Parquet shards where they are.
 
     python benchmarks/set_up.py [--repeats 5] [--json FILE]
 """
@@ -22,11 +23,12 @@ from aigenbench.data.pipeline import AIGenBenchDatasetLoader, AIGenBenchPipeline
 from aigenbench.data.plan import Plan
 from aigenbench.data.samples.batches import TrainingBatches
 from claims import Results, parser
-from made_up_data import TRUE_SIZE, make_data
+from made_up_data import IMPORTED, TRUE_SIZE, make_data, make_shards
 
 SIZE = (32, 32)
 BATCH, ACCUMULATE = 64, 8
 LIMIT = "<= 0.5"
+OPEN, PLAN, BATCHES = "open the data set", "plan of nine windows and the evaluation set", "first batch of window 8"
 Times = dict[str, list[float]]
 
 
@@ -56,12 +58,7 @@ def timed(spent: Times, name: str, function: Callable[[], Any]) -> Any:
 
 def set_up_once(data: Path, spent: Times) -> None:
     """Everything once, as a run does it."""
-    for file in data.glob("*/*.arrow"):
-        # a file of another time is validated again, as in a process that opens it first
-        file.touch()
-    pipeline = AIGenBenchPipeline(AIGenBenchDatasetLoader(str(data)), train_batch_size=BATCH, num_workers=0)
-    timed(spent, "open the data set", lambda: pipeline.source)
-    plan = timed(spent, "plan of nine windows and the evaluation set", pipeline.plan)
+    pipeline, plan = open_once(data, spent)
     described = pipeline.describe_mandatory_evaluation()
     timed(spent, "protocol fingerprint", lambda: plan.fingerprint(described, pipeline.augmentations_base_seed))
     assert [len(plan.training.rows(k)) for k in (0, 8)] == [32_000, 288_000]
@@ -69,19 +66,45 @@ def set_up_once(data: Path, spent: Times) -> None:
         set_up_window(pipeline, plan, window, spent)
 
 
+def open_once(data: Path, spent: Times) -> tuple[AIGenBenchPipeline, Plan]:
+    """From the folder to a plan, and to a batch of window 8."""
+    for file in data.glob("*/*.arrow"):
+        # a file of another time is validated again, as in a process that opens it first
+        file.touch()
+    pipeline = AIGenBenchPipeline(AIGenBenchDatasetLoader(str(data)), train_batch_size=BATCH, num_workers=0)
+    timed(spent, OPEN, lambda: pipeline.source)
+    plan = timed(spent, PLAN, pipeline.plan)
+    timed(spent, BATCHES, lambda: next(iter(training_loader(pipeline, plan, 8))))
+    return pipeline, plan
+
+
+def training_loader(pipeline: AIGenBenchPipeline, plan: Plan, window: int) -> Any:
+    """A window's loader."""
+    rows, copies = len(plan.training.rows(window)), pipeline.augmentation_factor
+    batches = TrainingBatches(rows, copies, pipeline.arithmetic(1, ACCUMULATE), 1, window, 0)
+    return pipeline.training_loader(plan, Hooks(), batches, window)
+
+
 def set_up_window(pipeline: AIGenBenchPipeline, plan: Plan, window: int, spent: Times) -> None:
     """A window's loaders and its order of samples."""
-
-    def training() -> Any:
-        rows, copies = len(plan.training.rows(window)), pipeline.augmentation_factor
-        batches = TrainingBatches(rows, copies, pipeline.arithmetic(1, ACCUMULATE), 1, window, 0)
-        return pipeline.training_loader(plan, Hooks(), batches, window)
-
-    loader = timed(spent, f"{window} loader", training)
+    loader = timed(spent, f"{window} loader", lambda: training_loader(pipeline, plan, window))
     indices = iter(loader.batch_sampler)
     timed(spent, f"{window} order", lambda: next(indices))
     timed(spent, f"{window} indices", lambda: sum(map(len, indices)))
     timed(spent, f"{window} evaluation", lambda: pipeline.evaluation_loader(plan, Hooks(), "validate"))
+
+
+def other_forms(folder: Path, saved: Path, repeats: int) -> dict[str, Times]:
+    """Times of ``open_once`` for the same rows as an import writes them, and in Parquet shards."""
+    forms = {"imported": folder / "imported", "Parquet shards": folder / "shards"}
+    make_data(forms["imported"], TRUE_SIZE, IMPORTED)
+    make_shards(forms["Parquet shards"], saved)
+    spent: dict[str, Times] = {form: defaultdict(list) for form in forms}
+    for form, data in forms.items():
+        open_once(data, defaultdict(list))
+        for _ in range(repeats):
+            open_once(data, spent[form])
+    return spent
 
 
 def main() -> None:
@@ -97,8 +120,13 @@ def main() -> None:
         set_up_once(data, defaultdict(list))  # imports what loaders need
         for _ in range(options.repeats):
             set_up_once(data, spent)
-    for name in list(spent)[:3]:
+        others = other_forms(Path(folder), data, options.repeats)
+    for name in (OPEN, PLAN, "protocol fingerprint"):
         results.claim(name, spent[name], "s", LIMIT)
+    results.claim(BATCHES, spent[BATCHES], "s")
+    for form, times in others.items():
+        for name in (OPEN, PLAN, BATCHES):
+            results.claim(f"{form}: {name}", times[name], "s", "" if name == BATCHES else LIMIT)
     results.claim("window 8: permutation of 1,152,000 samples and the first indices", spent["8 order"], "s", LIMIT)
     results.claim("window 8: all 18,000 batches of indices, over the epoch", spent["8 indices"], "s", LIMIT)
     parts = ("loader", "order", "evaluation")

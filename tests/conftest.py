@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 from PIL import Image
@@ -120,6 +121,19 @@ class MadeData:
             state = {"_data_files": [{"filename": "data-00000-of-00001.arrow"}], "_split": split}
             (folder / split / "state.json").write_text(json.dumps(state))
         (folder / "dataset_dict.json").write_text(json.dumps({"splits": list(splits)}))
+        return folder
+
+    @staticmethod
+    def shards(saved: Path, folder: Path, shards: int = 2, **options: object) -> Path:
+        """The rows of a saved data set as the hub's Parquet shards."""
+        folder.mkdir(parents=True)
+        for split in ("train", "validation"):
+            files = sorted((saved / split).glob("*.arrow"))
+            table = pa.concat_tables([pa.ipc.open_stream(str(file)).read_all() for file in files])
+            size = -(-len(table) // shards)
+            for k in range(shards):
+                name = f"{split}-{k:05d}-of-{shards:05d}.parquet"
+                pq.write_table(table.slice(k * size, size), folder / name, **options)
         return folder
 
     def default(self, folder: Path, generators: int = 6, fakes_each: int = 4, **options: object) -> Path:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aigenbench.engine.experiment import Experiment
     from aigenbench.engine.pages import compare, report
     from aigenbench.engine.results import Interval, Intervals, Scores
+    from aigenbench.engine.showing import show
     from aigenbench.errors import InputError
     from aigenbench.models import ModelFactoryRegistry
     from aigenbench.training import BaseDeepfakeDetectionModel
@@ -44,6 +45,7 @@ __all__ = [
     "predict",
     "report",
     "robustness",
+    "show",
     "stats",
     "test",
     "validate",
@@ -69,6 +71,7 @@ _PLACES = {
     "predict": "engine.calls",
     "report": "engine.pages",
     "robustness": "engine.calls",
+    "show": "engine.showing",
     "stats": "curation.stats",
     "test": "engine.calls",
     "validate": "engine.calls",

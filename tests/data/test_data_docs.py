@@ -22,7 +22,7 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     names: dict[str, object] = {}
     for block in BLOCKS:
         exec(compile(block, "formats.md", "exec"), names)
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
 
 
 def first_cells(title: str) -> list[str]:

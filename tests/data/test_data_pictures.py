@@ -155,7 +155,7 @@ def test_what_cannot_be_predicted_is_told(made, tmp_path: Path, picture: bytes) 
         (tmp_path / "bad", "no column 'path'; found file"),
         (tmp_path / "train", "no split 'test' or 'validation'; found train"),
         (tmp_path / "d", "no split 'test' or 'validation'; found train"),
-        ([tmp_path / "d", tmp_path / "none"], "is a saved data set; predict it by itself"),
+        ([tmp_path / "d", tmp_path / "none"], "is a data set; predict it by itself"),
         ([], "no path given"),
     ):
         with pytest.raises(InputError, match=said):

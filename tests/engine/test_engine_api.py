@@ -368,20 +368,20 @@ def test_a_callback_that_cannot_work_here_is_refused_as_an_object_too() -> None:
 
 
 def test_a_function_makes_the_detector_and_gets_what_it_names(caplog: pytest.LogCaptureFixture) -> None:
-    from aigenbench.engine.calls import _asked
+    from aigenbench.engine.calls import request_of
 
     def make(scheduler: str | None) -> BaseDeepfakeDetectionModel:
         assert scheduler is None
         return BaseDeepfakeDetectionModel("small_cnn_tune", scheduler=scheduler, model_args={"pretrained": False})
 
-    asked = _asked([PIPELINE], {"model.scheduler": None}, make)
+    asked = request_of([PIPELINE], {"model.scheduler": None}, make)
     made = asked.run("fit").instantiate_model()
     assert made.scheduler is None
     assert "does not take optimizer, model_input_size, classification_threshold: dropped" in caplog.text
 
 
 def test_two_classes_of_one_path_are_two() -> None:
-    from aigenbench.engine.calls import _asked
+    from aigenbench.engine.calls import request_of
 
     def made(note: str) -> type[Callback]:
         class Noting(Callback):
@@ -390,7 +390,7 @@ def test_two_classes_of_one_path_are_two() -> None:
         return Noting
 
     for _ in range(2):
-        run = _asked([PIPELINE], FEW, callbacks=[made("a"), made("b"), made("a")(), made("b")()]).run("fit")
+        run = request_of([PIPELINE], FEW, callbacks=[made("a"), made("b"), made("a")(), made("b")()]).run("fit")
         assert [one.said for one in run.trainer_arguments()["callbacks"]] == ["a", "b", "a", "b"]
         names = [node["class_path"].rpartition("__")[2] for node in run.config["trainer"]["callbacks"]]
         assert names == [
@@ -402,12 +402,12 @@ def test_two_classes_of_one_path_are_two() -> None:
 
 
 def test_a_function_may_be_the_optimizer() -> None:
-    from aigenbench.engine.calls import _asked
+    from aigenbench.engine.calls import request_of
 
-    asked = _asked([PIPELINE], FEW | {"model.optimizer": lambda weights: torch.optim.AdamW(weights, lr=0.25)})
+    asked = request_of([PIPELINE], FEW | {"model.optimizer": lambda weights: torch.optim.AdamW(weights, lr=0.25)})
     detector = asked.run("fit").instantiate_model()
     assert detector.optimizer_factory(detector.parameters()).defaults["lr"] == 0.25
-    asked = _asked([PIPELINE], FEW | {"model.optimizer": torch.optim.AdamW, "model.optimizer.lr": 0.5})
+    asked = request_of([PIPELINE], FEW | {"model.optimizer": torch.optim.AdamW, "model.optimizer.lr": 0.5})
     detector = asked.run("fit").instantiate_model()
     assert detector.optimizer_factory(detector.parameters()).defaults["lr"] == 0.5
 
@@ -417,9 +417,9 @@ def test_a_detector_without_a_models_name_is_a_detector(small_dataset: Path) -> 
         def __init__(self, model_input_size: int = 32) -> None:
             super().__init__("small_cnn_tune", model_input_size=model_input_size, model_args={"pretrained": False})
 
-    from aigenbench.engine.calls import _asked
+    from aigenbench.engine.calls import request_of
 
-    run = _asked([PIPELINE], {"dataset_path": str(small_dataset)}, Fixed).run_with_weights("fit")
+    run = request_of([PIPELINE], {"dataset_path": str(small_dataset)}, Fixed).run_with_weights("fit")
     assert run.instantiate_model().input_size == (224, 224)
 
 
@@ -489,9 +489,9 @@ def test_a_report_is_written(fitted: ab.Experiment, tmp_path: Path) -> None:
 
 
 def test_trainers_get_the_objects_that_were_given() -> None:
-    from aigenbench.engine.calls import _asked
+    from aigenbench.engine.calls import request_of
 
-    run = _asked([PIPELINE], FEW, callbacks=[Counting()]).run("fit")
+    run = request_of([PIPELINE], FEW, callbacks=[Counting()]).run("fit")
     first, second = (run.trainer_arguments()["callbacks"][-1] for _ in range(2))
     assert type(first) is Counting
     assert first is not second

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training_harness import Events, arguments, outcome, run
+from training_harness import Events, arguments, outcome, run, run_together
 
 import aigenbench as ab
 from aigenbench.data.demo import make_demo_data
@@ -187,6 +187,38 @@ def test_what_cannot_be_extended_is_told(data: Path, place: tuple[Path, int], mo
     assert told in log
     assert "Traceback" not in log
     assert not (folder / "experiments_data" / "experiment_other").exists()
+
+
+@pytest.mark.slow
+def test_an_extension_is_extended(data: Path, place: tuple[Path, int], tmp_path: Path) -> None:
+    folder = place[0]
+    shutil.copytree(folder / "experiments_data" / "experiment_std", tmp_path / "experiments_data" / "experiment_std")
+    (tmp_path / "first.yaml").write_text("Alpha: 2025-01-01\nBeta: 2025-02-01\n")
+    of_first = ("--timeline=first.yaml", "--experiment_info.extends=std")
+    done(tmp_path, argv(data, "first", *of_first))
+    done(tmp_path, extension(data, tmp_path, "--experiment_info.extends=first"))
+    once, twice = of_windows(folder, "ext"), of_windows(tmp_path, "ext")
+    assert {k: v for k, v in twice.items() if not k.endswith(".csv")} == {
+        k: v for k, v in once.items() if not k.endswith(".csv")
+    }
+    scores = [ab.Experiment(root / "experiments_data" / "experiment_ext").scores() for root in (folder, tmp_path)]
+    assert scores[0].standard_headline == scores[1].standard_headline is not None
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_windows_over_together(data: Path, place: tuple[Path, int], tmp_path: Path) -> None:
+    shutil.copytree(place[0] / "experiments_data" / "experiment_std", tmp_path / "experiments_data" / "experiment_std")
+    results = run_together(tmp_path, extension(data, tmp_path, "--allow_config_change", "--data.train_batch_size=2"))
+    assert [code for code, _ in results] == [0, 0], (tmp_path / "log.txt").read_text()[-3000:]
+    assert len(load_experiment(tmp_path / "experiments_data" / "experiment_ext").windows) == 6
+
+
+def test_another_configuration_is_told_with_the_results(data: Path, place: tuple[Path, int], tmp_path: Path) -> None:
+    shutil.copytree(place[0] / "experiments_data" / "experiment_std", tmp_path / "experiments_data" / "experiment_std")
+    given = extension(data, tmp_path, "--model.optimizer.init_args.lr=0.5", "--allow_config_change")
+    done(tmp_path, given)
+    notes = ab.Experiment(tmp_path / "experiments_data" / "experiment_ext").scores().notes
+    assert [note.endswith("model.init_args.optimizer.init_args.lr: 0.05 -> 0.5") for note in notes] == [True]
 
 
 def test_an_unfinished_run_is_not_extended(data: Path, place: tuple[Path, int], tmp_path: Path) -> None:

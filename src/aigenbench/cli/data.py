@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from aigenbench.cli import data_audit, data_cache, data_generators, data_import, data_stats
+from aigenbench.cli import data_audit, data_cache, data_generators, data_import, data_show, data_stats
 from aigenbench.cli.arguments import add_timeline
 from aigenbench.cli.terminal import say
 
@@ -34,6 +34,7 @@ def register(subparsers: Any) -> None:
     data_audit.register(commands)
     data_stats.register(commands)
     data_generators.register(commands)
+    data_show.register(commands)
 
 
 def _number(text: str) -> int | float:

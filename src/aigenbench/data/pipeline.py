@@ -37,6 +37,7 @@ from aigenbench.data.samples.hooks import (
 from aigenbench.data.samples.loading import make_loader, usable_processors
 from aigenbench.data.samples.transforms import Augmentation, ForeignCrops
 from aigenbench.data.sources.opening import open_source
+from aigenbench.data.sources.shards import tell_cost
 from aigenbench.data.sources.tables import ImageTable, SplitTables
 from aigenbench.data.views.cached import ViewCache
 from aigenbench.data.views.views import StoredSquares
@@ -68,7 +69,8 @@ class AIGenBenchDatasetLoader:
     """Opens the data set.
 
     Args:
-        dataset_path: a folder saved with Hugging Face ``save_to_disk``, or one with ``index.csv``.
+        dataset_path: a folder saved with Hugging Face ``save_to_disk``, one of Parquet shards, or one with
+            ``index.csv``.
         follow_links: read files outside that folder (or ``predict``'s), where paths or links in it lead there.
     """
 
@@ -280,6 +282,8 @@ class AIGenBenchPipeline(WindowDataModule):
         table, rows = self.source.table("train"), plan.training.rows(window)
         transforms = self.training_transforms(hooks)
         stored = self.stored_squares(table, rows, transforms)
+        if stored is None:
+            tell_cost(table, self.source.path)
         return TrainingSamples(
             table,
             table.generator_ids(plan.timeline),

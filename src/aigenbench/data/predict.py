@@ -19,6 +19,7 @@ from aigenbench.data.pictures.formats import NAMES
 from aigenbench.data.samples.collation import Batch, Sample, collate
 from aigenbench.data.samples.dataset import EvaluationTransforms, evaluation_rng
 from aigenbench.data.sources.folders import INDEX, FolderImages, open_unlabelled_folder
+from aigenbench.data.sources.shards import has_shards
 from aigenbench.data.sources.tables import Columns, ImageTable, is_saved
 from aigenbench.errors import InputError
 from aigenbench.files import user_path
@@ -88,6 +89,11 @@ def _one_place(place: Path, follow_links: bool) -> PredictSet:
 
         table = open_evaluation_images(place, follow_links)
         return PredictSet(table, np.arange(len(table)))
+    if has_shards(place) and not (place / INDEX).is_file():
+        from aigenbench.data.sources.parquet import open_parquet_images
+
+        table = open_parquet_images(place, follow_links)
+        return PredictSet(table, np.arange(len(table)))
     if not place.is_dir():
         # the user named it: whatever it holds, its reader says so
         return _pictures(FolderImages(place.parent, [place.name]))
@@ -96,8 +102,8 @@ def _one_place(place: Path, follow_links: bool) -> PredictSet:
 
 def _files_of(place: Path, follow_links: bool) -> list[str]:
     """Paths of the pictures at one of several places."""
-    if is_saved(place):
-        raise InputError(f"predict_path: {shown(place)} is a saved data set; predict it by itself")
+    if is_saved(place) or has_shards(place):
+        raise InputError(f"predict_path: {shown(place)} is a data set; predict it by itself")
     if not place.is_dir():
         return [os.fspath(place)]
     return [os.fspath(place / name) for name in _folder_images(place, follow_links).paths]

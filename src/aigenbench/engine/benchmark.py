@@ -49,7 +49,8 @@ class Benchmark:
     """A data set and what the protocol makes of it. Images are read only when they are asked for.
 
     Args:
-        path: a folder written by Hugging Face ``save_to_disk``, one with ``index.csv``, or a columns file (JSON).
+        path: a folder written by Hugging Face ``save_to_disk``, one of Parquet shards or with ``index.csv``, or a
+            columns file (JSON).
         generators_per_window: 4 in the benchmark.
         benchmark_type: ``cumulative``, ``continual_learning`` or ``none``.
         train_subset_size: train rows a window: a number, or a share in 0..1; None takes all.

@@ -62,7 +62,7 @@ def fit(
     """
     from aigenbench.engine.experiment import Experiment
 
-    asked = _asked(configs, overrides, detector, metrics, callbacks, allow_config_change, allow_config_order)
+    asked = request_of(configs, overrides, detector, metrics, callbacks, allow_config_change, allow_config_order)
     if extends is not None:
         asked = asked.over(layer("extends", {"experiment_info": {"extends": str(folder_of(extends))}}))
     with as_a_call():
@@ -98,7 +98,7 @@ def validate(
     Raises:
         InputError: bad input, or no window is finished.
     """
-    return _evaluate("validate", _asked(configs, overrides, detector, metrics, callbacks))
+    return _evaluate("validate", request_of(configs, overrides, detector, metrics, callbacks))
 
 
 def test(
@@ -109,7 +109,7 @@ def test(
     callbacks: Sequence[Any] = (),
 ) -> list[Path]:
     """``validate`` on the test images; arguments, result and errors are the same."""
-    return _evaluate("test", _asked(configs, overrides, detector, metrics, callbacks))
+    return _evaluate("test", request_of(configs, overrides, detector, metrics, callbacks))
 
 
 def predict(*configs: Config, overrides: Overrides = None, detector: Callable[..., Any] | None = None) -> Predicted:
@@ -126,7 +126,7 @@ def predict(*configs: Config, overrides: Overrides = None, detector: Callable[..
     Raises:
         InputError: bad input, or no weights to use.
     """
-    asked = _asked(configs, overrides, detector)
+    asked = request_of(configs, overrides, detector)
     with as_a_call():
         run = asked.run_with_weights("predict")
         from aigenbench.training.loop.predicting import predict
@@ -172,7 +172,7 @@ def robustness(
     return load_robustness(folder, load_experiment(folder))
 
 
-def _asked(
+def request_of(
     configs: Sequence[Config],
     overrides: Overrides,
     detector: Callable[..., Any] | None = None,

@@ -13,10 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aigenbench.curation.reading.entries import PAIRED, SAID, SPLITS, SYNONYMS, Listing, Rules, in_our_words
+from aigenbench.curation.reading.entries import PAIRED, SAID, SYNONYMS, Listing, Rules, in_our_words
 from aigenbench.curation.reading.places import Place, stamp_of
 from aigenbench.data.sources.arrow_images import ArrowImages
 from aigenbench.data.sources.inside import check_inside
+from aigenbench.data.sources.shards import split_of_shard
 from aigenbench.data.sources.streams import open_stream
 from aigenbench.errors import InputError
 from aigenbench.files import read_json
@@ -72,7 +73,7 @@ def list_parquet(root: Path, path: Path, listing: Listing) -> None:
     Where they say no split, the file's name below ``root`` does (``train-00000-of-00072.parquet``), or a folder's.
     """
     name, stamp = path.relative_to(root), stamp_of(path)
-    split = next((one for one in SPLITS if one in (*name.parts, name.stem.partition("-")[0])), "")
+    split = split_of_shard(name)
     with open_parquet(path) as file:
         metadata, schema = file.metadata, file.schema_arrow
     groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]

@@ -7,7 +7,7 @@ values, in each file its own. Images stay on disk until they are decoded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from aigenbench.data.sources.arrow_images import ArrowImages
+from aigenbench.data.sources.columns import (
+    Classes,
+    check_columns,
+    classes_in,
+    generators_of,
+    labels_of,
+    noted_classes,
+    values_of,
+)
 from aigenbench.data.sources.inside import check_inside
-from aigenbench.data.sources.streams import column_of, is_text, open_stream
+from aigenbench.data.sources.streams import column_of, open_stream
 from aigenbench.data.sources.tables import (
-    LABELS,
     OPTIONAL_COLUMNS,
     REQUIRED_COLUMNS,
     Columns,
@@ -30,10 +37,6 @@ from aigenbench.data.sources.tables import (
 )
 from aigenbench.errors import InputError, MissingFileError
 from aigenbench.files import read_json
-from aigenbench.json_text import parse_json
-
-_MISSING = -1
-_TOLD = 3
 
 
 def open_saved_dataset(path: Path, follow_links: bool = False) -> dict[str, ImageTable]:
@@ -63,7 +66,7 @@ def open_evaluation_images(path: Path, follow_links: bool = False) -> ImageTable
         folder, split = path / found, found
     root = None if follow_links else path
     files = _files(folder, root)
-    _check_columns(folder, [open_stream(file).table for file in files], ("image",))
+    check_columns(folder, [open_stream(file).table for file in files], ("image",))
     store = _images(files, root)
     nothing = np.zeros(len(store), dtype=np.int32)
     return ImageTable(split, nothing.astype(np.uint8), nothing, ("",), store, Columns({}))
@@ -84,11 +87,11 @@ def _split_names(path: Path) -> list[str]:
 def _open_split(folder: Path, split: str, root: Path | None) -> ImageTable:
     files = _files(folder, root)
     tables = [open_stream(file).table for file in files]
-    held = _check_columns(folder, tables, REQUIRED_COLUMNS)
+    held = check_columns(folder, tables, REQUIRED_COLUMNS)
     classes = _class_names(folder, tables[0])
-    codes, names = _generators(folder, tables, classes.get("generator"))
+    codes, names = generators_of(folder, tables, classes.get("generator"))
     columns = {name: partial(_read_column, files, name) for name in OPTIONAL_COLUMNS if name in held}
-    labels = _labels(folder, tables, classes.get("label"))
+    labels = labels_of(folder, tables, classes.get("label"))
     return make_table(folder.parent, split, labels, codes, names, _images(files, root), Columns(columns))
 
 
@@ -118,155 +121,14 @@ def _files(folder: Path, root: Path | None) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _check_columns(folder: Path, tables: Sequence[pa.Table], wanted: Sequence[str]) -> list[str]:
-    """The names of all columns of any file; a file may lack one, whose values are then missing."""
-    held = list(dict.fromkeys(name for table in tables for name in table.column_names))
-    missing = [name for name in wanted if name not in held]
-    if missing:
-        raise InputError(f"{folder}: the column {', '.join(missing)} is missing; found {', '.join(held)}")
-    return held
-
-
-def _class_names(folder: Path, table: pa.Table) -> Mapping[str, list[str]]:
+def _class_names(folder: Path, table: pa.Table) -> Classes:
     """Names of the classes of each ``ClassLabel`` column, as ``dataset_info.json`` or the files themselves tell."""
     info = folder / "dataset_info.json"
-    if info.is_file():
-        features = _read_json(info).get("features")
-    else:
-        noted = (table.schema.metadata or {}).get(b"huggingface", b"{}")
-        try:
-            features = parse_json(noted.decode(), "")["info"]["features"]
-        except (InputError, UnicodeDecodeError, KeyError, TypeError):
-            features = None
-    if not isinstance(features, dict):
-        return {}
-    named = {name: one.get("names") for name, one in features.items() if isinstance(one, dict)}
-    return {name: [str(one) for one in names] for name, names in named.items() if isinstance(names, list)}
-
-
-def _generators(
-    folder: Path, tables: Sequence[pa.Table], classes: list[str] | None
-) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
-    parts = []
-    for table in tables:
-        column = _plain(column_of(table, "generator", folder))
-        if pa.types.is_integer(column.type):
-            if classes is None:
-                raise InputError(
-                    f"{folder}: column 'generator' holds numbers ({column.type}) whose names stand nowhere; expected "
-                    "names, or a dataset_info.json that names the classes"
-                )
-            column = _named(column, classes, folder)
-        if not (is_text(column.type) or pa.types.is_null(column.type)):
-            raise InputError(f"{folder}: column 'generator' holds {column.type}, expected names")
-        parts.append(column)
-    return _dictionary(parts)
-
-
-def _named(column: pa.ChunkedArray, classes: list[str], folder: Path) -> pa.ChunkedArray:
-    """Names for the codes of a ``ClassLabel`` column; -1 is its missing value."""
-    codes = _integers([column], _MISSING)
-    wrong = codes[(codes >= len(classes)) | (codes < _MISSING)]
-    if len(wrong):
-        raise InputError(f"{folder}: column 'generator' holds class {wrong[0]}, but there are {len(classes)} names")
-    # without wrapping around, -1 has no place
-    places = np.where(codes == _MISSING, len(classes), codes)
-    return pa.chunked_array([pa.array([*classes, ""], pa.string()).take(pa.array(places))])
-
-
-def _labels(folder: Path, tables: Sequence[pa.Table], classes: list[str] | None) -> npt.NDArray[np.int64]:
-    labels = np.concatenate([_file_labels(folder, table, classes) for table in tables])
-    missing = np.flatnonzero(labels == _MISSING)
-    if len(missing):
-        rows = ", ".join(map(str, missing[:_TOLD])) + (", ..." if len(missing) > _TOLD else "")
-        raise InputError(
-            f"{folder}: the label is missing in {len(missing)} of {len(labels)} rows (row {rows}); expected 0 (real) "
-            "or 1 (fake) in each"
-        )
-    return labels
-
-
-def _file_labels(folder: Path, table: pa.Table, classes: list[str] | None) -> npt.NDArray[np.int64]:
-    """Labels of a file, 0 or 1 where its classes are called so or real and fake; -1 where missing."""
-    column = _plain(column_of(table, "label", folder))
-    if pa.types.is_null(column.type):
-        return np.full(len(column), _MISSING, dtype=np.int64)
-    if is_text(column.type):
-        places, words = _dictionary([column])
-        return _by_name(folder, words, places)
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.uint8())
-    elif pa.types.is_floating(column.type):
-        try:
-            # NaN is what some write for a missing value
-            column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column).cast(pa.int64())
-        except pa.ArrowInvalid as error:
-            raise InputError(f"{folder}: column 'label' holds fractions, expected 0 and 1") from error
-    if not pa.types.is_integer(column.type):
-        raise InputError(f"{folder}: column 'label' holds {column.type}, expected 0 and 1")
-    codes = _integers([column], _MISSING).astype(np.int64)
-    names = (*(classes or ()), "")
-    named = [name.strip().lower() in LABELS for name in classes or ()]
-    if not named or not all(named) or codes.max(initial=0) >= len(named) or codes.min(initial=0) < _MISSING:
-        return codes
-    # -1 is the last of them, which has no name
-    return _by_name(folder, names, codes)
-
-
-def _by_name(folder: Path, names: Sequence[str], codes: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    known = [_MISSING if not name.strip() else LABELS.get(name.strip().lower()) for name in names]
-    if None in known:
-        found = names[known.index(None)]
-        raise InputError(f"{folder}: column 'label' holds {found!r}, expected 'real' and 'fake', or 0 and 1")
-    return np.array(known, dtype=np.int64).take(codes, mode="wrap")
-
-
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The values of a dictionary-encoded column."""
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-
-
-def _dictionary(columns: Sequence[pa.ChunkedArray]) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
-    """Index of every row into the distinct values, a missing value being an empty text."""
-    code_of: dict[str, int] = {}
-    parts = [np.empty(0, dtype=np.int32)]
-    for column in columns:
-        # Arrow's kernels know fewer types than there are of texts
-        column = column.cast(pa.large_string())
-        found = pc.unique(column)
-        codes = [code_of.setdefault(text or "", len(code_of)) for text in found.to_pylist()]
-        parts.append(np.array(codes, dtype=np.int32)[_integers([pc.index_in(column, value_set=found)], 0)])
-    return np.concatenate(parts), tuple(code_of)
-
-
-def _integers(columns: Sequence[pa.ChunkedArray], missing: int) -> npt.NDArray[Any]:
-    chunks = [chunk for column in columns for chunk in column.chunks if len(chunk)]
-    return np.concatenate([_chunk_integers(chunk, missing) for chunk in chunks] or [np.empty(0, dtype=np.int64)])
-
-
-def _chunk_integers(chunk: pa.Array, missing: int) -> npt.NDArray[Any]:
-    if chunk.null_count:
-        if missing < 0 and pa.types.is_unsigned_integer(chunk.type):
-            chunk = chunk.cast(pa.int64(), safe=False)
-        chunk = chunk.fill_null(missing)
-    # Arrow's own conversion would import pandas
-    return np.from_dlpack(chunk)
+    return classes_in(_read_json(info).get("features")) if info.is_file() else noted_classes(table.schema)
 
 
 def _read_column(files: Sequence[Path], name: str) -> npt.NDArray[Any]:
-    columns = [_plain(column_of(open_stream(file).table, name, file)) for file in files]
-    held = [column for column in columns if not pa.types.is_null(column.type)]
-    if held and all(pa.types.is_integer(column.type) or pa.types.is_floating(column.type) for column in held):
-        kinds = {column.type for column in held}
-        # NumPy would join signed and unsigned numbers to fractions
-        one_kind = kinds.pop() if len(kinds) == 1 and pa.types.is_integer(held[0].type) else pa.int64()
-        return _integers([column.cast(one_kind, safe=False) for column in columns], 0)
-    try:
-        codes, names = _dictionary(columns)
-    except pa.ArrowException as error:
-        found = ", ".join(sorted({str(column.type) for column in held}))
-        raise InputError(f"{files[0].parent}: column {name!r} holds {found}, expected numbers or text") from error
-    return np.array([*names, ""], dtype=object)[codes]
+    return values_of([column_of(open_stream(file).table, name, file) for file in files], name, files[0].parent)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

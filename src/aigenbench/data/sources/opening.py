@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aigenbench.data.sources.folders import INDEX, open_indexed_folder
+from aigenbench.data.sources.shards import has_shards
 from aigenbench.data.sources.tables import Columns, ImageTable, SplitTables, is_saved, make_table
 from aigenbench.errors import InputError
 from aigenbench.files import read_json, user_path
@@ -42,8 +43,9 @@ def open_source(path: str | Path | None, follow_links: bool = False) -> SplitTab
     """Open a data set.
 
     Args:
-        path: a folder written by Hugging Face ``save_to_disk``, a folder with ``index.csv``, or a columns file
-            (JSON: generator name of every row, by split; it serves to show selections, not to train).
+        path: a folder written by Hugging Face ``save_to_disk``, a folder of Parquet shards or one of them, a folder
+            with ``index.csv``, or a columns file (JSON: generator name of every row, by split; it serves to show
+            selections, not to train).
         follow_links: read files outside the folder too, where paths or links lead there.
 
     Raises:
@@ -56,9 +58,9 @@ def open_source(path: str | Path | None, follow_links: bool = False) -> SplitTab
     path = user_path(path)
     if path.is_file() and path.suffix == ".json":
         return SplitTables(path, _open_columns(path))
-    if path.is_file():
+    if path.is_file() and not has_shards(path):
         raise InputError(f"dataset_path: {path} is a file; give its folder, {path.parent}")
-    if not path.is_dir():
+    if not path.exists():
         raise InputError(f"dataset_path: no folder {path}")
     if is_saved(path):
         # pyarrow is imported by those who need it
@@ -67,8 +69,13 @@ def open_source(path: str | Path | None, follow_links: bool = False) -> SplitTab
         return SplitTables(path, open_saved_dataset(path, follow_links))
     if (path / INDEX).is_file():
         return SplitTables(path, open_indexed_folder(path, follow_links))
+    if has_shards(path):
+        from aigenbench.data.sources.parquet import open_parquet
+
+        return SplitTables(path, open_parquet(path, follow_links))
     raise InputError(
-        f"dataset_path: {path} holds neither dataset_dict.json (a data set saved with save_to_disk) nor {INDEX}"
+        f"dataset_path: {path} holds neither dataset_dict.json (a data set saved with save_to_disk) nor {INDEX} nor "
+        "Parquet shards named train-..., validation-... or test-..."
     )
 
 

@@ -32,7 +32,7 @@ class ImageStore(Protocol):
         ...
 
     def sizes(self) -> npt.NDArray[np.int64]:
-        """Bytes of every file, without reading them; -1 where there is none; int64 (n,)."""
+        """Bytes of every file, without reading them; -1 where there is none; int64 (n,). Empty where nothing tells."""
         ...
 
 

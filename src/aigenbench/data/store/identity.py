@@ -14,6 +14,7 @@ import PIL
 from PIL import features
 
 from aigenbench.augmentations import SAMPLE_FORMAT
+from aigenbench.data.identity import keys_of
 from aigenbench.data.pictures.decode import DECODING
 from aigenbench.data.samples.transforms import ForeignTransform, unchanged
 from aigenbench.data.sources.tables import ImageTable
@@ -31,9 +32,9 @@ class NotStorableError(Exception):
 def table_identity(table: ImageTable) -> dict[str, Any]:
     """Which images these are: split, number, and a digest that tells data sets apart.
 
-    The digest is taken of every row's label, generator and file size, and of the bytes of 64 files evenly spread over
-    the split. An image exchanged for another of the very same number of bytes may go unseen. Where the data set lies
-    and how it is cut into files does not matter.
+    The digest is taken of every row's label, generator and file size (in Parquet shards, of its name), and of the
+    bytes of 64 files evenly spread over the split. An image exchanged for another of the very same number of bytes
+    (or name) may go unseen. Where the data set lies and how it is cut into files does not matter.
 
     Raises:
         InputError: an image file cannot be read.
@@ -42,7 +43,10 @@ def table_identity(table: ImageTable) -> dict[str, Any]:
     digest = hashlib.sha256("\n".join(sorted(table.generator_names)).encode())
     digest.update(np.argsort(np.argsort(names)).astype("<i4")[table.generator_codes].tobytes())
     digest.update(table.labels.tobytes())
-    digest.update(table.store.sizes().astype("<i8").tobytes())
+    sizes = table.store.sizes()
+    # of Parquet shards, lengths stand among the images: there, these are known by their names
+    known = sizes if len(sizes) else keys_of(table, np.arange(len(table)))
+    digest.update(known.astype(known.dtype.newbyteorder("<")).tobytes())
     for row in np.unique(np.linspace(0, len(table) - 1, READ_FILES).astype(np.int64)):
         try:
             digest.update(table.store.read(int(row)))

@@ -25,6 +25,13 @@ def pairs(scores: dict[str, Any], period: str, window: int) -> int | None:
     return min(known) if len(known) == len(counts) else None
 
 
+def fewest_pairs(scores: dict[str, Any], period: str) -> int | None:
+    """Pairs in the smallest of the windows that a period's mean is over."""
+    windows = range(len(scores["windows"]))
+    known = [n for k in windows[averaged_windows(len(windows))] if (n := pairs(scores, period, k))]
+    return min(known, default=None)
+
+
 def mean(values: Sequence[float | None]) -> float | None:
     """Mean of the values that are there, or None."""
     known = [v for v in values if v is not None]

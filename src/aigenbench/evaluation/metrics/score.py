@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean_over_windows
+from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, fewest_pairs, mean_over_windows
 from aigenbench.evaluation.metrics.definitions import METRICS
 from aigenbench.evaluation.metrics.multiclass import multiclass
 from aigenbench.evaluation.metrics.periods import ALL_PERIODS, WindowGroups, evaluate, evaluate_generators
@@ -39,7 +39,7 @@ def score_experiment(
         None for a binary detector), ``windows`` (the generators of each) and ``notes``. None where a period is
         empty, a value undefined or a window missing. With a timeline of one's own also ``timeline``, its name and
         version; where that extends the published one also ``standard``, what the published windows alone come to:
-        ``headline``, ``means`` (period -> mean AUROC), ``protocol_fingerprint``.
+        ``headline``, ``means`` (period -> mean AUROC), ``pairs`` (of the smallest window), ``protocol_fingerprint``.
 
     Raises:
         InputError: see `load_experiment`.
@@ -88,8 +88,12 @@ def score(experiment: ExperimentPredictions, pairing: bool = True, threshold: fl
 
 
 def _of_standard(scores: dict[str, Any]) -> dict[str, Any]:
-    means = {period: mean_over_windows(scores, period) for period in SHOWN_PERIODS}
-    return {"headline": scores["headline"], "means": means, "protocol_fingerprint": scores["protocol_fingerprint"]}
+    return {
+        "headline": scores["headline"],
+        "means": {period: mean_over_windows(scores, period) for period in SHOWN_PERIODS},
+        "pairs": {period: fewest_pairs(scores, period) for period in SHOWN_PERIODS},
+        "protocol_fingerprint": scores["protocol_fingerprint"],
+    }
 
 
 def _notes(experiment: ExperimentPredictions, periods: dict[str, dict[str, list[float | None]]]) -> list[str]:

@@ -7,13 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 from aigenbench.evaluation.drawing.chart import Cell, Table
-from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean_over_windows, pairs, percent, standard_images
+from aigenbench.evaluation.drawing.table import (
+    SHOWN_PERIODS,
+    fewest_pairs,
+    mean_over_windows,
+    pairs,
+    percent,
+    standard_images,
+)
 from aigenbench.evaluation.metrics.definitions import METRICS
 from aigenbench.evaluation.metrics.over_time import generator_matrix
 from aigenbench.evaluation.report.results import ExperimentResults
 from aigenbench.evaluation.statistics.intervals import interval_text, outward
 from aigenbench.protocol.periods import PERIOD_TITLES
-from aigenbench.protocol.published import BASELINES, NOTE, averaged_windows
+from aigenbench.protocol.published import BASELINES, NOTE
 
 COUNTS = ("tp", "fp", "tn", "fn", "n_real", "n_fake")
 PLAIN = ("nll", "brier", "best_f1_threshold")
@@ -108,8 +115,8 @@ def standard_rows(run: ExperimentResults, blanks: int) -> list[tuple[Cell, ...]]
     """Where the timeline extends the published one: what the published windows alone come to."""
     if "standard" not in run.scores:
         return []
-    means, bounds = run.scores["standard"]["means"], run.bounds["standard"]
-    cells = [shown(means[p], bounds["means"][p], mean=True) for p in SHOWN_PERIODS]
+    standard, bounds = run.scores["standard"], run.bounds["standard"]
+    cells = [shown(standard["means"][p], bounds["means"][p], standard["pairs"][p], mean=True) for p in SHOWN_PERIODS]
     name = Cell(run.name, note=f"the published windows{standard_images(run.scores)}")
     return [(name, *cells, *[Cell("-")] * blanks, bracket(bounds["headline"]["generators"]), Cell("this report"))]
 
@@ -117,7 +124,7 @@ def standard_rows(run: ExperimentResults, blanks: int) -> list[tuple[Cell, ...]]
 def _means(run: ExperimentResults, strong: bool = False) -> list[Cell]:
     means = run.bounds["means"]
     return [
-        shown(mean_over_windows(run.scores, p), means[p], fewest(run, p), mean=True, strong=strong)
+        shown(mean_over_windows(run.scores, p), means[p], fewest_pairs(run.scores, p), mean=True, strong=strong)
         for p in SHOWN_PERIODS
     ]
 
@@ -141,14 +148,6 @@ def baseline_rows(is_benchmark: bool, blanks: int) -> list[tuple[Cell, ...]]:
 def bracket(interval: Sequence[float] | None) -> Cell:
     """An interval alone."""
     return Cell(interval_text(interval) or "-", interval=interval, share=True)
-
-
-def fewest(run: ExperimentResults, period: str) -> int | None:
-    """Pairs in the smallest of the windows that a mean is over."""
-    windows = range(run.experiment.n_windows)
-    counted = windows[averaged_windows(len(windows))]
-    known = [n for k in counted if (n := pairs(run.scores, period, k))]
-    return min(known, default=None)
 
 
 def heat_map(run: ExperimentResults) -> Table:

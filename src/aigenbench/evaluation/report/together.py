@@ -8,7 +8,7 @@ from typing import Any
 
 from aigenbench.errors import InputError
 from aigenbench.evaluation.drawing.chart import Cell, Chart, Forest, Span, Table
-from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean, percent, standard_images
+from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, fewest_pairs, mean, percent, standard_images
 from aigenbench.evaluation.report import charts as report_charts
 from aigenbench.evaluation.report import tables as report_tables
 from aigenbench.evaluation.report.results import ExperimentResults
@@ -16,7 +16,6 @@ from aigenbench.evaluation.report.seeds import SeedGroup, models_of, over_seeds,
 from aigenbench.evaluation.report.tables import (
     baseline_rows,
     bracket,
-    fewest,
     known_columns,
     points,
     shown,
@@ -155,12 +154,12 @@ def models_table(models: Sequence[ModelView]) -> Table:
         cells = []
         for period in SHOWN_PERIODS:
             values = SeedGroup(model.runs, ()).means(period)
-            count = min((n for run in model.runs if (n := fewest(run, period))), default=None)
+            count = min((n for run in model.runs if (n := fewest_pairs(run.scores, period))), default=None)
             cells.append(shown(mean(values), model.images[period], count, mean=True))
         n = len(model.runs)
         name = Cell(model.name, note=f"{n} trainings" if n > 1 else "", strong=True)
         rows.append((name, *cells, bracket(model.seeds), bracket(model.generators), Cell("this report")))
-    rows += [row for model in models for run in model.runs for row in standard_rows(run, 1)]
+        rows += [row for run in model.runs for row in standard_rows(run, 1)]
     rows += baseline_rows(all(run.standing.is_benchmark for model in models for run in model.runs), 2)
     titles = (PERIOD_TITLES[p] for p in SHOWN_PERIODS)
     header = ("Model", *titles, "Next, other seeds", "Next, other generators", "Source")

@@ -13,10 +13,10 @@ from aigenbench.evaluation.predictions.experiment import STAGES
 from aigenbench.fences import generation_of
 from aigenbench.files import read_json, whole_file, write_json, write_text
 from aigenbench.protocol.trained import trained_up_to
-from aigenbench.training.detector.records import trained_of
+from aigenbench.training.detector.records import load_record, trained_of
 from aigenbench.training.processes.collectives import is_first_process
 from aigenbench.training.resume.checkpoints import WindowCheckpoints
-from aigenbench.training.resume.folder import ExperimentFolder
+from aigenbench.training.resume.folder import ExperimentFolder, config_changes, record_change
 from aigenbench.training.resume.state import read_state
 from aigenbench.training.window.extended import Base
 from aigenbench.training.window.inputs import Setup
@@ -34,12 +34,15 @@ def take_over(setup: Setup, base: Base, experiment: ExperimentFolder) -> None:
     its own evaluation set.
 
     Raises:
-        InputError: a window's weights are damaged.
+        InputError: a window's weights are damaged, or of another model.
     """
     windows = range(len(base.windows))
     if is_first_process():
         _keep_standard(base, experiment.folder)
         missing = [k for k in windows if read_state(experiment.window_folder(k)) is None]
+        if missing and base.differences and not config_changes(experiment.folder):
+            logger.warning("configured otherwise than %s: %s", base.experiment.folder, "; ".join(base.differences))
+            record_change(experiment, list(base.differences))
         for k in missing:
             _take_window(setup, base, experiment, k)
         if missing:
@@ -53,6 +56,8 @@ def _take_window(setup: Setup, base: Base, experiment: ExperimentFolder, window:
     source, folder = base.experiment.window_folder(window), experiment.window_folder(window)
     theirs = WindowCheckpoints(source, read_state(source))
     record = theirs.load_final()
+    # told before anything is written
+    load_record(setup.detector, record, source)
     # what comes next, and ids of generators, are those of the longer timeline
     trained = trained_up_to(setup.plan.timeline, setup.plan.windows, window).after(trained_of(record, source))
     trained = replace(trained, images=base.fingerprints[window])

@@ -243,7 +243,7 @@ def _record_config(experiment: ExperimentFolder, config: ResolvedConfig, allow_c
         shown = _shown(differences)
         logger.warning("%s goes on with another config than it was begun with (%s)", experiment.name, shown)
         # the trace first: a config that changed without one would look like the one it was begun with
-        _record_change(experiment, differences)
+        record_change(experiment, differences)
     if differences or not path.is_file():
         _write_config(path, config)
 
@@ -263,7 +263,8 @@ def _begin_anew(experiment: ExperimentFolder) -> None:
     logger.info("%s had not come to a checkpoint; it begins anew with this config", experiment.name)
 
 
-def _record_change(experiment: ExperimentFolder, differences: list[str]) -> None:
+def record_change(experiment: ExperimentFolder, differences: list[str]) -> None:
+    """Write down that an experiment goes on with another configuration."""
     finished = [k for k, folder in experiment.window_folders().items() if is_trained(read_state(folder))]
     change = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -42,11 +42,13 @@ class Base:
         experiment: its folder.
         config: its configuration.
         predictions: of its windows, on its own evaluation set.
+        differences: how the run that extends it is configured otherwise, where that was allowed.
     """
 
     experiment: ExperimentFolder
     config: ResolvedConfig
     predictions: ExperimentPredictions
+    differences: tuple[str, ...] = ()
 
     @property
     def windows(self) -> tuple[tuple[str, ...], ...]:
@@ -84,7 +86,7 @@ def planned(inputs: RunInputs, pipeline: AIGenBenchPipeline, stage: str) -> tupl
     plan = make_plan_of(pipeline, info, stage)
     if info.extends is None or stage != "fit":
         return plan, None
-    base = _open(inputs.config)
+    base = _open(inputs.config, inputs.allow_config_change)
     _check_windows(base, plan)
     if _other_window(base, pipeline, plan) is not None:
         plan = make_plan_of(pipeline, info, stage, _rows_of(base, inputs, pipeline, plan))
@@ -97,7 +99,7 @@ def planned(inputs: RunInputs, pipeline: AIGenBenchPipeline, stage: str) -> tupl
     return plan, base
 
 
-def _open(config: ResolvedConfig) -> Base:
+def _open(config: ResolvedConfig, allow_change: bool) -> Base:
     info = config.experiment_info
     named = Path(str(info.extends))
     folder = named if named.is_dir() else Path(info.experiments_data_folder) / f"{info.experiment_name_prefix}{named}"
@@ -106,10 +108,12 @@ def _open(config: ResolvedConfig) -> Base:
     if info.heads:
         raise InputError(f"{_KEY}: a run with experiment_info.heads extends none; extend each experiment by itself")
     theirs = ResolvedConfig.from_file(folder / CONFIG_FILE)
-    if differences := theirs.differences(config, _FREE):
+    differences = theirs.differences(config, _FREE)
+    if differences and not allow_change:
         raise InputError(
             f"{_KEY}: {folder} was configured otherwise ({'; '.join(differences[:4])}"
-            f"{'; ...' if len(differences) > 4 else ''}); a run is extended with the configuration that it had"
+            f"{'; ...' if len(differences) > 4 else ''}); extend it with the configuration that it had, or say "
+            "--allow_config_change"
         )
     predictions = load_experiment(folder)
     if len(predictions.windows) < predictions.n_windows:
@@ -117,7 +121,8 @@ def _open(config: ResolvedConfig) -> Base:
             f"{_KEY}: {folder} is not finished, {len(predictions.windows)} of its {predictions.n_windows} windows are: "
             "finish it first, with its own command"
         )
-    return Base(ExperimentFolder(folder.name, folder, theirs.experiment_info.window_name_prefix), theirs, predictions)
+    experiment = ExperimentFolder(folder.name, folder, theirs.experiment_info.window_name_prefix)
+    return Base(experiment, theirs, predictions, tuple(differences))
 
 
 def _check_windows(base: Base, plan: Plan) -> None:

@@ -1,0 +1,1 @@
+"""Contact sheets: single images as they are stored and as a run reads them."""
