@@ -73,7 +73,8 @@ class View:
     @property
     def charts(self) -> tuple[Chart, ...]:
         """Every chart of the run."""
-        return (self.curves, *(chart for w in self.windows for chart in w.charts), *self.robustness.charts)
+        of_windows = (chart for w in self.windows for chart in w.charts)
+        return (self.curves, *of_windows, *self.robustness.charts, *self.robustness.shift_charts)
 
 
 def make_view(
