@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aigenbench.protocol.periods import PERIOD_TITLES
@@ -47,12 +47,30 @@ def score_table(scores: dict[str, Any], metric: str = "auroc") -> str:
     columns = {period: scores["periods"][period][metric] for period in SHOWN_PERIODS}
     rows = [["Window", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS), "Generators added"]]
     for k, window in enumerate(scores["windows"]):
-        rows.append([str(k), *(percent(columns[p][k]) for p in SHOWN_PERIODS), ", ".join(window)])
+        rows.append([str(k), *(percent(columns[p][k]) for p in SHOWN_PERIODS), marked(window, scores.get("foreign"))])
     rows.append(["mean", *(percent(mean_over_windows(scores, p, metric)) for p in SHOWN_PERIODS), ""])
     lines = [f"{scores['experiment']} · {scores['stage']} · {metric} (%)", "", *_aligned(rows), ""]
     lines.append(headline_line(scores["headline"]))
+    lines += _foreign_lines(scores.get("foreign"))
     lines += [f"note: {note}" for note in scores["notes"]]
     return "\n".join(lines)
+
+
+def marked(names: Sequence[str], foreign: Mapping[str, Any] | None) -> str:
+    """Names of generators, with ``*`` those that a detector which no run of the protocol has trained had seen."""
+    seen = (foreign or {}).get("seen_generators") or ()
+    return ", ".join(f"{name}*" if name in seen else name for name in names)
+
+
+def _foreign_lines(foreign: Mapping[str, Any] | None) -> list[str]:
+    if foreign is None:
+        return []
+    lines = ["Not trained by the protocol: what stands as Past it may not have seen, and as Next it may have."]
+    for part, group in foreign["groups"].items():
+        of = {"seen": "seen (*)", "unseen": "unseen", "unknown": "seen or not is unknown"}[part]
+        value = f"{percent(group['auroc'])} %" if group["auroc"] is not None else "no images"
+        lines.append(f"AUROC over generators {of}: {value}, {group['pairs']:,} pairs")
+    return lines
 
 
 def headline_line(headline: dict[str, Any]) -> str:

@@ -58,6 +58,18 @@ class Entry:
         )
 
     @property
+    def foreign(self) -> bool:
+        """Whether no run of the protocol has trained it: it is then shown apart, in no group."""
+        assert self.checked.experiment is not None, "an accepted entry has predictions"
+        return self.checked.experiment.foreign
+
+    @property
+    def knowledge(self) -> str:
+        """What is said of such a detector's training."""
+        assert self.checked.experiment is not None, "an accepted entry has predictions"
+        return printable(self.checked.experiment.first.knowledge or "", line=True)
+
+    @property
     def standing(self) -> Standing:
         """What its results stand on."""
         assert self.checked.experiment is not None, "an accepted entry has predictions"
@@ -81,7 +93,8 @@ def build_leaderboard(
     """Verify every ``*.zip`` of a folder and write ``index.html`` and ``leaderboard.json``.
 
     Returns:
-        The accepted entries, best first, and for every rejected file the first rule it broke.
+        The accepted entries, best first, those that the protocol has not trained last; and for every rejected file
+        the first rule it broke.
 
     Raises:
         InputError: no such folder, or no zip file in it.
@@ -103,13 +116,15 @@ def build_leaderboard(
     for name, reason in rejected.items():
         logger.warning("%s is rejected: %s", name, reason)
     entries = [_entry(name, checked, replicates) for name, checked in accepted.items() if name not in rejected]
-    entries.sort(key=lambda entry: -entry.headline)
-    groups = significance_groups(entries)
+    entries.sort(key=lambda entry: (entry.foreign, -entry.headline))
+    trained = [entry for entry in entries if not entry.foreign]
+    groups: list[int | None] = [*significance_groups(trained), *[None] * (len(entries) - len(trained))]
     page = (
         environment()
         .get_template("leaderboard.html")
         .render(
-            table=leaderboard_table(entries, groups),
+            table=leaderboard_table(trained, groups[: len(trained)]),
+            foreign=foreign_table(entries[len(trained) :]),
             details=[(e.title, e.file, [c for c in e.checked.checks if c.status != "ok"]) for e in entries],
             rejected=rejected,
             standings=list({e.standing.text: e.standing for e in entries}.values()),
@@ -158,7 +173,7 @@ def _difference(a: Entry, b: Entry) -> NDArray[np.float64]:
     return replicates[0].headline - replicates[1].headline
 
 
-def leaderboard_table(entries: Sequence[Entry], groups: Sequence[int]) -> Table:
+def leaderboard_table(entries: Sequence[Entry], groups: Sequence[int | None]) -> Table:
     """The entries, best first; on the benchmark itself with the published baselines as reference rows."""
     rows: list[tuple[float, tuple[Cell, ...]]] = []
     for entry, group in zip(entries, groups, strict=True):
@@ -185,6 +200,21 @@ def leaderboard_table(entries: Sequence[Entry], groups: Sequence[int]) -> Table:
         "Status",
     )
     return Table("leaderboard", "Mean AUROC (%) over the windows", header, tuple(cells for _, cells in rows))
+
+
+def foreign_table(entries: Sequence[Entry]) -> Table:
+    """Detectors that no run of the protocol has trained: no entries, and in no group."""
+    rows = tuple(
+        (
+            Cell(entry.title, strong=True),
+            *(_mean_cell(entry, period) for period in SHOWN_PERIODS),
+            Cell(entry.knowledge),
+            _card_cell(entry.checked.manifest["card"].get("licence")),
+        )
+        for entry in entries
+    )
+    header = ("Detector", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS), "Its training", "Licence")
+    return Table("foreign", "Not trained by the protocol: mean AUROC (%) over the windows", header, rows)
 
 
 def _mean_cell(entry: Entry, period: str) -> Cell:
@@ -241,12 +271,13 @@ def _comparable(a: Predictions, b: Predictions) -> bool:
     return bool(np.isin(a.image_key, b.image_key).any())
 
 
-def _record(entry: Entry, group: int) -> dict[str, Any]:
+def _record(entry: Entry, group: int | None) -> dict[str, Any]:
     manifest = entry.checked.manifest
     return {
         "file": entry.file,
         "name": entry.title,
         "group": group,
+        **({"foreign": entry.knowledge} if entry.foreign else {}),
         "headline": entry.checked.scores["headline"],
         "interval": _of_mean(entry, "immediate_future"),
         "interval_generators": _over_generators(entry),

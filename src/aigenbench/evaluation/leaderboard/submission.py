@@ -10,14 +10,14 @@ from typing import Any
 
 from aigenbench import __version__
 from aigenbench.archives import LARGEST
-from aigenbench.config.folder import CONFIG_FILE, RUN_FILE, predictions_file
+from aigenbench.config.folder import CONFIG_FILE, predictions_file
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.leaderboard.bundle import predictions_name, write_bundle
 from aigenbench.evaluation.metrics.score import score
 from aigenbench.evaluation.predictions.changes import config_changes
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions, load_experiment, window_folder
 from aigenbench.evaluation.predictions.standing import SYNTHETIC, standing_of
-from aigenbench.evaluation.report.results import read_record
+from aigenbench.evaluation.report.results import read_run
 from aigenbench.files import read_bytes, read_text
 from aigenbench.yaml_text import read_yaml_file
 
@@ -75,7 +75,7 @@ def make_submission(
     experiment = load_experiment(folder, stage)
     if experiment.notes:
         raise InputError(f"{folder}: {experiment.notes[0]}; only a finished experiment can be submitted")
-    records = {k: read_record(window_folder(folder, k) / RUN_FILE) for k in experiment.windows}
+    records = {k: read_run(folder, k, stage) for k in experiment.windows}
     first = next((record for record in records.values() if record), {})
     if "trained_parameters" in first:
         card.setdefault("parameters", first["trained_parameters"])

@@ -43,9 +43,13 @@ _SCALARS: dict[str, type] = {
     "pairing_fingerprint": str,
     "data_fingerprint": str,
     "training_fingerprint": str,
+    "knowledge": str,
+    "evaluation_steps": str,
 }
-_NAMES = ("generator_id_to_name", "next_generators", "earlier_generators")
+_NAMES = ("generator_id_to_name", "next_generators", "earlier_generators", "seen_generators")
 _WINDOWS = ("windows_timeline", "trained_windows")
+AS_IS = "as is"
+"""``evaluation_steps`` of images that were scored without the mandatory ones."""
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -84,6 +88,10 @@ class Predictions:
         next_generators: the generators of the Next period, which follow from ``trained_windows``.
         earlier_generators: generators that the weights never saw though they were released no later than the newest
             that was seen; they belong to no period.
+        knowledge: of a detector that no run of the protocol has trained, what is said of its training, such as
+            "unknown"; None for those that one has. It is one detector at every window.
+        seen_generators: those of the data set's generators that it had seen; None where nobody says.
+        evaluation_steps: "as is" where the images did not go through the mandatory steps; None otherwise.
         schema_version: 0 for files without one.
     """
 
@@ -116,6 +124,9 @@ class Predictions:
     trained_windows: tuple[tuple[str, ...], ...] | None = None
     next_generators: tuple[str, ...] | None = None
     earlier_generators: tuple[str, ...] | None = None
+    knowledge: str | None = None
+    seen_generators: tuple[str, ...] | None = None
+    evaluation_steps: str | None = None
     schema_version: int = SCHEMA_VERSION
 
     def __len__(self) -> int:

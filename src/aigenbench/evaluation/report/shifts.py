@@ -73,7 +73,9 @@ def _chart(family: Family, y_range: tuple[float, float]) -> Chart:
         tips = [
             f"{title}, {label}: {_signed(v)} {_bracket(b)}" for label, v, b in zip(labels, values, bounds, strict=True)
         ]
-        series.append(Series(title, range(len(values)), values, _ROLES[name], lows, highs, markers=True, tips=tips))
+        line = Series(title, range(len(values)), values, _ROLES[name], lows, highs, markers=True, tips=tips)
+        # side by side, as they may be the same
+        series.append(line.shifted(-0.04 if name == "real" else 0.04))
     ticks = tuple((float(i), label) for i, label in enumerate(["clean", *(r.label for r in family.levels)]))
     short = family.title.partition(",")[0].partition(":")[0]
     title = f"{short}: mean shift of the logits (after window {family.windows[-1]})"

@@ -96,7 +96,7 @@ def compare(
         entry[HEADLINE]["p_holm"] = _none(p)
     found = {
         "experiments": [e.name for e in experiments],
-        "notes": [*shared.notes, *(f"{e.name}: {note}" for e in experiments for note in e.notes)],
+        "notes": [*shared.notes, *(f"{e.name}: {note}" for e in experiments for note in e.about)],
         "shared": list(shared.notes),
         "replicates": replicates,
         "results": {
@@ -169,6 +169,11 @@ def check_comparable(experiments: Sequence[ExperimentPredictions]) -> None:
                     f"{first.name} and {other.name} differ in {name}: only runs over the same windows can be compared"
                 )
         check_same_periods(first, other)
+        steps = [e.first.evaluation_steps or "after the mandatory steps" for e in (first, other)]
+        if steps[0] != steps[1]:
+            raise InputError(
+                f"{first.name} scored the images {steps[0]}, {other.name} {steps[1]}: other pixels, so no comparison"
+            )
         if not _evaluated_alike(first.first, other.first):
             raise InputError(
                 f"{first.name} and {other.name} have protocol fingerprints {first.first.protocol_fingerprint} and "
