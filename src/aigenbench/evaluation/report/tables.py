@@ -151,9 +151,8 @@ def heat_map(run: ExperimentResults) -> Table:
         cells = []
         for k, v in enumerate(values.tolist()):
             known = None if v != v else v
-            cells.append(
-                shown(known, bounds[k], n, 1, shade=diverging(known), strong=name in seen if foreign else k >= e)
-            )
+            trained = name in seen if foreign else k >= e
+            cells.append(shown(known, bounds[k], n, 1, shade=diverging(known), strong=trained))
         rows.append((Cell(name), Cell(str(e), e), Cell(str(n or "-"), n), *cells))
     header = ("Generator", "Enters", "Pairs", *(str(k) for k in range(matrix.shape[1])))
     return Table("generators", "AUROC (%) of every generator after every window", header, tuple(rows))

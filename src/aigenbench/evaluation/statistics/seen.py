@@ -14,9 +14,9 @@ def seen_and_unseen(experiment: ExperimentPredictions, pairing: bool = True) -> 
     """What such a detector's results come to apart from the windows; empty for one that a run has trained.
 
     Returns:
-        Under ``foreign``: ``knowledge``, ``seen_generators`` (None where nobody says), and ``groups``: ``seen`` and ``unseen``, or
-        ``unknown`` alone, each with its ``generators``, ``pairs``, ``auroc`` and DeLong's ``interval`` (None where
-        undefined).
+        Under ``foreign``: ``knowledge``, ``seen_generators`` (None where nobody says), and ``groups``: ``seen`` and
+        ``unseen``, or ``unknown`` alone, each with its ``generators``, ``pairs``, ``auroc`` and DeLong's ``interval``
+        (None where undefined).
     """
     if not experiment.foreign:
         return {}
