@@ -67,9 +67,9 @@ def _foreign_lines(foreign: Mapping[str, Any] | None) -> list[str]:
         return []
     lines = ["Not trained by the protocol: what stands as Past it may not have seen, and as Next it may have."]
     for part, group in foreign["groups"].items():
-        of = {"seen": "seen (*)", "unseen": "unseen", "unknown": "seen or not is unknown"}[part]
+        of = {"seen": "the generators seen (*)", "unseen": "the unseen", "unknown": "all, seen or not"}[part]
         value = f"{percent(group['auroc'])} %" if group["auroc"] is not None else "no images"
-        lines.append(f"AUROC over generators {of}: {value}, {group['pairs']:,} pairs")
+        lines.append(f"AUROC over {of}: {value}, {group['pairs']:,} pairs")
     return lines
 
 
