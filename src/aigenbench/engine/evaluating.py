@@ -31,6 +31,7 @@ from aigenbench.evaluation.predictions.record import AS_IS, Predictions, save_pr
 from aigenbench.evaluation.predictions.standing import SYNTHETIC
 from aigenbench.files import readable_name, user_path, write_json
 from aigenbench.inference.detector import device_named
+from aigenbench.inference.external.functions import FunctionScorer
 from aigenbench.inference.external.opening import Reading, open_scorer
 from aigenbench.inference.external.parts import Parts, differing
 from aigenbench.inference.external.scorer import Scored, Scorer
@@ -84,7 +85,8 @@ def evaluate(
         fake_labels: of a classifier: its labels that stand for fake, where their names do not tell.
         weights: of ``timm/NAME``: the file.
         as_is: without the mandatory evaluation steps; such results compare with none after them.
-        device: ``auto``, ``cpu``, ``cuda``, ``mps``, or several with commas: ``cuda:0,cuda:1``.
+        device: ``auto``, ``cpu``, ``cuda``, ``mps``, or several with commas: ``cuda:0,cuda:1``; a function chooses its
+            own.
         batch_size: images at a time.
         workers: loader processes; None takes one a usable processor, at most 8.
         timeline: generators of one's own, see ``load_timeline``.
@@ -105,6 +107,8 @@ def evaluate(
     images = _images(dataset_path, whole, n_generators_per_window, as_is, follow_links)
     reading = Reading(scores, tuple(fake_labels), None if weights is None else user_path(weights))
     scorer = open_scorer(detector, reading)
+    if isinstance(scorer, FunctionScorer) and device != "auto":
+        raise InputError("--device says nothing of a function, which chooses its own; leave it out")
     knowledge = _settled(scorer, said)
     default = Path("experiments_data") / f"experiment_{readable_name(scorer.name)}"
     folder = default if output is None else user_path(output)
