@@ -182,6 +182,37 @@ def test_a_killed_run_goes_on_bit_for_bit(small_dataset: Path, tmp_path: Path, k
     assert found.folder == output
 
 
+@pytest.mark.parametrize("name", ["write_json", "save_predictions", "Parts.remove"])
+@pytest.mark.parametrize("nth", [0, 2])
+def test_a_run_killed_while_it_writes_goes_on(small_dataset: Path, tmp_path: Path, name: str, nth: int) -> None:
+    from aigenbench.engine import evaluating
+
+    def run() -> None:
+        owner, attribute = (evaluating.Parts, "remove") if name == "Parts.remove" else (evaluating, name)
+        kept, calls = getattr(owner, attribute), []
+
+        def killing(*arguments: Any) -> Any:
+            calls.append(None)
+            if len(calls) == nth + 1 or name == "Parts.remove":
+                if name == "Parts.remove" and nth:
+                    next(arguments[0]._folder.iterdir()).unlink()
+                elif name != "Parts.remove":
+                    # as a kill inside leaves it
+                    Path(arguments[0]).parent.mkdir(parents=True, exist_ok=True)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return kept(*arguments)
+
+        setattr(owner, attribute, killing)
+        evaluate(by_pixels, small_dataset, tmp_path / "x", **TWO)
+
+    killed(run)
+    found = evaluate(by_pixels, small_dataset, tmp_path / "x", **TWO)
+    whole = evaluate(by_pixels, small_dataset, tmp_path / "whole", **TWO)
+    for k in range(3):
+        assert predictions(found, k).equals(predictions(whole, k))
+    assert not (tmp_path / "x" / "scoring").exists()
+
+
 def test_a_damaged_part_is_scored_again(small_dataset: Path, tmp_path: Path, caplog: Any) -> None:
     options = TWO | {"batch_size": 4, "part_seconds": 0.0}
     killed(lambda: evaluate(Counting(4), small_dataset, tmp_path / "x", **options))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import platform
+import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,37 +15,28 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from aigenbench import __version__
-from aigenbench.augmentations import EvaluationCrops, MandatoryEvaluation
 from aigenbench.config.folder import predictions_file
-from aigenbench.data.identity import keys_of
-from aigenbench.data.plan import Plan, images_digest, make_plan
-from aigenbench.data.samples.dataset import EvaluationSamples, EvaluationTransforms
 from aigenbench.data.samples.loading import usable_processors
-from aigenbench.data.samples.transforms import unchanged
 from aigenbench.data.sources.mark import is_synthetic
-from aigenbench.data.sources.opening import open_source
-from aigenbench.data.sources.tables import ImageTable
 from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions.experiment import read_record, record_path, window_folder
-from aigenbench.evaluation.predictions.external import predictions_of_logits
-from aigenbench.evaluation.predictions.record import AS_IS, Predictions, save_predictions
+from aigenbench.evaluation.predictions.record import save_predictions
 from aigenbench.evaluation.predictions.standing import SYNTHETIC
 from aigenbench.files import readable_name, user_path, write_json
 from aigenbench.inference.detector import device_named
 from aigenbench.inference.external.functions import FunctionScorer
+from aigenbench.inference.external.images import STAGE, EvaluationImages, open_images
 from aigenbench.inference.external.opening import Reading, open_scorer
-from aigenbench.inference.external.parts import Parts, differing
-from aigenbench.inference.external.scorer import Scored, Scorer
+from aigenbench.inference.external.parts import IDENTITY, Parts, differing
+from aigenbench.inference.external.scorer import Scorer
 from aigenbench.inference.external.scoring import PART_SECONDS, Effort, score_images
-from aigenbench.protocol.identity import data_fingerprint
 from aigenbench.protocol.knowledge import UNKNOWN, Knowledge, known_generators, known_until
-from aigenbench.protocol.published import AUGMENTATIONS_BASE_SEED, GENERATORS_PER_WINDOW
+from aigenbench.protocol.published import GENERATORS_PER_WINDOW
 from aigenbench.protocol.timeline import PUBLISHED, Timeline, load_timeline
 
 if TYPE_CHECKING:
     from aigenbench.engine.experiment import Experiment
 
-STAGE = "validate"
 SCORING = "scoring"
 """Where scores lie in the experiment's folder until all images have one."""
 
@@ -104,7 +96,7 @@ def evaluate(
     devices = tuple(device_named(name.strip()) for name in device.split(","))
     whole = PUBLISHED if timeline is None else load_timeline(timeline)
     said = _knowledge(knows_until, trained_on, whole)
-    images = _images(dataset_path, whole, n_generators_per_window, as_is, follow_links)
+    images = open_images(dataset_path, whole, n_generators_per_window, as_is, follow_links)
     reading = Reading(scores, tuple(fake_labels), None if weights is None else user_path(weights))
     scorer = open_scorer(detector, reading)
     if isinstance(scorer, FunctionScorer) and device != "auto":
@@ -117,48 +109,6 @@ def evaluate(
         effort = Effort(devices, batch_size, usable_processors() if workers is None else workers, part_seconds)
         _score(folder, scorer, images, knowledge, effort, record)
     return Experiment(folder)
-
-
-@dataclass(frozen=True)
-class _Images:
-    """The evaluation images.
-
-    Attributes:
-        plan: windows and evaluation set.
-        table: has the images.
-        as_is: whether they are scored without the mandatory steps.
-        source: where the data set lies.
-    """
-
-    plan: Plan
-    table: ImageTable
-    as_is: bool
-    source: Path
-
-    @property
-    def fingerprint(self) -> str:
-        steps = {"recipe": AS_IS} if self.as_is else MandatoryEvaluation().describe()
-        return self.plan.fingerprint(steps, AUGMENTATIONS_BASE_SEED)
-
-    @property
-    def samples(self) -> EvaluationSamples:
-        """What ``validate`` has before a detector's own steps: one picture an image, uint8 (h, w, 3)."""
-        mandatory = unchanged if self.as_is else MandatoryEvaluation()
-        transforms = EvaluationTransforms(mandatory, unchanged, EvaluationCrops("as_is", (1, 1)), unchanged)
-        ids = self.plan.evaluation.ids
-        generators = self.table.generator_ids(self.plan.timeline)
-        return EvaluationSamples(self.table, generators, ids, transforms, AUGMENTATIONS_BASE_SEED)
-
-    def name(self, position: int) -> str:
-        row = int(self.plan.evaluation.ids[position])
-        file = self.table.store.name(row)
-        return f"image {row} ({file})" if file else f"image {row}"
-
-
-def _images(path: Path | str, timeline: Timeline, per_window: int, as_is: bool, follow_links: bool) -> _Images:
-    source = open_source(path, follow_links)
-    plan = make_plan(source, per_window, timeline=timeline, stage=STAGE)
-    return _Images(plan, source.table("validation"), as_is, source.path)
 
 
 def _knowledge(until: str | None, trained_on: Sequence[str] | None, timeline: Timeline) -> Knowledge:
@@ -186,13 +136,12 @@ def _settled(scorer: Scorer, said: Knowledge) -> Knowledge:
     return said
 
 
-def _record(scorer: Scorer, images: _Images, knowledge: Knowledge) -> dict[str, Any]:
+def _record(scorer: Scorer, images: EvaluationImages, knowledge: Knowledge) -> dict[str, Any]:
     """By what the same evaluation is known again."""
-    ids = images.plan.evaluation.ids
     return {
         "detector": dict(scorer.identity),
         "protocol_fingerprint": images.fingerprint,
-        "images": images_digest(images.table, ids),
+        "images": images.digest,
         "knowledge": knowledge.said,
         "seen_generators": _listed(knowledge.seen(images.plan.timeline)),
     }
@@ -202,7 +151,7 @@ def _listed(names: Sequence[str] | None) -> list[str] | None:
     return None if names is None else list(names)
 
 
-def _is_finished(folder: Path, images: _Images, record: Mapping[str, Any]) -> bool:
+def _is_finished(folder: Path, images: EvaluationImages, record: Mapping[str, Any]) -> bool:
     """Whether all predictions are there.
 
     Raises:
@@ -213,9 +162,9 @@ def _is_finished(folder: Path, images: _Images, record: Mapping[str, Any]) -> bo
     if not folder.is_dir():
         raise InputError(f"{folder} is a file; give a folder with -o")
     paths = [_path(folder, k) for k in range(len(images.plan.windows))]
-    written = [path for path in paths if path.is_file()]
+    marks = [folder / SCORING / IDENTITY, *map(record_path, paths)]
     others = [one.name for one in sorted(folder.iterdir()) if one.name != SCORING and not one.name.startswith(".")]
-    if others and not any(record_path(path).is_file() for path in paths):
+    if others and not any(mark.is_file() for mark in marks):
         raise InputError(
             f"{folder} is there already and holds {others[0]}, which is no such evaluation's; give another -o"
         )
@@ -223,21 +172,28 @@ def _is_finished(folder: Path, images: _Images, record: Mapping[str, Any]) -> bo
         there = read_record(path)
         if there is not None and (other := differing(there.get("evaluation") or {}, record)):
             raise InputError(f"{folder} holds the results of another evaluation ({other}); give another -o")
-    if len(written) == len(paths) and not (folder / SCORING).exists():
-        logger.info("%s: all images were scored before", folder)
-        return True
-    return False
+    if not all(path.is_file() for path in paths):
+        return False
+    # it may have been killed at the removal
+    shutil.rmtree(folder / SCORING, ignore_errors=True)
+    logger.info("%s: all images were scored before", folder)
+    return True
 
 
 def _score(
-    folder: Path, scorer: Scorer, images: _Images, knowledge: Knowledge, effort: Effort, record: Mapping[str, Any]
+    folder: Path,
+    scorer: Scorer,
+    images: EvaluationImages,
+    knowledge: Knowledge,
+    effort: Effort,
+    record: Mapping[str, Any],
 ) -> None:
     began = datetime.now(UTC)
     parts = Parts(folder / SCORING, record)
-    n, windows = len(images.plan.evaluation.ids), len(images.plan.windows)
+    n, windows = len(images), len(images.plan.windows)
     logger.info("%s: %d images, %d windows, protocol fingerprint %s", folder, n, windows, images.fingerprint)
     scored = score_images(scorer, images.samples, parts, effort, images.name)
-    predictions = _predictions(scored, images, knowledge)
+    predictions = images.predictions(scored, knowledge)
     beside = {
         "stage": STAGE,
         "own": False,
@@ -255,26 +211,7 @@ def _score(
     parts.remove()
 
 
-def _predictions(scored: Scored, images: _Images, knowledge: Knowledge) -> Predictions:
-    plan, ids = images.plan, images.plan.evaluation.ids
-    made = predictions_of_logits(
-        scored.logits, scored.crop_logits, scored.crops, plan.evaluation, plan.timeline, plan.windows
-    )
-    keys = keys_of(images.table, ids)
-    names = [plan.timeline.id_to_name[i] for i in plan.evaluation.generator_ids.tolist()]
-    return replace(
-        made,
-        benchmark_type=plan.benchmark_type,
-        protocol_fingerprint=images.fingerprint,
-        image_key=keys if len(set(keys.tolist())) == len(keys) else None,
-        data_fingerprint=data_fingerprint(keys, names),
-        knowledge=knowledge.said,
-        seen_generators=knowledge.seen(plan.timeline),
-        evaluation_steps=AS_IS if images.as_is else None,
-    )
-
-
-def _run(images: _Images, effort: Effort, began: datetime) -> dict[str, Any]:
+def _run(images: EvaluationImages, effort: Effort, began: datetime) -> dict[str, Any]:
     """What ``run.json`` is for a training."""
     return {
         "started": began.isoformat(timespec="seconds"),

@@ -157,7 +157,11 @@ def _origin(files: dict[int, Path]) -> tuple[str, ...]:
         if record is not None and not record.get("own"):
             weights, digest = Path(str(record.get("weights"))).name, str(record.get("weights_sha256"))[:8]
             lines.setdefault(f"{weights} ({digest}) on {record.get('data')}", []).append(str(k))
-    return tuple(f"window {', '.join(ks)}: no training's own result, but of {what}" for what, ks in lines.items())
+    places = {
+        what: f"window {', '.join(ks)}" if len(ks) < max(len(files), 2) else "every window"
+        for what, ks in lines.items()
+    }
+    return tuple(f"{places[what]}: no training's own result, but of {what}" for what in lines)
 
 
 def _foreign_notes(p: Predictions) -> list[str]:

@@ -40,7 +40,8 @@ class Parts:
             other = differing(read_json(path), identity)
             if other:
                 raise InputError(
-                    f"{folder} holds unfinished scores of another evaluation ({other}); give another -o, or remove it"
+                    f"{folder} holds unfinished scores of another evaluation ({other}); remove it to begin anew, or "
+                    "give another -o"
                 )
         else:
             write_json(path, dict(identity))
@@ -73,9 +74,22 @@ _NAME = re.compile(r"scores_(\d{9})\.npz")
 
 
 def differing(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """In what two identities differ, or ""."""
-    keys = [key for key in wanted if there.get(key) != wanted[key]]
-    return ", ".join(f"{key} {there.get(key)}, now {wanted[key]}" for key in keys[:3])
+    """In what two identities differ, in a few words, or ""."""
+    found, asked = _flat(there), _flat(wanted)
+    keys = [key for key in asked if found.get(key) != asked[key]]
+    return ", ".join(f"{key} {_short(found.get(key))}, now {_short(asked[key])}" for key in keys[:2])
+
+
+def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in identity.items():
+        flat |= {f"{key} {k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value}
+    return flat
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:12]}..."
 
 
 def _read(path: Path) -> Scored:
