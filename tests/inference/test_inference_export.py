@@ -196,9 +196,8 @@ def test_a_users_own_model_is_built_again_by_its_factory(name: str, trained: Tra
 
 
 def test_a_published_backbone_can_be_left_out(trained: Trained, tmp_path: Path) -> None:
-    from safetensors.torch import save_file
-
     import timm
+    from safetensors.torch import save_file
 
     torch.manual_seed(1)
     weights = tmp_path / "weights.safetensors"

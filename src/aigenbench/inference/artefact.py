@@ -135,7 +135,7 @@ def read_info(folder: Path) -> Info:
         raise InputError(f"{path} is of schema {schema}; this version reads up to {SCHEMA}: install a newer aigenbench")
     try:
         return _info(record)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         # an InputError is a ValueError, and says more
         reason = str(error) if isinstance(error, InputError) else repr(error)
         raise InputError(f"{path} is damaged ({reason}); get the detector again") from error
@@ -154,12 +154,20 @@ def _info(record: Mapping[str, Any]) -> Info:
         model=_checked_model(record["model"]),
         calibration=Scaling(float(calibration["slope"]), float(calibration["offset"])),
         points=points,
-        scores={str(period): dict(score) for period, score in record["scores"].items()},
+        scores={str(period): _score(score) for period, score in record["scores"].items()},
         licence=str(record["licence"]),
         made_with={str(name): str(version) for name, version in record["made_with"].items()},
         hashes={_file_name(name): str(digest) for name, digest in record["hashes"].items()},
         schema=record["schema"],
     )
+
+
+def _score(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    interval = record["interval"]
+    if interval is not None:
+        low, high = interval
+        interval = [float(low), float(high)]
+    return {"value": float(record["value"]), "interval": interval, "images": int(record["images"])}
 
 
 def _checked_model(model: Mapping[str, Any]) -> Mapping[str, Any]:
