@@ -102,6 +102,8 @@ def test_the_folder_says_what_the_detector_is(exported: Path, experiment: ab.Exp
     assert all(point.period == "Next" for point in info.points)
     assert info.scores["Next"]["value"] == pytest.approx(experiment.scores().next["auroc"][0])
     assert info.model["arguments"] == {}
+    assert info.stands_on.startswith("partial: 6 of 36 generators, 12 fakes. Not the benchmark's evaluation set")
+    assert f"Evaluated on: {info.stands_on}\n" in (exported / "README.md").read_text()
 
 
 def test_the_hub_reads_the_model_card(exported: Path) -> None:

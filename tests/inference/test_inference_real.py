@@ -24,6 +24,11 @@ EACH = 3
 pytestmark = pytest.mark.slow
 
 
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "index.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 @pytest.fixture(scope="module")
 def slice_of_real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few pictures of four generators, and as many real ones, linked into a folder with an index."""
@@ -31,9 +36,7 @@ def slice_of_real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     if not source.is_dir():
         pytest.skip(f"no folder {source}")
     folder = tmp_path_factory.mktemp("slice")
-    with (source / "index.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    taken = []
+    rows, taken = rows_of(source), []
     for split in ("train", "validation"):
         for name in FAKES:
             taken += [row for row in rows if row["split"] == split and row["generator"] == name][:EACH]
@@ -80,7 +83,9 @@ def test_scores_are_those_of_validate(
     experiment = ab.fit(PIPELINE, overrides=FEW | changes)
     predictions = experiment.predictions(0)
     detector = Detector.load(export(experiment, tmp_path / "detector"), "cpu", num_workers=1)
-    names = [row["path"] for row in csv.DictReader((slice_of_real / "index.csv").open()) if row["split"] == "validation"]
+    names = [
+        row["path"] for row in csv.DictReader((slice_of_real / "index.csv").open()) if row["split"] == "validation"
+    ]
     logits = detector.logits([slice_of_real / names[row] for row in predictions.fused_identifiers])
     assert predictions.fused_logits is not None
     difference = float(np.abs(logits - predictions.fused_logits).max())

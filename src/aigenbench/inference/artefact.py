@@ -53,6 +53,7 @@ class Info:
         calibration: Platt's scaling of the logit, fitted on the Past period.
         points: operating points, the strictest first.
         scores: AUROC by period: ``value``, ``interval``, ``images``.
+        stands_on: which images thresholds and scores come from, in words; "" where nobody says.
         licence: of the weights, or "" where nobody says.
         made_with: versions of what wrote it, by name.
         hashes: SHA-256 of every other file in the folder, by name.
@@ -67,6 +68,7 @@ class Info:
     calibration: Scaling
     points: tuple[OperatingPoint, ...]
     scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    stands_on: str = ""
     licence: str = ""
     made_with: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
@@ -106,6 +108,7 @@ class Info:
             "calibration": {"slope": self.calibration.slope, "offset": self.calibration.offset},
             "points": [point.to_record() for point in self.points],
             "scores": {period: dict(score) for period, score in self.scores.items()},
+            "stands_on": self.stands_on,
             "licence": self.licence,
             "made_with": dict(self.made_with),
             "hashes": dict(self.hashes),
@@ -155,6 +158,7 @@ def _info(record: Mapping[str, Any]) -> Info:
         calibration=Scaling(float(calibration["slope"]), float(calibration["offset"])),
         points=points,
         scores={str(period): _score(score) for period, score in record["scores"].items()},
+        stands_on=str(record["stands_on"]),
         licence=str(record["licence"]),
         made_with={str(name): str(version) for name, version in record["made_with"].items()},
         hashes={_file_name(name): str(digest) for name, digest in record["hashes"].items()},
