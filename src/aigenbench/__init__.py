@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aigenbench.engine.detector import Detector
     from aigenbench.engine.evaluating import evaluate
     from aigenbench.engine.experiment import Experiment
+    from aigenbench.engine.exporting import export
     from aigenbench.engine.pages import compare, report
     from aigenbench.engine.results import Interval, Intervals, Scores
     from aigenbench.errors import InputError
@@ -38,6 +39,7 @@ __all__ = [
     "audit",
     "compare",
     "evaluate",
+    "export",
     "fit",
     "import_benchmark",
     "import_data",
@@ -62,6 +64,7 @@ _PLACES = {
     "Scores": "engine.results",
     "compare": "engine.pages",
     "evaluate": "engine.evaluating",
+    "export": "engine.exporting",
     "fit": "engine.calls",
     "audit": "curation.audit.auditing",
     "import_benchmark": "curation",
