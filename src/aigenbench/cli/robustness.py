@@ -25,11 +25,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "double_jpeg, social_network.",
     )
     parser.add_argument("experiment", metavar="EXPERIMENT_DIR", help="such as experiments_data/experiment_NAME")
+    parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
     parser.add_argument("--windows", nargs="+", metavar="K", help="only these windows (default: all finished)")
     parser.add_argument("--families", nargs="+", metavar="NAME", help="only these families (default: all)")
     parser.add_argument("--num-workers", metavar="N", help="loader processes (default: as the experiment had)")
     parser.add_argument("--dataset-path", metavar="DIR", help="where the data set is now, if it was moved")
-    parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
     add_trust(parser)
     parser.set_defaults(run=run)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from aigenbench.evaluation.drawing.seen import foreign_lines, marked
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.protocol.published import averaged_windows
 
@@ -51,26 +52,8 @@ def score_table(scores: dict[str, Any], metric: str = "auroc") -> str:
     rows.append(["mean", *(percent(mean_over_windows(scores, p, metric)) for p in SHOWN_PERIODS), ""])
     lines = [f"{scores['experiment']} · {scores['stage']} · {metric} (%)", "", *_aligned(rows), ""]
     lines.append(headline_line(scores["headline"]))
-    lines += _foreign_lines(scores.get("foreign"))
     lines += [f"note: {note}" for note in scores["notes"]]
-    return "\n".join(lines)
-
-
-def marked(names: Sequence[str], foreign: Mapping[str, Any] | None) -> str:
-    """Names of generators, with ``*`` those that a detector which no run of the protocol has trained had seen."""
-    seen = (foreign or {}).get("seen_generators") or ()
-    return ", ".join(f"{name}*" if name in seen else name for name in names)
-
-
-def _foreign_lines(foreign: Mapping[str, Any] | None) -> list[str]:
-    if foreign is None:
-        return []
-    lines = ["Not trained by the protocol: what stands as Past it may not have seen, and as Next it may have."]
-    for part, group in foreign["groups"].items():
-        of = {"seen": "the generators seen (*)", "unseen": "the unseen", "unknown": "all, seen or not"}[part]
-        value = f"{percent(group['auroc'])} %" if group["auroc"] is not None else "no images"
-        lines.append(f"AUROC over {of}: {value}, {group['pairs']:,} pairs")
-    return lines
+    return "\n".join([*lines, *foreign_lines(scores.get("foreign"))])
 
 
 def headline_line(headline: dict[str, Any]) -> str:

@@ -87,7 +87,8 @@ def make_submission(
     config = window_folder(folder, min(records)) / CONFIG_FILE
     if config.is_file():
         contents[CONFIG_FILE] = read_text(config).encode()
-    manifest = _manifest(experiment, card, first, revision)
+    # where results come from is told by records that the bundle does not carry
+    manifest = _manifest(replace(experiment, origin=()), card, first, revision)
     if changes := config_changes(folder):
         manifest["config_changes"] = list(changes)
     if standing_of(experiment, records).kind == SYNTHETIC:
@@ -111,8 +112,7 @@ def _manifest(
         },
         "code_revision": revision,
         "card": dict(card),
-        # where results come from is told by records that the bundle does not carry
-        "scores": score(replace(experiment, origin=())),
+        "scores": score(experiment),
     }
 
 

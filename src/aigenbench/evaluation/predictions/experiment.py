@@ -16,10 +16,7 @@ from aigenbench.files import read_json
 from aigenbench.protocol.periods import PERIOD_TITLES, PERIODS, period_generators
 
 STAGES = ("validate", "test")
-OF_ALL_WINDOWS = (
-    *("windows_timeline", "generator_id_to_name", "protocol_fingerprint", "benchmark_type"),
-    *("knowledge", "seen_generators", "evaluation_steps"),
-)
+OF_ALL_WINDOWS = ("windows_timeline", "generator_id_to_name", "protocol_fingerprint", "benchmark_type")
 
 
 @dataclass(frozen=True)
@@ -266,7 +263,8 @@ def _files(folder: Path, stage: str) -> dict[int, Path]:
 def _difference(a: Predictions, b: Predictions) -> str:
     # windows evaluated before there were keys go with later ones
     known = () if a.image_key is None or b.image_key is None else ("image_key",)
-    return a.first_difference(b, (*OF_ALL_WINDOWS, "identifier", "pairing", *known))
+    foreign = ("knowledge", "seen_generators", "evaluation_steps")
+    return a.first_difference(b, (*OF_ALL_WINDOWS, *foreign, "identifier", "pairing", *known))
 
 
 def _sibling(folder: Path) -> str:

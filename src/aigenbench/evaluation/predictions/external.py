@@ -80,6 +80,41 @@ def import_csv(
     return list(chosen)
 
 
+def predictions_of_logits(
+    logits: NDArray[np.float64],
+    crop_logits: NDArray[np.float64],
+    crops: NDArray[np.int64],
+    evaluation: EvaluationSet,
+    timeline: Timeline,
+    windows: tuple[tuple[str, ...], ...],
+) -> Predictions:
+    """The predictions that one detector makes, whatever the window.
+
+    Args:
+        logits: one an image, in evaluation order, (n,).
+        crop_logits: one a crop, those of an image together, (m,).
+        crops: how many crops each image has, (n,).
+        evaluation: the images.
+        timeline: the generators of the data set.
+        windows: generator names of every window.
+    """
+    made = _predictions(np.stack([sigmoid(logits), logits], axis=1), evaluation, timeline, windows, 0)
+    index, first = np.repeat(np.arange(len(logits)), crops), np.cumsum(crops) - crops
+    losses = -log_sigmoid(np.where(made.fused_labels[index] == 1, 1.0, -1.0) * crop_logits)
+    return replace(
+        made,
+        window=None,
+        fused_losses=(np.add.reduceat(losses, first) / crops).astype(np.float32),
+        crop_scores=sigmoid(crop_logits).astype(np.float32),
+        crop_logits=crop_logits.astype(np.float32),
+        crop_losses=losses.astype(np.float32),
+        crop_labels=made.fused_labels[index],
+        crop_generator_ids=made.fused_generator_ids[index],
+        crop_identifiers=made.fused_identifiers[index],
+        crop_to_image_index=index,
+    )
+
+
 Scores = dict[int, tuple[float, float]]
 
 
@@ -139,77 +174,24 @@ def _predictions(
     labels = (evaluation.generator_ids > 0).astype(np.int64)
     eps = float(np.finfo(np.float32).eps)
     p = np.clip(chosen[:, 0], eps, 1 - eps)
+    margins = np.where(labels == 1, 1.0, -1.0) * (np.log(p / (1 - p)) if known is None else logits)
     values: dict[str, Any] = {
         "scores": scores,
         "labels": labels,
         "generator_ids": evaluation.generator_ids,
         "identifiers": evaluation.ids,
-        "losses": _losses(np.log(p / (1 - p)) if known is None else logits, labels),
+        "losses": -log_sigmoid(margins).astype(np.float32),
     }
     return Predictions(
         **{f"fused_{name}": value for name, value in values.items()},
         **{f"crop_{name}": value for name, value in values.items()},
         crop_to_image_index=np.arange(len(labels)),
+        identifier=evaluation.ids,
+        pairing=evaluation.pairing,
+        generator_id_to_name=timeline.id_to_name,
+        windows_timeline=windows,
         fused_logits=known,
         crop_logits=known,
-        **_facts(evaluation, timeline, windows, window),
+        window=window,
+        pairing_fingerprint=pairing_fingerprint(evaluation.ids, evaluation.pairing),
     )
-
-
-def predictions_of_logits(
-    logits: NDArray[np.float64],
-    crop_logits: NDArray[np.float64],
-    crops: NDArray[np.int64],
-    evaluation: EvaluationSet,
-    timeline: Timeline,
-    windows: tuple[tuple[str, ...], ...],
-) -> Predictions:
-    """The predictions that one detector makes, whatever the window.
-
-    Args:
-        logits: one an image, in evaluation order, (n,).
-        crop_logits: one a crop, those of an image together, (m,).
-        crops: how many crops each image has, (n,).
-        evaluation: the images.
-        timeline: the generators of the data set.
-        windows: generator names of every window.
-    """
-    index = np.repeat(np.arange(len(logits)), crops)
-    labels = (evaluation.generator_ids > 0).astype(np.int64)
-    losses = _losses(crop_logits, labels[index])
-    first = np.cumsum(crops) - crops
-    of_images: dict[str, Any] = {
-        "labels": labels,
-        "generator_ids": evaluation.generator_ids,
-        "identifiers": evaluation.ids,
-    }
-    return Predictions(
-        **{f"fused_{name}": value for name, value in of_images.items()},
-        **{f"crop_{name}": value[index] for name, value in of_images.items()},
-        fused_scores=sigmoid(logits).astype(np.float32),
-        crop_scores=sigmoid(crop_logits).astype(np.float32),
-        fused_losses=(np.add.reduceat(losses.astype(np.float64), first) / crops).astype(np.float32),
-        crop_losses=losses,
-        fused_logits=logits.astype(np.float32),
-        crop_logits=crop_logits.astype(np.float32),
-        crop_to_image_index=index,
-        **_facts(evaluation, timeline, windows, None),
-    )
-
-
-def _losses(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    return -log_sigmoid(np.where(labels == 1, 1.0, -1.0) * logits).astype(np.float32)
-
-
-def _facts(
-    evaluation: EvaluationSet, timeline: Timeline, windows: tuple[tuple[str, ...], ...], window: int | None
-) -> dict[str, Any]:
-    """What the protocol says of the images."""
-    return {
-        "identifier": evaluation.ids,
-        "pairing": evaluation.pairing,
-        "generator_id_to_name": timeline.id_to_name,
-        "windows_timeline": windows,
-        "window": window,
-        "pairing_fingerprint": pairing_fingerprint(evaluation.ids, evaluation.pairing),
-    }

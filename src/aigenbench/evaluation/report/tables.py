@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from aigenbench.evaluation.drawing.chart import Cell, Table
-from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, marked, mean_over_windows, pairs, percent
+from aigenbench.evaluation.drawing.seen import marked
+from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean_over_windows, pairs, percent
 from aigenbench.evaluation.metrics.definitions import METRICS
 from aigenbench.evaluation.metrics.over_time import generator_matrix
 from aigenbench.evaluation.report.results import ExperimentResults
