@@ -310,7 +310,11 @@ def test_score_compare_and_report_show_it_beside_a_trained_one(
     assert main(["score", str(experiment.folder), "--json", "--replicates", "0"]) == 0
     assert "foreign" not in json.loads(capsys.readouterr().out)
     assert main(["compare", str(foreign.folder), str(experiment.folder), "--replicates", "20"]) == 0
-    assert "foreign: not trained by the protocol" in capsys.readouterr().out
+    compared = capsys.readouterr().out
+    assert "foreign: not trained by the protocol" in compared
+    first, second = (line for line in compared.splitlines() if line.startswith(("  foreign  ", "  x  ")))
+    assert first.endswith("]  not trained by the protocol")
+    assert second.endswith("]")
     page = tmp_path / "r.html"
     folders = [str(foreign.folder), str(experiment.folder)]
     assert main(["report", *folders, "-o", str(page), "--replicates", "20"]) == 0

@@ -67,10 +67,11 @@ def compare(
 
     Returns:
         ``experiments`` (names), ``notes`` (such as missing windows), ``shared`` (those of `shared_images`), ``results``
-        (name -> headline value and interval) and ``differences``: one entry for every two of them with ``a``, ``b``,
-        and ``headline`` and the mean over windows and the windows of each period: ``difference`` (a - b),
-        ``interval``, ``p``, ``p_from`` (see `p_value`) and, for the headline, ``p_holm``: Holm's adjustment for how
-        many are compared. Only windows that both have enter. With ``models`` also ``models`` and
+        (name -> headline value and interval, and ``knowledge`` of a detector that no run of the protocol has trained)
+        and ``differences``: one entry for every two of them with ``a``, ``b``, and ``headline`` and the mean over
+        windows and the windows of each period: ``difference`` (a - b), ``interval``, ``p``, ``p_from`` (see `p_value`)
+        and, for the headline, ``p_holm``: Holm's adjustment for how many are compared. Only windows that both have
+        enter. With ``models`` also ``models`` and
         ``model_differences``, see `compare_models`.
 
     Raises:
@@ -101,6 +102,7 @@ def compare(
         "replicates": replicates,
         "results": {
             e.name: {"mean": s["headline"]["mean"], "interval": bounds_of("auroc", r.headline, s["headline"]["mean"])}
+            | ({"knowledge": e.first.knowledge} if e.foreign else {})
             for e, s, r in zip(experiments, scores, replicated, strict=True)
         },
         "differences": differences,
@@ -200,7 +202,8 @@ def comparison_table(result: dict[str, Any]) -> str:
     lines = ["Next-period AUROC (%), mean over the windows, 95 % interval over images", ""]
     width = max(map(len, (*result["experiments"], *result.get("models", ()))))
     for name, value in result["results"].items():
-        lines.append(f"  {name:<{width}}  {percent(value['mean']):>6}  {interval_text(value['interval'])}")
+        foreign = "  not trained by the protocol" if "knowledge" in value else ""
+        lines.append(f"  {name:<{width}}  {percent(value['mean']):>6}  {interval_text(value['interval'])}{foreign}")
     lines += ["", "Paired differences", ""]
     shown = [(entry["a"], entry["b"], entry[HEADLINE]) for entry in result["differences"]]
     lines += [f"  {a} - {b}: {_differing(d)}  {_tested(d['p'], d)}" for a, b, d in shown]
