@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from aigenbench.engine.benchmark import Benchmark
     from aigenbench.engine.calls import fit, predict, robustness, test, validate
     from aigenbench.engine.detector import Detector
+    from aigenbench.engine.evaluating import evaluate
     from aigenbench.engine.experiment import Experiment
+    from aigenbench.engine.exporting import export
     from aigenbench.engine.pages import compare, report
     from aigenbench.engine.results import Interval, Intervals, Scores
     from aigenbench.engine.showing import show
@@ -38,6 +40,8 @@ __all__ = [
     "Scores",
     "audit",
     "compare",
+    "evaluate",
+    "export",
     "fit",
     "import_benchmark",
     "import_data",
@@ -63,6 +67,8 @@ _PLACES = {
     "ModelFactoryRegistry": "models",
     "Scores": "engine.results",
     "compare": "engine.pages",
+    "evaluate": "engine.evaluating",
+    "export": "engine.exporting",
     "fit": "engine.calls",
     "audit": "engine.auditing",
     "import_benchmark": "curation",

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from evaluation_honest import COLUMNS, PER_GENERATOR, write_honest
 
 from aigenbench.errors import InputError
-from aigenbench.evaluation.leaderboard.page import build_leaderboard, significance_groups
+from aigenbench.evaluation.leaderboard.page import Entry, build_leaderboard, significance_groups
 from aigenbench.evaluation.leaderboard.submission import make_submission
 from aigenbench.evaluation.predictions import standing
+from aigenbench.evaluation.predictions.experiment import load_experiment
+from aigenbench.evaluation.predictions.record import Predictions, save_predictions
 
 EVIL = "<script>alert(1)</script>"
 
@@ -43,6 +46,38 @@ def test_the_page_ranks_groups_and_shows_published_rows(
     records = json.loads((tmp_path / "site/leaderboard.json").read_text())
     assert [r["group"] for r in records] == [1, 1, 2]
     assert records[0]["interval"][0] < records[0]["headline"]["mean"] < records[0]["interval"][1]
+
+
+def test_a_detector_that_the_protocol_has_not_trained_is_shown_apart(
+    submissions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, entries = write_honest(tmp_path / "work", 4.0), tmp_path / "entries"
+    one, two = (load_experiment(made).windows[k] for k in (0, 1))
+
+    def board(first: Predictions, knowledge: str | None) -> tuple[list[Entry], dict[str, str]]:
+        for k in range(9):
+            p = replace(one if k else first, window=k, knowledge=knowledge)
+            save_predictions(made / f"window_{k}" / "predictions_validate_all.npz", p)
+        make_submission(made, entries / "theirs.zip", {"name": "theirs"})
+        return build_leaderboard(entries, tmp_path / "site", PER_GENERATOR, COLUMNS, replicates=20)
+
+    entries.mkdir()
+    (entries / "good.zip").write_bytes((submissions / "good.zip").read_bytes())
+    monkeypatch.setattr(standing, "PER_GENERATOR", PER_GENERATOR)
+    # as an entry of the protocol's it is refused; and windows that differ are not of one detector
+    assert "have the same predictions" in board(one, None)[1]["theirs.zip"]
+    assert "have different predictions" in board(two, "unknown")[1]["theirs.zip"]
+    found, rejected = board(one, "unknown")
+    assert rejected == {}
+    # the better one stands below, in no group
+    assert [entry.title for entry in found] == ["good", "theirs"]
+    assert found[1].headline > found[0].headline
+    records = json.loads((tmp_path / "site/leaderboard.json").read_text())
+    assert [(r["group"], r.get("foreign")) for r in records] == [(1, None), (None, "unknown")]
+    page = (tmp_path / "site/index.html").read_text()
+    assert (
+        page.index("DINOv2 ViT-L/14") < page.index("Not trained by the protocol: mean AUROC") < page.index(">theirs<")
+    )
 
 
 def test_published_rows_stand_beside_the_benchmark_only(submissions: Path, tmp_path: Path) -> None:

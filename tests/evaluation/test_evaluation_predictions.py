@@ -201,3 +201,19 @@ def test_a_decompression_bomb_is_refused_unread(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("aigenbench.archives.ALWAYS_READ", 1_000_000)
     with pytest.raises(InputError, match="would unpack to 4000"):
         load_predictions(tmp_path / "p.npz")
+
+
+@pytest.mark.parametrize("seen", [None, (), ("A", "D")])
+def test_what_a_detector_of_elsewhere_had_seen_travels(seen: tuple[str, ...] | None, tmp_path: Path) -> None:
+    p = replace(made_up(), knowledge="unknown", seen_generators=seen, evaluation_steps="as is")
+    save_predictions(tmp_path / "p.npz", p)
+    found = load_predictions(tmp_path / "p.npz")
+    assert (found.knowledge, found.seen_generators, found.evaluation_steps) == ("unknown", seen, "as is")
+
+
+def test_what_was_seen_is_among_the_generators_and_said_of_a_detector_of_elsewhere_alone(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="seen_generators names 'Z', which generator_id_to_name lacks"):
+        save_predictions(tmp_path / "p.npz", replace(made_up(), knowledge="x", seen_generators=("A", "Z")))
+    with pytest.raises(InputError, match="seen_generators stands without knowledge"):
+        save_predictions(tmp_path / "p.npz", replace(made_up(), seen_generators=("A",)))
+    assert not (tmp_path / "p.npz").exists()

@@ -67,6 +67,24 @@ def test_what_only_looks_like_the_benchmark_says_why_it_is_not(honest: Experimen
 
 
 @pytest.mark.usefixtures("of_benchmark_size")
+def test_a_detector_that_the_protocol_has_not_trained_stands_beside_no_published_result(
+    honest: ExperimentPredictions,
+) -> None:
+    windows = {
+        k: replace(p, knowledge="trained on ProGAN", seen_generators=("ProGAN",)) for k, p in honest.windows.items()
+    }
+    foreign = replace(honest, windows=windows)
+    assert standing_of(foreign).text == "benchmark; not trained by the protocol"
+    assert not standing_of(foreign).is_benchmark
+    page = page_of(foreign)
+    for text in ("its training: trained on ProGAN", "ProGAN*", "AUROC (%) over what it had seen"):
+        assert text in page
+    assert "DINOv2 ViT-L/14" not in page
+    as_is = replace(honest, windows={k: replace(p, evaluation_steps="as is") for k, p in honest.windows.items()})
+    assert standing_of(as_is).text.endswith("fakes, scored as is")
+
+
+@pytest.mark.usefixtures("of_benchmark_size")
 def test_made_up_data_are_never_the_benchmark(honest: ExperimentPredictions) -> None:
     records = {0: {"data": "synthetic"}}
     assert (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from aigenbench.cli.terminal import say
+from aigenbench.cli.terminal import say, say_aside
 from aigenbench.errors import InputError
 
 IMPORTS = "import Python that registers models of your own"
@@ -77,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
         from aigenbench.inference.formats.hub import push_to_hub
 
         say(f"pushed: {push_to_hub(path, args.push_to_hub, private=not args.public)}")
+    if not read_info(path).licence:
+        say_aside("aigenbench: no source states the licence of the weights; --license NAME writes it into the card")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "double_jpeg, social_network.",
     )
     parser.add_argument("experiment", metavar="EXPERIMENT_DIR", help="such as experiments_data/experiment_NAME")
+    parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
     parser.add_argument("--windows", nargs="+", metavar="K", help="only these windows (default: all finished)")
     parser.add_argument("--families", nargs="+", metavar="NAME", help="only these families (default: all)")
     parser.add_argument("--num-workers", metavar="N", help="loader processes (default: as the experiment had)")
@@ -60,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         logger.warning("%s; everything done so far is kept, the same command goes on", stopped)
         return exit_code(stopped.number)
     if is_first_process():
-        _show(Path(args.experiment))
+        _show(Path(args.experiment), args.json)
     return 0
 
 
@@ -73,10 +75,15 @@ def _layers(args: argparse.Namespace) -> list[Layer]:
     return layers
 
 
-def _show(folder: Path) -> None:
+def _show(folder: Path, as_json: bool) -> None:
     from aigenbench.evaluation.predictions.experiment import load_experiment
     from aigenbench.evaluation.report.robustness import robustness_text
     from aigenbench.evaluation.robustness.score import load_robustness
+    from aigenbench.evaluation.robustness.values import robustness_values
 
     experiment = load_experiment(folder)
-    say(robustness_text(experiment.name, load_robustness(folder, experiment)))
+    families = load_robustness(folder, experiment)
+    if as_json:
+        say(json.dumps(robustness_values(experiment.name, families), ensure_ascii=False, allow_nan=False))
+    else:
+        say(robustness_text(experiment.name, families))

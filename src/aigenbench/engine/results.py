@@ -15,6 +15,7 @@ from aigenbench.evaluation.predictions.changes import config_changes
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions as Loaded
 from aigenbench.evaluation.predictions.experiment import load_experiment
 from aigenbench.evaluation.statistics.draws import OTHER_REPLICATES, REPLICATES
+from aigenbench.evaluation.statistics.seen import seen_and_unseen
 from aigenbench.evaluation.statistics.uncertainty import Effort, uncertainty
 
 Column = tuple[float | None, ...]
@@ -221,6 +222,7 @@ def evaluated(
     logged = logged_metrics(folder, experiment)
     values = score(experiment, pairing, threshold)
     values["notes"] += config_changes(folder)
+    values |= seen_and_unseen(experiment, pairing)
     if dataset is not None:
         from aigenbench.engine.columns import check_belongs, evaluation_table
         from aigenbench.evaluation.statistics.breakdown import class_groups, class_scores

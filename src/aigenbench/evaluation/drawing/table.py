@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from aigenbench.evaluation.drawing.seen import foreign_lines, marked
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.protocol.published import averaged_windows
 
@@ -54,12 +55,12 @@ def score_table(scores: dict[str, Any], metric: str = "auroc") -> str:
     columns = {period: scores["periods"][period][metric] for period in SHOWN_PERIODS}
     rows = [["Window", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS), "Generators added"]]
     for k, window in enumerate(scores["windows"]):
-        rows.append([str(k), *(percent(columns[p][k]) for p in SHOWN_PERIODS), ", ".join(window)])
+        rows.append([str(k), *(percent(columns[p][k]) for p in SHOWN_PERIODS), marked(window, scores.get("foreign"))])
     rows.append(["mean", *(percent(mean_over_windows(scores, p, metric)) for p in SHOWN_PERIODS), ""])
     lines = [f"{scores['experiment']} · {scores['stage']} · {metric} (%)", "", *_aligned(rows), ""]
     lines += headline_lines(scores)
     lines += [f"note: {note}" for note in scores["notes"]]
-    return "\n".join(lines)
+    return "\n".join([*lines, *foreign_lines(scores.get("foreign"))])
 
 
 def headline_lines(scores: dict[str, Any]) -> list[str]:

@@ -17,8 +17,9 @@ from aigenbench.errors import InputError, printable
 from aigenbench.evaluation.drawing.chart import Cell, Table
 from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, mean_over_windows, percent
 from aigenbench.evaluation.leaderboard.verify import Verification, verify_submission
+from aigenbench.evaluation.predictions.experiment import ExperimentPredictions
 from aigenbench.evaluation.predictions.record import Predictions
-from aigenbench.evaluation.predictions.standing import Standing, standing_of
+from aigenbench.evaluation.predictions.standing import BENCHMARK, Standing, standing_of
 from aigenbench.evaluation.report.pages import environment, resource
 from aigenbench.evaluation.statistics.bootstrap import Replicates, bootstrap_auroc, row_means
 from aigenbench.evaluation.statistics.draws import REPLICATES, SEED
@@ -58,10 +59,20 @@ class Entry:
         )
 
     @property
+    def experiment(self) -> ExperimentPredictions:
+        """Its predictions."""
+        assert self.checked.experiment is not None, "an accepted entry has predictions"
+        return self.checked.experiment
+
+    @property
+    def knowledge(self) -> str:
+        """What is said of the training of one that no run of the protocol has trained; "" of all others."""
+        return printable(self.experiment.first.knowledge or "", line=True)
+
+    @property
     def standing(self) -> Standing:
         """What its results stand on."""
-        assert self.checked.experiment is not None, "an accepted entry has predictions"
-        return standing_of(self.checked.experiment, {0: self.checked.manifest})
+        return standing_of(self.experiment, {0: self.checked.manifest})
 
     @property
     def headline(self) -> float:
@@ -81,7 +92,8 @@ def build_leaderboard(
     """Verify every ``*.zip`` of a folder and write ``index.html`` and ``leaderboard.json``.
 
     Returns:
-        The accepted entries, best first, and for every rejected file the first rule it broke.
+        The accepted entries, best first, those that the protocol has not trained last; and for every rejected file
+        the first rule it broke.
 
     Raises:
         InputError: no such folder, or no zip file in it.
@@ -103,19 +115,22 @@ def build_leaderboard(
     for name, reason in rejected.items():
         logger.warning("%s is rejected: %s", name, reason)
     entries = [_entry(name, checked, replicates) for name, checked in accepted.items() if name not in rejected]
-    entries.sort(key=lambda entry: -entry.headline)
-    groups = significance_groups(entries)
+    entries.sort(key=lambda entry: (entry.experiment.foreign, -entry.headline))
+    trained = [entry for entry in entries if not entry.experiment.foreign]
+    groups: list[int | None] = [*significance_groups(trained), *[None] * (len(entries) - len(trained))]
+    # published results are of the benchmark's images: beside others they would look like a comparison
+    published = all(entry.standing.kind == BENCHMARK for entry in entries)
     page = (
         environment()
         .get_template("leaderboard.html")
         .render(
-            table=leaderboard_table(entries, groups),
+            table=leaderboard_table(trained, groups[: len(trained)], published),
+            foreign=foreign_table(entries[len(trained) :]),
+            published=published,
             details=[(e.title, e.file, [c for c in e.checked.checks if c.status != "ok"]) for e in entries],
             rejected=rejected,
             standings=list({e.standing.text: e.standing for e in entries}.values()),
-            by_row=any(
-                e.checked.experiment is not None and e.checked.experiment.first.image_key is None for e in entries
-            ),
+            by_row=any(e.experiment.first.image_key is None for e in entries),
             replicates=f"{replicates:,}",
             style=resource("style.css"),
             script=resource("script.js"),
@@ -147,8 +162,8 @@ def significance_groups(entries: Sequence[Entry]) -> list[int]:
 
 def _difference(a: Entry, b: Entry) -> NDArray[np.float64]:
     """Replicates of the difference of two headlines, each on the same draws of the images that both hold."""
-    first, second = a.checked.experiment, b.checked.experiment
-    if first is None or second is None or _images(first.first) == _images(second.first):
+    first, second = a.experiment, b.experiment
+    if _images(first.first) == _images(second.first):
         return a.images.headline - b.images.headline
     shared = shared_images([first, second])
     replicates = [
@@ -158,8 +173,8 @@ def _difference(a: Entry, b: Entry) -> NDArray[np.float64]:
     return replicates[0].headline - replicates[1].headline
 
 
-def leaderboard_table(entries: Sequence[Entry], groups: Sequence[int]) -> Table:
-    """The entries, best first; on the benchmark itself with the published baselines as reference rows."""
+def leaderboard_table(entries: Sequence[Entry], groups: Sequence[int | None], published: bool) -> Table:
+    """The entries, best first; where ``published``, with the published baselines as reference rows."""
     rows: list[tuple[float, tuple[Cell, ...]]] = []
     for entry, group in zip(entries, groups, strict=True):
         card = entry.checked.manifest["card"]
@@ -168,8 +183,7 @@ def leaderboard_table(entries: Sequence[Entry], groups: Sequence[int]) -> Table:
         card_cells = [_card_cell(card.get(name)) for name in ("parameters", "training_hours", "licence")]
         names = (Cell(entry.title, strong=True), Cell(str(group), group))
         rows.append((entry.headline, (*names, *cells, Cell(generators or "-"), *card_cells, Cell("verified"))))
-    # published results are of the benchmark's images: beside others they would look like a comparison
-    for b in BASELINES if all(entry.standing.is_benchmark for entry in entries) else ():
+    for b in BASELINES if published else ():
         values = [Cell(percent(v), v) for v in (b.past, b.coming, b.whole)]
         blank = [Cell("-")] * 4
         rows.append((b.coming, (Cell(b.name), Cell("-"), *values, *blank, Cell("published"))))
@@ -185,6 +199,21 @@ def leaderboard_table(entries: Sequence[Entry], groups: Sequence[int]) -> Table:
         "Status",
     )
     return Table("leaderboard", "Mean AUROC (%) over the windows", header, tuple(cells for _, cells in rows))
+
+
+def foreign_table(entries: Sequence[Entry]) -> Table:
+    """Detectors that no run of the protocol has trained: no entries, and in no group."""
+    rows = tuple(
+        (
+            Cell(entry.title, strong=True),
+            *(_mean_cell(entry, period) for period in SHOWN_PERIODS),
+            Cell(entry.knowledge),
+            _card_cell(entry.checked.manifest["card"].get("licence")),
+        )
+        for entry in entries
+    )
+    header = ("Detector", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS), "Its training", "Licence")
+    return Table("foreign", "Not trained by the protocol: mean AUROC (%) over the windows", header, rows)
 
 
 def _mean_cell(entry: Entry, period: str) -> Cell:
@@ -241,12 +270,13 @@ def _comparable(a: Predictions, b: Predictions) -> bool:
     return bool(np.isin(a.image_key, b.image_key).any())
 
 
-def _record(entry: Entry, group: int) -> dict[str, Any]:
+def _record(entry: Entry, group: int | None) -> dict[str, Any]:
     manifest = entry.checked.manifest
     return {
         "file": entry.file,
         "name": entry.title,
         "group": group,
+        **({"foreign": entry.knowledge} if entry.experiment.foreign else {}),
         "headline": entry.checked.scores["headline"],
         "interval": _of_mean(entry, "immediate_future"),
         "interval_generators": _over_generators(entry),

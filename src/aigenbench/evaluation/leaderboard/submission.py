@@ -11,14 +11,14 @@ from typing import Any
 
 from aigenbench import __version__
 from aigenbench.archives import LARGEST
-from aigenbench.config.folder import CONFIG_FILE, RUN_FILE, predictions_file
+from aigenbench.config.folder import CONFIG_FILE, predictions_file
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.leaderboard.bundle import predictions_name, write_bundle
 from aigenbench.evaluation.metrics.score import score
 from aigenbench.evaluation.predictions.changes import config_changes
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions, load_experiment, window_folder
 from aigenbench.evaluation.predictions.standing import SYNTHETIC, standing_of
-from aigenbench.evaluation.report.results import read_record
+from aigenbench.evaluation.report.results import read_run
 from aigenbench.files import read_bytes, read_text
 from aigenbench.yaml_text import read_yaml_file
 
@@ -76,7 +76,7 @@ def make_submission(
     experiment = load_experiment(folder, stage)
     if experiment.notes:
         raise InputError(f"{folder}: {experiment.notes[0]}; only a finished experiment can be submitted")
-    records = {k: read_record(window_folder(folder, k) / RUN_FILE) for k in experiment.windows}
+    records = {k: read_run(folder, k, stage) for k in experiment.windows}
     first = next((record for record in records.values() if record), {})
     if "trained_parameters" in first:
         card.setdefault("parameters", first["trained_parameters"])
@@ -87,7 +87,8 @@ def make_submission(
     config = window_folder(folder, min(records)) / CONFIG_FILE
     if config.is_file():
         contents[CONFIG_FILE] = read_text(config).encode()
-    manifest = _manifest(experiment, card, first, revision)
+    # where results come from is told by records that the bundle does not carry
+    manifest = _manifest(replace(experiment, origin=()), card, first, revision)
     if changes := config_changes(folder):
         manifest["config_changes"] = list(changes)
     if standing_of(experiment, records).kind == SYNTHETIC:

@@ -78,7 +78,7 @@ def score(experiment: ExperimentPredictions, pairing: bool = True, threshold: fl
         if first.fused_multiclass_predictions is not None
         else None,
         "windows": [list(window) for window in experiment.timeline],
-        "notes": [*experiment.origin, *experiment.notes, *_notes(experiment, periods)],
+        "notes": [*experiment.about, *_notes(experiment, periods)],
     }
     if first.timeline is not None:
         values["timeline"] = first.timeline

@@ -77,6 +77,7 @@ def _check_generators(p: Predictions, where: str) -> None:
     if unknown:
         raise _bad(where, f"windows_timeline names {unknown[0]!r}, which generator_id_to_name lacks")
     _check_training(p, where)
+    _check_seen(p, where)
     fake = p.fused_labels == 1
     if not np.isin(p.fused_labels, (0, 1)).all():
         raise _bad(where, "fused_labels must be 0 (real) or 1 (fake)")
@@ -99,6 +100,17 @@ def _check_training(p: Predictions, where: str) -> None:
         doubled = sorted(trained.intersection(getattr(p, name) or ()))
         if doubled:
             raise _bad(where, f"{doubled[0]!r} stands both in trained_windows and in {name}")
+
+
+def _check_seen(p: Predictions, where: str) -> None:
+    """What a detector of no run of the protocol had seen is among the generators, and is said by that one alone."""
+    if p.seen_generators is None:
+        return
+    if p.knowledge is None:
+        raise _bad(where, "seen_generators stands without knowledge, which says how they are known")
+    unknown = sorted(set(p.seen_generators) - set(p.generator_id_to_name[1:]))
+    if unknown:
+        raise _bad(where, f"seen_generators names {unknown[0]!r}, which generator_id_to_name lacks")
 
 
 def _check_values(p: Predictions, where: str) -> None:

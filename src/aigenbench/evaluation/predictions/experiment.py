@@ -54,6 +54,16 @@ class ExperimentPredictions:
         return _is_ordinary(self.windows)
 
     @property
+    def foreign(self) -> bool:
+        """Whether it is of one detector that no run of the protocol has trained."""
+        return self.first.knowledge is not None
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What a reader must know of where the results come from, and the notes; one line each."""
+        return (*self.origin, *_foreign_notes(self.first), *self.notes)
+
+    @property
     def timeline(self) -> tuple[tuple[str, ...], ...]:
         """The generators that each window brings.
 
@@ -152,13 +162,35 @@ def read_record(predictions: Path) -> dict[str, Any] | None:
 
 
 def _origin(files: dict[int, Path]) -> tuple[str, ...]:
-    lines = []
+    lines: dict[str, list[str]] = {}
     for k, path in files.items():
         record = read_record(path)
         if record is not None and not record.get("own"):
             weights, digest = Path(str(record.get("weights"))).name, str(record.get("weights_sha256"))[:8]
-            lines.append(f"window {k}: no training's own result, but of {weights} ({digest}) on {record.get('data')}")
-    return tuple(lines)
+            lines.setdefault(f"{weights} ({digest}) on {record.get('data')}", []).append(str(k))
+    places = {
+        what: f"window {', '.join(ks)}" if len(ks) < max(len(files), 2) else "every window"
+        for what, ks in lines.items()
+    }
+    return tuple(f"{places[what]}: no training's own result, but of {what}" for what in lines)
+
+
+def _foreign_notes(p: Predictions) -> list[str]:
+    notes = []
+    if p.knowledge is not None:
+        if p.seen_generators is None:
+            told = "what it has seen is unknown, so no period is known to be unseen"
+        else:
+            seen = set(p.seen_generators)
+            n = len(p.generator_id_to_name) - 1
+            told = f"{p.knowledge}: {len(seen)} of {n} generators count as seen"
+            held = [k for k, names in enumerate(p.windows_timeline[1:]) if seen.intersection(names)]
+            if held:
+                told += f"; Next holds such at window {', '.join(map(str, held))}"
+        notes.append(f"not trained by the protocol, one detector at every window; {told}")
+    if p.evaluation_steps is not None:
+        notes.append(f"images scored {p.evaluation_steps}, without the mandatory evaluation steps")
+    return notes
 
 
 def _is_ordinary(windows: dict[int, Predictions]) -> bool:
@@ -245,7 +277,8 @@ def _files(folder: Path, stage: str) -> dict[int, Path]:
 def _difference(a: Predictions, b: Predictions) -> str:
     # windows evaluated before there were keys go with later ones
     known = () if a.image_key is None or b.image_key is None else ("image_key",)
-    return a.first_difference(b, (*OF_ALL_WINDOWS, "identifier", "pairing", *known))
+    foreign = ("knowledge", "seen_generators", "evaluation_steps")
+    return a.first_difference(b, (*OF_ALL_WINDOWS, *foreign, "identifier", "pairing", *known))
 
 
 def _sibling(folder: Path) -> str:

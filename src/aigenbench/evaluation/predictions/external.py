@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from aigenbench.config.folder import predictions_file
 from aigenbench.csv_files import read_csv
 from aigenbench.errors import InputError
-from aigenbench.evaluation.predictions.fusion import log_sigmoid
+from aigenbench.evaluation.predictions.fusion import log_sigmoid, sigmoid
 from aigenbench.evaluation.predictions.record import Predictions, save_predictions
 from aigenbench.files import user_path
 from aigenbench.protocol.fingerprints import pairing_fingerprint
@@ -78,6 +78,41 @@ def import_csv(
             replace(_predictions(scores, evaluation, used, windows, k), benchmark_type=benchmark_type, **identity),
         )
     return list(chosen)
+
+
+def predictions_of_logits(
+    logits: NDArray[np.float64],
+    crop_logits: NDArray[np.float64],
+    crops: NDArray[np.int64],
+    evaluation: EvaluationSet,
+    timeline: Timeline,
+    windows: tuple[tuple[str, ...], ...],
+) -> Predictions:
+    """The predictions that one detector makes, whatever the window.
+
+    Args:
+        logits: one an image, in evaluation order, (n,).
+        crop_logits: one a crop, those of an image together, (m,).
+        crops: how many crops each image has, (n,).
+        evaluation: the images.
+        timeline: the generators of the data set.
+        windows: generator names of every window.
+    """
+    made = _predictions(np.stack([sigmoid(logits), logits], axis=1), evaluation, timeline, windows, 0)
+    index, first = np.repeat(np.arange(len(logits)), crops), np.cumsum(crops) - crops
+    losses = -log_sigmoid(np.where(made.fused_labels[index] == 1, 1.0, -1.0) * crop_logits)
+    return replace(
+        made,
+        window=None,
+        fused_losses=(np.add.reduceat(losses, first) / crops).astype(np.float32),
+        crop_scores=sigmoid(crop_logits).astype(np.float32),
+        crop_logits=crop_logits.astype(np.float32),
+        crop_losses=losses.astype(np.float32),
+        crop_labels=made.fused_labels[index],
+        crop_generator_ids=made.fused_generator_ids[index],
+        crop_identifiers=made.fused_identifiers[index],
+        crop_to_image_index=index,
+    )
 
 
 Scores = dict[int, tuple[float, float]]

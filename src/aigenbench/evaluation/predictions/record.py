@@ -38,6 +38,8 @@ _DTYPES: dict[str, Any] = {
 _SCALARS: dict[str, type] = {
     "window": int,
     "schema_version": int,
+    "knowledge": str,
+    "evaluation_steps": str,
     "benchmark_type": str,
     "protocol_fingerprint": str,
     "pairing_fingerprint": str,
@@ -45,8 +47,10 @@ _SCALARS: dict[str, type] = {
     "training_fingerprint": str,
     "timeline": str,
 }
-_NAMES = ("generator_id_to_name", "next_generators", "earlier_generators")
+_NAMES = ("generator_id_to_name", "next_generators", "earlier_generators", "seen_generators")
 _WINDOWS = ("windows_timeline", "trained_windows")
+AS_IS = "as is"
+"""``evaluation_steps`` of images that were scored without the mandatory ones."""
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -80,6 +84,10 @@ class Predictions:
         image_key: uint64 (n,), aligned with ``identifier``: which image each is, in whatever copy of the data; None
             where the file does not say, or its images have no names of their own.
         data_fingerprint, training_fingerprint: of the evaluated images, and of those of the window's training.
+        evaluation_steps: "as is" where the images did not go through the mandatory steps; None otherwise.
+        knowledge: of a detector that no run of the protocol has trained, what is said of its training, such as
+            "unknown"; None for those that one has. It is one detector at every window.
+        seen_generators: those of the data set's generators that it had seen; None where nobody says.
         trained_windows: the generator names of the windows that the weights were trained on, the last one last; None
             where the file does not say: they are then taken to be those of ``windows_timeline`` up to ``window``.
         next_generators: the generators of the Next period, which follow from ``trained_windows``.
@@ -115,6 +123,9 @@ class Predictions:
     image_key: NDArray[np.uint64] | None = None
     data_fingerprint: str | None = None
     training_fingerprint: str | None = None
+    evaluation_steps: str | None = None
+    knowledge: str | None = None
+    seen_generators: tuple[str, ...] | None = None
     trained_windows: tuple[tuple[str, ...], ...] | None = None
     next_generators: tuple[str, ...] | None = None
     earlier_generators: tuple[str, ...] | None = None

@@ -32,6 +32,7 @@ class Standing:
         others: how many other generators have.
         fakes: how many fakes there are.
         why: what keeps a set of the benchmark's own size from being the benchmark, or "".
+        foreign: of a detector that no run of the protocol has trained, what is said of its training; else "".
     """
 
     kind: str
@@ -39,15 +40,20 @@ class Standing:
     others: int
     fakes: int
     why: str = ""
+    foreign: str = ""
 
     @property
     def is_benchmark(self) -> bool:
         """Whether published results may stand beside it."""
-        return self.kind == BENCHMARK
+        return self.kind == BENCHMARK and not self.foreign
 
     @property
     def text(self) -> str:
         """In a few words."""
+        return f"{self._data}; not trained by the protocol" if self.foreign else self._data
+
+    @property
+    def _data(self) -> str:
         fakes = _plural(self.fakes, "fake")
         known = f"{self.published} of {len(PUBLISHED.names)} generators"
         if self.kind == BENCHMARK:
@@ -61,7 +67,12 @@ class Standing:
 
     @property
     def meaning(self) -> str:
-        """What follows for a reader, as a sentence."""
+        """What follows for a reader, in a sentence or two."""
+        told = f" Not trained by the protocol, so no entry among those that are; its training: {self.foreign}."
+        return self._about_the_data + (told if self.foreign else "")
+
+    @property
+    def _about_the_data(self) -> str:
         return {
             BENCHMARK: "All generators of the benchmark, 1,000 fakes of each: published results may stand beside it.",
             PARTIAL: "Not the benchmark's evaluation set: published results are results on other images.",
@@ -90,7 +101,7 @@ def standing_of(experiment: ExperimentPredictions, records: Mapping[int, Mapping
     elif p.generator_id_to_name == PUBLISHED.id_to_name and bool((counts == PER_GENERATOR).all()):
         why = _departure(experiment)
         kind = PARTIAL if why else BENCHMARK
-    return Standing(kind, published, len(present) - published, fakes, why)
+    return Standing(kind, published, len(present) - published, fakes, why, p.knowledge or "")
 
 
 def mandatory_fingerprints(p: Predictions, timeline: Timeline = PUBLISHED) -> dict[str, str]:
@@ -120,6 +131,8 @@ def _departure(experiment: ExperimentPredictions) -> str:
         return "not trained window by window"
     if int((p.fused_labels == 0).sum()) != PER_GENERATOR * len(PUBLISHED.names):
         return "not as many reals"
+    if p.evaluation_steps is not None:
+        return f"scored {p.evaluation_steps}"
     if p.protocol_fingerprint is not None and p.protocol_fingerprint not in mandatory_fingerprints(p).values():
         return "other evaluation steps"
     return ""

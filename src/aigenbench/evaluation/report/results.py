@@ -10,16 +10,18 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from aigenbench.config.folder import CONFIG_FILE, RUN_FILE
+from aigenbench.config.folder import CONFIG_FILE, RUN_FILE, predictions_file
 from aigenbench.errors import InputError, MissingFileError
 from aigenbench.evaluation.metrics.logged import Logged, logged_metrics
 from aigenbench.evaluation.metrics.over_time import over_time
 from aigenbench.evaluation.metrics.score import score
 from aigenbench.evaluation.predictions.changes import config_changes
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions, load_experiment, window_folder
+from aigenbench.evaluation.predictions.experiment import read_record as read_predictions_record
 from aigenbench.evaluation.predictions.standing import Standing, standing_of
 from aigenbench.evaluation.robustness.score import Family, load_robustness
 from aigenbench.evaluation.statistics.calibration import Calibrated, calibrate
+from aigenbench.evaluation.statistics.seen import seen_and_unseen
 from aigenbench.evaluation.statistics.thresholds import carried_forward
 from aigenbench.evaluation.statistics.uncertainty import Effort, uncertainty
 from aigenbench.files import read_json, read_text
@@ -60,6 +62,11 @@ class ExperimentResults:
         """The experiment's name."""
         return self.experiment.name
 
+    @property
+    def source(self) -> str:
+        """Where its row of a table of detectors comes from."""
+        return "not trained by the protocol" if self.experiment.foreign else "this report"
+
     @cached_property
     def standing(self) -> Standing:
         """What the results stand on."""
@@ -73,7 +80,7 @@ def load_run(folder: Path | str, stage: str = "validate", effort: Effort | None 
         InputError: see `load_experiment`, `load_robustness` and `pair_up`.
     """
     experiment = load_experiment(folder, stage)
-    records = {k: read_record(window_folder(folder, k) / RUN_FILE) for k in experiment.windows}
+    records = {k: read_run(folder, k, stage) for k in experiment.windows}
     config = read_config(folder, experiment)
     robustness, logged = load_robustness(folder, experiment), logged_metrics(folder, experiment)
     records, changes = {k: r for k, r in records.items() if r}, config_changes(folder)
@@ -91,7 +98,7 @@ def make_run(
     """Compute everything about predictions that are already loaded."""
     # for vectors this short the matrix library's threads cost more than they bring
     with threadpool_limits(1, "blas"):
-        scores, calibrated = score(experiment), calibrate(experiment)
+        scores, calibrated = score(experiment) | seen_and_unseen(experiment), calibrate(experiment)
         bounds = uncertainty(experiment, effort=effort, scores=scores, calibrated=calibrated)
     return ExperimentResults(
         experiment,
@@ -110,6 +117,18 @@ def read_config(folder: Path | str, experiment: ExperimentPredictions) -> str:
     """The resolved configuration of an experiment's first window that has one, as text, or ""."""
     paths = (window_folder(folder, k) / CONFIG_FILE for k in sorted(experiment.windows))
     return next((read_text(path) for path in paths if path.is_file()), "")
+
+
+def read_run(folder: Path | str, window: int, stage: str) -> dict[str, Any]:
+    """What a window's run recorded of itself, or the evaluation of a detector that no run has trained.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    place = window_folder(folder, window)
+    record = read_record(place / RUN_FILE)
+    beside = None if record else read_predictions_record(place / predictions_file(stage))
+    return dict(beside["run"]) if beside and isinstance(beside.get("run"), dict) else record
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from math import isnan
 from aigenbench.evaluation.drawing.chart import FEW, Cell, Chart, Table
 from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, percent
 from aigenbench.evaluation.report.charts import auroc_chart, auroc_series, lower_end
+from aigenbench.evaluation.report.shifts import shift_charts, shifts_table
 from aigenbench.evaluation.report.tables import diverging, points, shown
 from aigenbench.evaluation.robustness.score import Estimate, Family, Result
 from aigenbench.evaluation.statistics.intervals import interval_text
@@ -26,23 +27,32 @@ class RobustnessView:
         windows: Next-period AUROC after every window.
         generators: AUROC of every generator after the last window.
         charts: one a family.
+        shifts: how every level moves the logits of reals and of fakes.
+        shift_charts: one a family.
     """
 
     table: Table
     windows: Table
     generators: Table
     charts: tuple[Chart, ...]
+    shifts: Table
+    shift_charts: tuple[Chart, ...]
 
     @property
     def tables(self) -> tuple[Table, ...]:
         """The tables that have rows."""
-        return tuple(table for table in (self.table, self.windows, self.generators) if table.rows)
+        return tuple(table for table in (self.table, self.shifts, self.windows, self.generators) if table.rows)
 
 
 def robustness_view(families: Sequence[Family]) -> RobustnessView:
     """Arrange results for a page."""
     return RobustnessView(
-        robustness_table(families), _windows_table(families), _generators_table(families), robustness_charts(families)
+        robustness_table(families),
+        _windows_table(families),
+        _generators_table(families),
+        robustness_charts(families),
+        shifts_table(families),
+        shift_charts(families),
     )
 
 
@@ -128,19 +138,25 @@ def _generators_table(families: Sequence[Family]) -> Table:
 
 
 def robustness_text(name: str, families: Sequence[Family]) -> str:
-    """The table for a terminal."""
-    table = robustness_table(families)
+    """The tables for a terminal: AUROC, and the shift of the logits."""
+    lines = [f"{name} · validate · AUROC (%) under perturbations", "", *_text(robustness_table(families)), ""]
+    lines.append("Past, Next, Whole: after the window named. Mean Next: over the evaluated windows with a Next period.")
+    shifts = shifts_table(families)
+    lines += ["", shifts.title, "", *_text(shifts), ""]
+    lines.append("After the last window evaluated, images of Past and Next. Moved: mean. Now: crossed the score 0.5.")
+    return "\n".join(lines)
+
+
+def _text(table: Table) -> list[str]:
     rows = [table.header, *(tuple(cell.text for cell in row) for row in table.rows)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(table.header))]
-    lines = [f"{name} · validate · AUROC (%) under perturbations", ""]
+    lines: list[str] = []
     for i, row in enumerate(rows):
-        if i and row[1] == "clean":
+        if i and row[0] != rows[i - 1][0]:
             lines.append("─" * (sum(widths) + 2 * len(widths) - 2))
         cells = [row[0].ljust(widths[0]), row[1].ljust(widths[1])]
         lines.append("  ".join([*cells, *(c.rjust(w) for c, w in zip(row[2:], widths[2:], strict=True))]).rstrip())
-    lines.append("")
-    lines.append("Past, Next, Whole: after the window named. Mean Next: over the evaluated windows with a Next period.")
-    return "\n".join(lines)
+    return lines
 
 
 def _over(family: Family) -> str:

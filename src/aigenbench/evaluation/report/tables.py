@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from aigenbench.evaluation.drawing.chart import Cell, Table
+from aigenbench.evaluation.drawing.seen import marked
 from aigenbench.evaluation.drawing.table import (
     SHOWN_PERIODS,
     fewest_pairs,
@@ -95,7 +96,7 @@ def results_table(run: ExperimentResults) -> Table:
             )
             for p in SHOWN_PERIODS
         ]
-        rows.append((Cell(str(k), k), *cells, Cell(", ".join(window))))
+        rows.append((Cell(str(k), k), *cells, Cell(marked(window, scores.get("foreign")))))
     rows.append((Cell("mean", len(rows)), *_means(run, strong=True), Cell("windows with a Next period")))
     header = ("Window", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS), "Generators added")
     return Table("results", "AUROC (%) per window", header, tuple(rows))
@@ -104,7 +105,7 @@ def results_table(run: ExperimentResults) -> Table:
 def headline_table(run: ExperimentResults) -> Table:
     """A run's mean AUROC; on the benchmark itself beside the published baselines."""
     rows = [
-        (Cell(run.name, strong=True), *_means(run), bracket(run.bounds["headline"]["generators"]), Cell("this report"))
+        (Cell(run.name, strong=True), *_means(run), bracket(run.bounds["headline"]["generators"]), Cell(run.source))
     ]
     rows += [*standard_rows(run, 0), *baseline_rows(run.standing.is_benchmark, 1)]
     header = ("Detector", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS), "Next, other generators", "Source")
@@ -153,16 +154,28 @@ def bracket(interval: Sequence[float] | None) -> Cell:
 def heat_map(run: ExperimentResults) -> Table:
     """AUROC of every generator after every window; cells before the window that brings it are unemphasised."""
     names, entered, matrix = generator_matrix(run.scores)
+    foreign, seen = run.experiment.foreign, run.experiment.first.seen_generators or ()
     rows = []
     for name, e, values in zip(names, entered, matrix, strict=True):
         bounds, n = run.bounds["generators"][name], generator_pairs(run, name)
         cells = []
         for k, v in enumerate(values.tolist()):
             known = None if v != v else v
-            cells.append(shown(known, bounds[k], n, 1, shade=diverging(known), strong=k >= e))
+            trained = name in seen if foreign else k >= e
+            cells.append(shown(known, bounds[k], n, 1, shade=diverging(known), strong=trained))
         rows.append((Cell(name), Cell(str(e), e), Cell(str(n or "-"), n), *cells))
     header = ("Generator", "Enters", "Pairs", *(str(k) for k in range(matrix.shape[1])))
     return Table("generators", "AUROC (%) of every generator after every window", header, tuple(rows))
+
+
+def seen_table(run: ExperimentResults) -> Table:
+    """AUROC over what a detector that no run of the protocol has trained had seen, and had not; no rows of others."""
+    groups = run.scores.get("foreign", {}).get("groups", {})
+    rows = tuple(
+        (Cell(part, part), shown(g["auroc"], g["interval"], g["pairs"]), Cell(", ".join(g["generators"]) or "none"))
+        for part, g in groups.items()
+    )
+    return Table("seen", "AUROC (%) over what it had seen", ("Seen before?", "AUROC", "Generators"), rows)
 
 
 def metrics_table(run: ExperimentResults, window: int) -> Table:

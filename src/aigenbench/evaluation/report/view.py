@@ -36,6 +36,7 @@ class View:
     run: ExperimentResults
     curves: Chart
     results: Table
+    seen: Table
     heat: Table
     windows: tuple[WindowView, ...]
     chosen: int
@@ -66,14 +67,15 @@ class View:
             self.calibration,
             *self.breakdowns,
         )
-        classes = (self.multiclass,) if self.multiclass.rows else ()
+        classes = tuple(table for table in (self.seen, self.multiclass) if table.rows)
         recorded = tuple(table for table in (self.times, self.versions) if table.rows)
         return (*own, *classes, *self.robustness.tables, *recorded, *(w.metrics for w in self.windows))
 
     @property
     def charts(self) -> tuple[Chart, ...]:
         """Every chart of the run."""
-        return (self.curves, *(chart for w in self.windows for chart in w.charts), *self.robustness.charts)
+        of_windows = (chart for w in self.windows for chart in w.charts)
+        return (self.curves, *of_windows, *self.robustness.charts, *self.robustness.shift_charts)
 
 
 def make_view(
@@ -97,6 +99,7 @@ def make_view(
         run=run,
         curves=report_charts.period_curves(run),
         results=report_tables.results_table(run),
+        seen=report_tables.seen_table(run),
         heat=report_tables.heat_map(run),
         windows=tuple(
             WindowView(k, report_charts.window_charts(run, k), report_tables.metrics_table(run, k))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from math import sqrt
 from pathlib import Path
@@ -26,6 +26,7 @@ from aigenbench.evaluation.metrics.periods import WindowGroups
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions
 from aigenbench.evaluation.predictions.record import Predictions, load_predictions
 from aigenbench.evaluation.robustness.perturbed import FOLDER, current_windows, predictions_path
+from aigenbench.evaluation.robustness.shifts import Shifts, shifts_between
 from aigenbench.evaluation.statistics.draws import THREADS
 from aigenbench.evaluation.statistics.intervals import LEVEL, Placements, on_logit_scale
 from aigenbench.protocol.published import windows_with_next
@@ -72,6 +73,7 @@ class Result:
         last: after the last of its windows.
         windows: by window, the AUROC of every period.
         generators: AUROC of every generator after the last window.
+        shifts: how the logits of reals and fakes move from clean, after the last window; empty for the clean result.
     """
 
     label: str
@@ -80,6 +82,7 @@ class Result:
     last: Estimates
     windows: dict[int, dict[str, float | None]]
     generators: dict[str, float | None]
+    shifts: Shifts = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,9 +128,12 @@ def _family(
 ) -> Family:
     counted = tuple(k for k in windows if k in windows_with_next(experiment.n_windows)) or windows
     clean = _result("clean", None, {k: experiment.windows[k] for k in windows}, counted)
+    last = max(windows)
 
     def result(level: Perturbation) -> Result:
-        return _result(level.title, level, {k: _perturbed(folder, experiment, level, k) for k in windows}, counted)
+        perturbed = {k: _perturbed(folder, experiment, level, k) for k in windows}
+        shifts = shifts_between(experiment.windows[last], perturbed[last], last)
+        return replace(_result(level.title, level, perturbed, counted), shifts=shifts)
 
     with ThreadPoolExecutor(THREADS) as pool:
         results = tuple(pool.map(result, levels))

@@ -67,10 +67,11 @@ def compare(
 
     Returns:
         ``experiments`` (names), ``notes`` (such as missing windows), ``shared`` (those of `shared_images`), ``results``
-        (name -> headline value and interval) and ``differences``: one entry for every two of them with ``a``, ``b``,
-        and ``headline`` and the mean over windows and the windows of each period: ``difference`` (a - b),
-        ``interval``, ``p``, ``p_from`` (see `p_value`) and, for the headline, ``p_holm``: Holm's adjustment for how
-        many are compared. Only windows that both have enter. With ``models`` also ``models`` and
+        (name -> headline value and interval, and ``knowledge`` of a detector that no run of the protocol has trained)
+        and ``differences``: one entry for every two of them with ``a``, ``b``, and ``headline`` and the mean over
+        windows and the windows of each period: ``difference`` (a - b), ``interval``, ``p``, ``p_from`` (see `p_value`)
+        and, for the headline, ``p_holm``: Holm's adjustment for how many are compared. Only windows that both have
+        enter. With ``models`` also ``models`` and
         ``model_differences``, see `compare_models`.
 
     Raises:
@@ -96,11 +97,12 @@ def compare(
         entry[HEADLINE]["p_holm"] = _none(p)
     found = {
         "experiments": [e.name for e in experiments],
-        "notes": [*shared.notes, *(f"{e.name}: {note}" for e in experiments for note in e.notes)],
+        "notes": [*shared.notes, *(f"{e.name}: {note}" for e in experiments for note in e.about)],
         "shared": list(shared.notes),
         "replicates": replicates,
         "results": {
             e.name: {"mean": s["headline"]["mean"], "interval": bounds_of("auroc", r.headline, s["headline"]["mean"])}
+            | ({"knowledge": e.first.knowledge} if e.foreign else {})
             for e, s, r in zip(experiments, scores, replicated, strict=True)
         },
         "differences": differences,
@@ -169,6 +171,11 @@ def check_comparable(experiments: Sequence[ExperimentPredictions]) -> None:
                     f"{first.name} and {other.name} differ in {name}: only runs over the same windows can be compared"
                 )
         check_same_periods(first, other)
+        steps = [e.first.evaluation_steps or "after the mandatory steps" for e in (first, other)]
+        if steps[0] != steps[1]:
+            raise InputError(
+                f"{first.name} scored the images {steps[0]}, {other.name} {steps[1]}: other pixels, so no comparison"
+            )
         if not _evaluated_alike(first.first, other.first):
             raise InputError(
                 f"{first.name} and {other.name} have protocol fingerprints {first.first.protocol_fingerprint} and "
@@ -195,7 +202,8 @@ def comparison_table(result: dict[str, Any]) -> str:
     lines = ["Next-period AUROC (%), mean over the windows, 95 % interval over images", ""]
     width = max(map(len, (*result["experiments"], *result.get("models", ()))))
     for name, value in result["results"].items():
-        lines.append(f"  {name:<{width}}  {percent(value['mean']):>6}  {interval_text(value['interval'])}")
+        foreign = "  not trained by the protocol" if "knowledge" in value else ""
+        lines.append(f"  {name:<{width}}  {percent(value['mean']):>6}  {interval_text(value['interval'])}{foreign}")
     lines += ["", "Paired differences", ""]
     shown = [(entry["a"], entry["b"], entry[HEADLINE]) for entry in result["differences"]]
     lines += [f"  {a} - {b}: {_differing(d)}  {_tested(d['p'], d)}" for a, b, d in shown]

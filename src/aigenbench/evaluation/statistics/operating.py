@@ -136,7 +136,7 @@ def _rates_of_record(record: Mapping[str, Any]) -> Rates:
     rates = {}
     for name in Rates.__dataclass_fields__:
         count, of = int(record[name]["count"]), int(record[name]["of"])
-        if not 0 <= count <= of or of == 0:
+        if not 0 <= count <= of or not 0 < of < 2**53:
             raise ValueError(f"{name}: {count} of {of}")
         rates[name] = Rate(count, of)
     return Rates(**rates)

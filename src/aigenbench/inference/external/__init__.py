@@ -1,0 +1,1 @@
+"""Anybody's detector: exported folders, checkpoints of transformers and timm, functions; and scoring images with it."""

@@ -1,0 +1,74 @@
+"""A folder that ``aigenbench export`` wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from aigenbench.augmentations import EvaluationCrops
+from aigenbench.data.pictures.decode import Pixels
+from aigenbench.evaluation.predictions.fusion import fuse_logits
+from aigenbench.inference.artefact import DETECTOR_FILE
+from aigenbench.inference.detector import Detector
+from aigenbench.inference.external.scorer import Scored, Scorer
+from aigenbench.models.weights.download import file_sha256
+from aigenbench.protocol.knowledge import Knowledge
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Pictures to uint8 crops: a tensor (k, 3, h, w) of each."""
+
+    cropping: EvaluationCrops
+
+    def __call__(self, pictures: Sequence[Pixels]) -> list[torch.Tensor]:
+        """See ``Prepare``."""
+        return [torch.from_numpy(np.stack(self.cropping(picture))).permute(0, 3, 1, 2) for picture in pictures]
+
+
+class ExportedScorer(Scorer):
+    """An exported detector, with its own cropping, normalisation and fusion.
+
+    Args:
+        folder: where it lies.
+
+    Raises:
+        InputError: see ``Detector.load``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._detector = Detector.load(folder, "cpu")
+        info = self._detector.info
+        cropping = EvaluationCrops(info.model["cropping"]["strategy"], info.preprocessing.input_size)
+        super().__init__(
+            name=folder.resolve().name,
+            place=folder,
+            sha256=file_sha256(folder / DETECTOR_FILE),
+            identity={"kind": "exported"},
+            prepare=Crops(cropping),
+            knowledge=Knowledge(trained_on=info.generators) if info.generators else None,
+        )
+
+    def on(self, device: torch.device) -> ExportedScorer:
+        """See ``Scorer.on``."""
+        if device == self._detector.device:
+            return self
+        other = object.__new__(ExportedScorer)
+        vars(other).update(vars(self))
+        other._detector = Detector.load(Path(self.place), str(device))
+        return other
+
+    def score(self, prepared: list[torch.Tensor]) -> Scored:
+        """See ``Scorer.score``."""
+        crops = np.array([len(one) for one in prepared], dtype=np.int64)
+        same = len({tuple(one.shape[1:]) for one in prepared}) == 1
+        logits = self._logits(torch.cat(prepared)) if same else np.concatenate([self._logits(one) for one in prepared])
+        return Scored(fuse_logits(logits, np.repeat(np.arange(len(crops)), crops)), logits, crops)
+
+    def _logits(self, crops: torch.Tensor) -> np.ndarray:
+        detector = self._detector
+        return detector.crop_logits(detector.network.normalised(crops.to(detector.device)))
