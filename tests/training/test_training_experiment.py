@@ -12,6 +12,7 @@ from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.config.folder import CHANGES_FILE, CONFIG_FILE
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError
+from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.training.resume import lock
 from aigenbench.training.resume.folder import (
     ExperimentFolder,
@@ -174,6 +175,7 @@ def test_the_record_of_a_later_window_holds_the_changes(monkeypatch: pytest.Monk
         detector=torch.nn.Linear(1, 1),
         inputs=Made(config=config(2.0)),
         images="i",
+        plan=Made(timeline=PUBLISHED),
         features=None,
         training_fingerprint=str,
         pipeline=Made(source=Made(path=Path())),
