@@ -117,16 +117,17 @@ def same_pictures(looks: Sequence[Looks], progress: Progress = no_progress) -> l
         for other in same[1:]:
             sets.join(places[same[0]], places[other])
     telling = np.flatnonzero(np.concatenate([of.telling for of in looks]))
+    hashes = np.concatenate([of.hashes for of in looks])
     small = np.concatenate([of.small for of in looks])
+    # one picture stands for those whose small copies are equal
     firsts = []
-    for same in _equal(small.reshape(len(small), SIDE * SIDE).view(f"S{SIDE * SIDE}")[telling, 0]):
-        # one picture stands for those whose small copies are equal
-        firsts.append(telling[same[0]])
-        for other in telling[same[1:]]:
-            sets.join(places[firsts[-1]], places[other])
+    for rows in (telling[same] for same in _equal(hashes[telling])):
+        for same in _equal(_texts(small[rows])):
+            firsts.append(rows[same[0]])
+            for other in rows[same[1:]]:
+                sets.join(places[firsts[-1]], places[other])
     kept = np.sort(np.array(firsts, dtype=np.int64))
-    hashes = np.concatenate([of.hashes for of in looks])[kept]
-    for pairs in near_pairs(hashes, lambda done, total: progress("comparing hashes", done, total)):
+    for pairs in near_pairs(hashes[kept], lambda done, total: progress("comparing hashes", done, total)):
         for start in range(0, len(pairs), _COMPARED):
             part = kept[pairs[start : start + _COMPARED]]
             for a, b in part[alike(small[part[:, 0]], small[part[:, 1]])]:
@@ -138,6 +139,11 @@ def _equal(values: npt.NDArray[np.bytes_]) -> list[npt.NDArray[np.intp]]:
     """Places of equal values, rising, a group for each value."""
     order = np.argsort(values, kind="stable")
     return np.split(order, np.flatnonzero(values[order][1:] != values[order][:-1]) + 1)
+
+
+def _texts(small: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:
+    """Small pictures (n, `SIDE`, `SIDE`) as values that can be sorted, (n,)."""
+    return small.reshape(len(small), SIDE * SIDE).view(f"S{SIDE * SIDE}")[:, 0]
 
 
 def _unusable(looks: Sequence[Looks]) -> Iterator[Finding]:
