@@ -98,13 +98,19 @@ def test_order_and_workers_change_nothing_and_nor_do_other_images(
     assert all(sha256[line["file_id"]] == line["sha256"] for line in manifest_of(part)["images"])
 
 
-def test_the_set_says_so_and_so_does_what_is_imported_from_it(matched: Path, tmp_path: Path) -> None:
+def test_the_set_says_so_and_so_does_what_is_imported_from_it(
+    matched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert marks_of(matched) == ("matched",)
     assert marks_of(import_data(matched, out=tmp_path / "again").path) == ("matched",)
     assert audit(matched).to_dict()["marks"] == ["matched"]
+    main(["data", "audit", str(matched), "--workers", "1"])
+    assert "the data set says of itself: matched" in capsys.readouterr().out
     ab.make_demo_data(tmp_path / "demo", generators=2, train=2, validation=2)
     both = import_data(tmp_path / "demo", out=tmp_path / "both", match_formats=16).path
     assert marks_of(both) == ("synthetic", "matched")
+    assert main(["data", "windows", str(both), "--n-generators-per-window", "1"]) == 0
+    assert "the data set says of itself: synthetic, matched" in capsys.readouterr().out
 
 
 def test_small_images_are_left_out_and_listed(biased: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

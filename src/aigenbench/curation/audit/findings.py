@@ -150,16 +150,16 @@ def _unusable(looks: Sequence[Looks]) -> Iterator[Finding]:
     faults = [((of.split, row),) for of in looks for row in of.faults]
     if faults:
         first = looks[[of.split for of in looks].index(faults[0][0][0])].faults[faults[0][0][1]]
-        yield Finding("unreadable", "error", f"{_images(faults)} cannot be decoded ({first})", tuple(faults))
+        yield Finding("unreadable", "error", f"{_images(faults)} that cannot be decoded ({first})", tuple(faults))
     tiny, huge = [], []
     for of in looks:
         side, pixels = np.minimum(of.height, of.width), of.height * of.width
         tiny += [((of.split, int(row)),) for row in np.flatnonzero(of.readable & (side < SMALLEST_SIDE))]
         huge += [((of.split, int(row)),) for row in np.flatnonzero(of.readable & (pixels > LARGEST_PIXELS))]
     if tiny:
-        yield Finding("tiny", "warning", f"{_images(tiny)} have a side under {SMALLEST_SIDE} pixels", tuple(tiny))
+        yield Finding("tiny", "warning", f"{_images(tiny)} with a side under {SMALLEST_SIDE} pixels", tuple(tiny))
     if huge:
-        yield Finding("huge", "warning", f"{_images(huge)} have over {LARGEST_PIXELS:,} pixels", tuple(huge))
+        yield Finding("huge", "warning", f"{_images(huge)} of over {LARGEST_PIXELS:,} pixels", tuple(huge))
 
 
 def _doubles(groups: Sequence[tuple[Image, ...]], known: Known) -> Iterator[Finding]:
@@ -178,20 +178,14 @@ def _doubles(groups: Sequence[tuple[Image, ...]], known: Known) -> Iterator[Find
             kind = "duplicate"
         sorted_by[kind].append(group)
     texts: dict[str, tuple[Weight, str]] = {
-        "contradiction": ("error", "are labelled both real and fake"),
-        "leak_splits": (
-            "error",
-            "stand in training and evaluation alike: not unseen when evaluated",
-        ),
-        "leak_windows": (
-            "error",
-            "stand under generators of several windows: trained on before they come next",
-        ),
-        "duplicate": ("warning", "stand more than once in their split"),
+        "contradiction": ("error", "labelled both real and fake"),
+        "leak_splits": ("error", "in training and evaluation alike: not unseen when evaluated"),
+        "leak_windows": ("error", "under generators of several windows: trained on before they come next"),
+        "duplicate": ("warning", "more than once in a split"),
     }
     for kind, (weight, text) in texts.items():
         if chosen := sorted_by.get(kind):
-            yield Finding(kind, weight, f"pictures that {text}: {len(chosen):,}", tuple(chosen))
+            yield Finding(kind, weight, f"{_images(chosen, 'picture')} {text}", tuple(chosen))
 
 
 def _biased(bias: FormatBias | None) -> Iterator[Finding]:
@@ -240,9 +234,9 @@ def _contaminated(looks: Sequence[Looks], known: Known, foreign: Mapping[str, Fo
             or int(of.hashes[row]) in listed.hashes
         ]
         if shared:
-            text = f"{_images(shared)} are in {name}: a detector trained on that has seen them"
+            text = f"{_images(shared)} in {name}: seen by a detector trained on that"
             yield Finding("contamination", "error", text, tuple(shared))
 
 
-def _images(groups: Sequence[tuple[Image, ...]]) -> str:
-    return f"{len(groups):,} image{'s' if len(groups) != 1 else ''}"
+def _images(groups: Sequence[tuple[Image, ...]], what: str = "image") -> str:
+    return f"{len(groups):,} {what}{'s' if len(groups) != 1 else ''}"
