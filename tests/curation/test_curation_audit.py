@@ -263,6 +263,12 @@ def test_an_audit_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
     assert found.to_dict() == audit(folder).to_dict()
     assert kinds(found) == {"unreadable": 1}
 
+    work.mkdir()
+    (work / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds something else than an audit's work"):
+        audit(folder, work=work)
+    (work / "notes.txt").unlink()
+
     with pytest.raises(KeyboardInterrupt):
         killed_after(37)
     # a file that is mended meanwhile is looked at again

@@ -36,6 +36,7 @@ _ANYWHERE = {
     "trainer.devices": "1",
     "trainer.num_nodes": "1",
     "trainer.strategy": "auto",
+    "trainer.precision": "32-true",
 }
 
 
@@ -63,7 +64,7 @@ def audit(
         imports: Python files or modules that these name.
 
     Raises:
-        InputError: no data set, or one without images; or anything wrong with a config.
+        InputError: no data set, or one without images; ``work`` holds something else; or anything wrong with a config.
     """
     uneven_steps = _uneven_steps(place, configs, imports, progress) if configs else []
     found = audit_images(place, timeline, foreign, workers, progress, work)
