@@ -91,9 +91,7 @@ def _uneven_steps(
         if other == own:
             return []
         # what differs from one time to the next says nothing of labels
-        again = dict(_outcomes(run, tables))
-        repeated = {key: came for key, came in own.items() if again[key] == came}
-        return uneven(tables, repeated, other, makers)
+        return uneven(tables, own, dict(_outcomes(run, tables)), other, makers)
 
 
 def _outcomes(run: Run, tables: SplitTables) -> Iterator[tuple[tuple[str, int, int], Came]]:
