@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from aigenbench.cli import main
+from aigenbench.curation import import_data
 from aigenbench.curation.audit import looking
 from aigenbench.curation.audit.auditing import Audit, audit, read_foreign
+from aigenbench.curation.audit.page import write_page
 from aigenbench.data.pictures.hashing import NEAR, near_pairs, perceptual_hash, small_grey
 from aigenbench.errors import InputError
 
@@ -103,11 +106,17 @@ def test_doubles(
     assert len(group) == 2
 
 
-def test_a_leak_across_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("again", [smaller, lambda data: data], ids=["stored_again", "byte_for_byte"])
+def test_a_leak_across_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: Callable[[bytes], bytes]
+) -> None:
     monkeypatch.setattr("aigenbench.curation.audit.auditing.GENERATORS_PER_WINDOW", 1)
     made = Made()
-    made.add("train", "FLUX 1 Dev", made.files[made.first("train", "CycleGAN")])
-    assert kinds(audit(made.write(tmp_path / "data"))) == {"leak_windows": 1}
+    made.add("train", "FLUX 1 Dev", again(made.files[made.first("train", "CycleGAN")]))
+    assert kinds(audit(made.write(tmp_path / "data"))) == {
+        "leak_windows": 1,
+        **({"tiny": 1} if again is smaller else {}),
+    }
 
 
 def test_unreadable_tiny_and_flat_pictures(tmp_path: Path) -> None:
@@ -145,7 +154,7 @@ def test_images_of_another_training_set(tmp_path: Path) -> None:
     folder = made.write(tmp_path / "data")
     found = audit(folder, foreign={"other": read_foreign(tmp_path / "other.csv")})
     assert kinds(found) == {"contamination": 2}
-    assert "are in other" in found.findings[0].text
+    assert "2 images in other" in found.findings[0].text
     (tmp_path / "other.csv").write_text("sha256\nabc\n")
     with pytest.raises(InputError, match="line 2: sha256 must have 64 hex digits, found 'abc'"):
         read_foreign(tmp_path / "other.csv")
@@ -163,13 +172,40 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     doubled = made.write(tmp_path / "<b>doubled")
     page = tmp_path / "audit.html"
     assert main(["data", "audit", str(doubled), "-o", str(page), "--workers", "1"]) == 0
-    assert "warning  pictures that stand more than once in their split: 1" in capsys.readouterr().out
+    assert "warning  1 picture more than once in a split" in capsys.readouterr().out
     text = page.read_text()
     assert "data:image/jpeg;base64," in text
     assert "<b>doubled" not in text
     assert main(["data", "audit", str(doubled), "--strict", "--json", "--workers", "1"]) == 1
     said = json.loads(capsys.readouterr().out)
     assert said["findings"][0]["images"] == [[["train", 0], ["train", 48]]]
+
+
+def test_the_page_shows_what_contradicts(tmp_path: Path) -> None:
+    made = Made()
+    of = made.files[made.first("validation", "")]
+    for generator in ("", "", "", "", "ProGAN"):
+        made.add("validation", generator, of)
+    write_page(tmp_path / "audit.html", audit(made.write(tmp_path / "data")))
+    section = (
+        (tmp_path / "audit.html").read_text().partition("labelled both real and fake")[2].partition("</section>")[0]
+    )
+    assert re.findall(r"<figcaption>(.*?)<br>", section) == ["real", "ProGAN", "real", "real"]
+
+
+@pytest.mark.slow
+def test_the_slice_of_real_data(shared: Path, tmp_path: Path) -> None:
+    source = shared / "realslice"
+    if not source.is_dir():
+        pytest.skip("no slice of real data")
+    found = audit(import_data(source, out=tmp_path / "plain").path)
+    assert set(kinds(found)) == {"leak_splits", "tiny", "format_bias"}
+    assert found.findings[0].images == ((("train", 104), ("validation", 46)),)
+    bias = found.bias["train"]
+    assert bias is not None
+    assert bias.overall.auroc > 0.8
+    matched = audit(import_data(source, out=tmp_path / "matched", match_formats=96).path)
+    assert set(kinds(matched)) == {"leak_splits", "tiny"}
 
 
 def test_a_columns_file_has_no_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -226,6 +262,12 @@ def test_an_audit_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
     assert not work.exists()
     assert found.to_dict() == audit(folder).to_dict()
     assert kinds(found) == {"unreadable": 1}
+
+    work.mkdir()
+    (work / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds something else than an audit's work"):
+        audit(folder, work=work)
+    (work / "notes.txt").unlink()
 
     with pytest.raises(KeyboardInterrupt):
         killed_after(37)

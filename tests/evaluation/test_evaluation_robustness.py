@@ -163,7 +163,7 @@ def moved(window: int, reals: float, fakes: float, n: int = 20) -> Predictions:
 
 
 def with_levels(folder: Path, window: int, *levels: Predictions) -> Family:
-    clean = digest(folder / f"window_{window}" / PREDICTIONS_FILE)
+    clean = file_sha256(folder / f"window_{window}" / PREDICTIONS_FILE)
     for cell, predictions in zip(BLUR, levels, strict=False):
         save_perturbed(predictions_path(folder, cell, window), predictions, cell, clean)
     return families(folder)[0]

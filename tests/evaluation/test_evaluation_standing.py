@@ -95,6 +95,13 @@ def test_made_up_data_are_never_the_benchmark(honest: ExperimentPredictions) -> 
     assert "DINOv2" not in page
 
 
+@pytest.mark.usefixtures("of_benchmark_size")
+def test_a_matched_copy_is_not_the_benchmark(honest: ExperimentPredictions) -> None:
+    assert standing_of(honest, {0: {}}).is_benchmark
+    matched = standing_of(honest, {0: {"data": "matched"}})
+    assert matched.text == f"partial: 36 of 36 generators, {36 * PER_GENERATOR} fakes, every image stored anew"
+
+
 def test_other_generators_are_counted_apart() -> None:
     own = assemble("e", "validate", {0: made_up(4, (("A",), ("B",)))}, "e")
     assert standing_of(own).text == "own data: 2 generators, 8 fakes"

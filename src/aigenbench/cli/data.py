@@ -67,6 +67,8 @@ def run_windows(arguments: argparse.Namespace) -> int:
 
 def describe(benchmark: Benchmark, with_ids: bool) -> dict[str, Any]:
     """The JSON object that ``data windows`` prints."""
+    from aigenbench.data.sources.mark import marks_of
+
     training, evaluation = benchmark.plan.training, benchmark.plan.evaluation
     windows = []
     for k, of_window in enumerate(benchmark.windows):
@@ -83,6 +85,8 @@ def describe(benchmark: Benchmark, with_ids: bool) -> dict[str, Any]:
         "dropped": benchmark.plan.dropped,
         "evaluation": {"images": len(evaluation.ids)},
     }
+    if marks := marks_of(benchmark.path):
+        shown["says_of_itself"] = list(marks)
     if with_ids:
         names = benchmark.plan.timeline.id_to_name
         pairs = zip(evaluation.ids.tolist(), evaluation.pairing.tolist(), strict=True)
@@ -102,5 +106,7 @@ def table(shown: dict[str, Any]) -> str:
         )
     if "timeline" in shown:
         lines.append(f"timeline: {shown['timeline']}")
+    if "says_of_itself" in shown:
+        lines.append(f"the data set says of itself: {', '.join(shown['says_of_itself'])}")
     lines.append(f"evaluation: {shown['evaluation']['images']} images; protocol fingerprint {shown['fingerprint']}")
     return "\n".join(lines)

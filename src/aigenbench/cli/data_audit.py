@@ -75,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
             say(f"{finding.weight:<8} {finding.text}")
         if not found.findings:
             say("nothing is wrong with these images")
+        if found.marks:
+            say(f"the data set says of itself: {', '.join(found.marks)}")
         if output:
             say(f"audit: {output}")
     return FOUND if found.has_errors or (args.strict and found.findings) else 0

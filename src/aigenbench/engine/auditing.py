@@ -36,6 +36,7 @@ _ANYWHERE = {
     "trainer.devices": "1",
     "trainer.num_nodes": "1",
     "trainer.strategy": "auto",
+    "trainer.precision": "32-true",
 }
 
 
@@ -63,7 +64,7 @@ def audit(
         imports: Python files or modules that these name.
 
     Raises:
-        InputError: no data set, or one without images; or anything wrong with a config.
+        InputError: no data set, or one without images; ``work`` holds something else; or anything wrong with a config.
     """
     uneven_steps = _uneven_steps(place, configs, imports, progress) if configs else []
     found = audit_images(place, timeline, foreign, workers, progress, work)
@@ -90,9 +91,7 @@ def _uneven_steps(
         if other == own:
             return []
         # what differs from one time to the next says nothing of labels
-        again = dict(_outcomes(run, tables))
-        repeated = {key: came for key, came in own.items() if again[key] == came}
-        return uneven(tables, repeated, other, makers)
+        return uneven(tables, own, dict(_outcomes(run, tables)), other, makers)
 
 
 def _outcomes(run: Run, tables: SplitTables) -> Iterator[tuple[tuple[str, int, int], Came]]:

@@ -24,7 +24,7 @@ from aigenbench.data.sources.opening import NoImages, open_source
 from aigenbench.data.sources.tables import ImageTable, SplitTables
 from aigenbench.data.store.identity import describe_format
 from aigenbench.errors import InputError
-from aigenbench.files import canonical_json, write_text
+from aigenbench.files import canonical_json, user_path, write_text
 from aigenbench.protocol.published import GENERATORS_PER_WINDOW
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
 from aigenbench.protocol.windows import generator_windows
@@ -99,7 +99,7 @@ def audit(
         work: folder that keeps what was seen until the audit is done: one that was killed goes on where it was.
 
     Raises:
-        InputError: no data set, or one without images.
+        InputError: no data set, or one without images; or ``work`` holds something else.
     """
     source = open_source(place)
     if any(isinstance(table.store, NoImages) for table in source.splits.values()):
@@ -129,8 +129,10 @@ def _kept_in(work: Path | str | None, source: Path) -> Iterator[Path | None]:
     if work is None:
         yield None
         return
-    folder, begun = Path(work), Path(work) / "begun"
-    identity = _identity(source, folder)
+    folder = user_path(work).resolve()
+    begun, identity = folder / "begun", _identity(source.resolve(), folder)
+    if not begun.exists() and folder.exists() and any(path.name[0] != "." for path in folder.iterdir()):
+        raise InputError(f"{folder} holds something else than an audit's work; name another folder")
     if not (begun.exists() and begun.read_text(encoding="utf-8") == identity):
         shutil.rmtree(folder, ignore_errors=True)
         write_text(begun, identity)

@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from aigenbench.curation.audit.looking import Looks
 from aigenbench.evaluation.metrics.definitions import auroc
 from aigenbench.evaluation.metrics.group import Group
-from aigenbench.evaluation.statistics.intervals import Bounds, bounds, delong
+from aigenbench.evaluation.statistics.intervals import LEVEL, Bounds, bounds, delong
 
 FOLDS = 5
 SEED = 0
@@ -27,16 +27,14 @@ class Told:
         auroc: of the classifier on images that it was not fitted on; 0.5 where formats say nothing.
         interval: DeLong's 95 % interval.
         fakes: how many fakes it was measured on.
+        is_certain: whether there are enough of them, and the interval lies above chance, even if it is widened so that
+            those of all generators hold together.
     """
 
     auroc: float
     interval: Bounds
     fakes: int
-
-    @property
-    def is_certain(self) -> bool:
-        """Whether the interval lies above chance."""
-        return self.interval is not None and self.interval[0] > 0.5
+    is_certain: bool
 
 
 @dataclass(frozen=True)
@@ -88,12 +86,16 @@ def format_bias(looks: Looks, generators: Sequence[str]) -> FormatBias | None:
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
     features = format_features(looks)[looks.readable]
     scores = cross_val_predict(classifier, features, fakes, cv=folds, method="predict_proba")[:, 1]
-    of_generators = {
-        name: _told(scores, fakes, ~fakes | (names == name)) for name in sorted(set(names.tolist()) - {""})
-    }
+    generators = sorted(set(names.tolist()) - {""})
+    of_generators = {name: _told(scores, fakes, ~fakes | (names == name), len(generators)) for name in generators}
     return FormatBias(_told(scores, fakes, np.ones(len(fakes), dtype=bool)), of_generators)
 
 
-def _told(scores: npt.NDArray[np.float64], fakes: npt.NDArray[np.bool_], chosen: npt.NDArray[np.bool_]) -> Told:
+def _told(
+    scores: npt.NDArray[np.float64], fakes: npt.NDArray[np.bool_], chosen: npt.NDArray[np.bool_], several: int = 1
+) -> Told:
+    """Of the chosen images, as one of so many groups."""
     group = Group.of(scores[chosen], fakes[chosen].astype(np.int64))
-    return Told(auroc(group), bounds(delong(group)), group.n_fakes)
+    joint = delong(group, 1 - (1 - LEVEL) / several)
+    is_certain = group.n_fakes >= 2 * FOLDS and joint[0] > 0.5
+    return Told(auroc(group), bounds(delong(group)), group.n_fakes, is_certain)

@@ -117,16 +117,17 @@ def same_pictures(looks: Sequence[Looks], progress: Progress = no_progress) -> l
         for other in same[1:]:
             sets.join(places[same[0]], places[other])
     telling = np.flatnonzero(np.concatenate([of.telling for of in looks]))
+    hashes = np.concatenate([of.hashes for of in looks])
     small = np.concatenate([of.small for of in looks])
+    # one picture stands for those whose small copies are equal
     firsts = []
-    for same in _equal(small.reshape(len(small), SIDE * SIDE).view(f"S{SIDE * SIDE}")[telling, 0]):
-        # one picture stands for those whose small copies are equal
-        firsts.append(telling[same[0]])
-        for other in telling[same[1:]]:
-            sets.join(places[firsts[-1]], places[other])
+    for rows in (telling[same] for same in _equal(hashes[telling])):
+        for same in _equal(_texts(small[rows])):
+            firsts.append(rows[same[0]])
+            for other in rows[same[1:]]:
+                sets.join(places[firsts[-1]], places[other])
     kept = np.sort(np.array(firsts, dtype=np.int64))
-    hashes = np.concatenate([of.hashes for of in looks])[kept]
-    for pairs in near_pairs(hashes, lambda done, total: progress("comparing hashes", done, total)):
+    for pairs in near_pairs(hashes[kept], lambda done, total: progress("comparing hashes", done, total)):
         for start in range(0, len(pairs), _COMPARED):
             part = kept[pairs[start : start + _COMPARED]]
             for a, b in part[alike(small[part[:, 0]], small[part[:, 1]])]:
@@ -140,20 +141,25 @@ def _equal(values: npt.NDArray[np.bytes_]) -> list[npt.NDArray[np.intp]]:
     return np.split(order, np.flatnonzero(values[order][1:] != values[order][:-1]) + 1)
 
 
+def _texts(small: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:
+    """Small pictures (n, `SIDE`, `SIDE`) as values that can be sorted, (n,)."""
+    return small.reshape(len(small), SIDE * SIDE).view(f"S{SIDE * SIDE}")[:, 0]
+
+
 def _unusable(looks: Sequence[Looks]) -> Iterator[Finding]:
     faults = [((of.split, row),) for of in looks for row in of.faults]
     if faults:
         first = looks[[of.split for of in looks].index(faults[0][0][0])].faults[faults[0][0][1]]
-        yield Finding("unreadable", "error", f"{_images(faults)} cannot be decoded ({first})", tuple(faults))
+        yield Finding("unreadable", "error", f"{_images(faults)} that cannot be decoded ({first})", tuple(faults))
     tiny, huge = [], []
     for of in looks:
         side, pixels = np.minimum(of.height, of.width), of.height * of.width
         tiny += [((of.split, int(row)),) for row in np.flatnonzero(of.readable & (side < SMALLEST_SIDE))]
         huge += [((of.split, int(row)),) for row in np.flatnonzero(of.readable & (pixels > LARGEST_PIXELS))]
     if tiny:
-        yield Finding("tiny", "warning", f"{_images(tiny)} have a side under {SMALLEST_SIDE} pixels", tuple(tiny))
+        yield Finding("tiny", "warning", f"{_images(tiny)} with a side under {SMALLEST_SIDE} pixels", tuple(tiny))
     if huge:
-        yield Finding("huge", "warning", f"{_images(huge)} have over {LARGEST_PIXELS:,} pixels", tuple(huge))
+        yield Finding("huge", "warning", f"{_images(huge)} of over {LARGEST_PIXELS:,} pixels", tuple(huge))
 
 
 def _doubles(groups: Sequence[tuple[Image, ...]], known: Known) -> Iterator[Finding]:
@@ -172,20 +178,14 @@ def _doubles(groups: Sequence[tuple[Image, ...]], known: Known) -> Iterator[Find
             kind = "duplicate"
         sorted_by[kind].append(group)
     texts: dict[str, tuple[Weight, str]] = {
-        "contradiction": ("error", "are labelled both real and fake"),
-        "leak_splits": (
-            "error",
-            "stand in training and evaluation alike: not unseen when evaluated",
-        ),
-        "leak_windows": (
-            "error",
-            "stand under generators of several windows: trained on before they come next",
-        ),
-        "duplicate": ("warning", "stand more than once in their split"),
+        "contradiction": ("error", "labelled both real and fake"),
+        "leak_splits": ("error", "in training and evaluation alike: not unseen when evaluated"),
+        "leak_windows": ("error", "under generators of several windows: trained on before they come next"),
+        "duplicate": ("warning", "more than once in a split"),
     }
     for kind, (weight, text) in texts.items():
         if chosen := sorted_by.get(kind):
-            yield Finding(kind, weight, f"pictures that {text}: {len(chosen):,}", tuple(chosen))
+            yield Finding(kind, weight, f"{_images(chosen, 'picture')} {text}", tuple(chosen))
 
 
 def _biased(bias: FormatBias | None) -> Iterator[Finding]:
@@ -234,9 +234,9 @@ def _contaminated(looks: Sequence[Looks], known: Known, foreign: Mapping[str, Fo
             or int(of.hashes[row]) in listed.hashes
         ]
         if shared:
-            text = f"{_images(shared)} are in {name}: a detector trained on that has seen them"
+            text = f"{_images(shared)} in {name}: seen by a detector trained on that"
             yield Finding("contamination", "error", text, tuple(shared))
 
 
-def _images(groups: Sequence[tuple[Image, ...]]) -> str:
-    return f"{len(groups):,} image{'s' if len(groups) != 1 else ''}"
+def _images(groups: Sequence[tuple[Image, ...]], what: str = "image") -> str:
+    return f"{len(groups):,} {what}{'s' if len(groups) != 1 else ''}"

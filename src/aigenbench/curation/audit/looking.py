@@ -140,7 +140,7 @@ def look_at(
                     np.savez(temporary, **parts[-1])  # type: ignore[arg-type]
         progress(f"looking at {split}", rows.stop, n)
     of = {name: np.concatenate([part[name] for part in parts]) for name in _KINDS}
-    faults = {int(row): str(of["fault"][row]) for row in np.flatnonzero(of.pop("fault") != "")}
+    faults = {row: str(fault) for row, fault in enumerate(of.pop("fault")) if fault}
     sha256, hashes = of.pop("sha256").view(f"S{DIGEST}")[:, 0], of.pop("hash")
     small = of.pop("small").reshape(-1, SIDE, SIDE)
     return Looks(split=split, sha256=sha256, faults=faults, hashes=hashes, small=small, **of)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -32,7 +34,7 @@ def write_page(path: Path, audit: Audit) -> None:
                 (
                     finding,
                     [
-                        [_shown(audit, image) for image in group[:SHOWN_IMAGES]]
+                        [_shown(audit, image) for image in _unlike_first(audit, group)[:SHOWN_IMAGES]]
                         for group in finding.images[:SHOWN_GROUPS]
                     ],
                 )
@@ -55,6 +57,17 @@ def _template() -> Template:
     )
     made.filters["bracket"] = interval_text
     return made.get_template("audit.html")
+
+
+def _unlike_first(audit: Audit, group: Sequence[Image]) -> list[Image]:
+    """A group's images, those of another split or generator before further ones of the same."""
+    times: Counter[tuple[str, int]] = Counter()
+    turns = {}
+    for split, row in group:
+        of = split, int(audit.source.splits[split].generator_codes[row])
+        turns[split, row] = times[of]
+        times[of] += 1
+    return sorted(group, key=lambda image: turns[image])
 
 
 def _shown(audit: Audit, image: Image) -> tuple[str, str, Markup | None]:

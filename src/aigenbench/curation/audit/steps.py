@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from aigenbench.curation.audit.findings import Finding
+from aigenbench.curation.audit.findings import Finding, Image
 from aigenbench.data.pictures.decode import UnreadableImageError, decode
 from aigenbench.data.sources.tables import Columns, ImageStore, ImageTable, SplitTables
 from aigenbench.errors import InputError
 
-KIND = "label_dependent_steps"
+LABEL_DEPENDENT, UNREPEATABLE = "label_dependent_steps", "unrepeatable_steps"
 OF_A_CLASS = 24
 """So many images of each class are tried, in each split."""
 
@@ -130,28 +130,44 @@ def _relabelled(table: ImageTable) -> ImageTable:
     return replace(table, labels=is_real.astype(np.uint8), generator_codes=codes)
 
 
-def uneven(tables: SplitTables, here: Outcome, there: Outcome, makers: tuple[str, str]) -> list[Finding]:
+def uneven(tables: SplitTables, own: Outcome, again: Outcome, other: Outcome, makers: tuple[str, str]) -> list[Finding]:
     """A finding for every split some of whose images came out otherwise.
 
     Args:
         tables: of the images tried.
-        here: how they came out under their own labels.
-        there: and under others.
+        own: how they came out under their own labels.
+        again: and under these once more.
+        other: and under others.
         makers: what the pipeline and the detector are called.
     """
     found = []
-    for split, table in tables.splits.items():
-        keys = [key for key in here if key[0] == split and key in there]
-        differing = [key for key in keys if here[key] != there[key]]
-        if differing:
-            of_samples = any(here[key].sample != there[key].sample for key in differing)
-            where = f"{makers[0]}'s samples" if of_samples else f"{makers[1]}'s hooks on batches"
-            store = table.store
-            assert isinstance(store, Part)
-            rows = sorted({int(store.rows[row]) for _, row, _ in differing})
-            text = (
-                f"{len(differing)} of {len(keys)} {split} samples come out otherwise where their label is another "
-                f"({where}): a detector can learn what is done to a class instead of the picture"
+    for split in tables.splits:
+        keys = [key for key in own if key[0] == split and key in other]
+        unlike = [key for key in keys if own[key] != again[key]]
+        differing = unlike or [key for key in keys if own[key] != other[key]]
+        if not differing:
+            continue
+        there = again if unlike else other
+        of_samples = any(own[key].sample != there[key].sample for key in differing)
+        where = f"{makers[0]}'s samples" if of_samples else f"{makers[1]}'s hooks on batches"
+        text = f"{len(differing)} of {len(keys)} {split} samples come out otherwise"
+        if unlike:
+            text += f" each time ({where}): whether that depends on their label cannot be said"
+            found.append(Finding(UNREPEATABLE, "warning", text, _images(tables, differing)))
+        else:
+            text += (
+                f" where their label is another ({where}): a detector can learn what is done to a class instead of the "
+                "picture"
             )
-            found.append(Finding(KIND, "error", text, tuple(((split, row),) for row in rows)))
+            found.append(Finding(LABEL_DEPENDENT, "error", text, _images(tables, differing)))
     return found
+
+
+def _images(tables: SplitTables, keys: list[tuple[str, int, int]]) -> tuple[tuple[Image, ...], ...]:
+    """The images of the whole data set that these are, each once."""
+    found = set()
+    for split, row, _ in keys:
+        part = tables.splits[split].store
+        assert isinstance(part, Part)
+        found.add(((split, int(part.rows[row])),))
+    return tuple(sorted(found))
