@@ -33,6 +33,7 @@ COLUMNS = (
     "stability_high",
     "stability",
     "map",
+    "note",
     "group",
     "group_verdict",
     "group_probability",
@@ -117,6 +118,8 @@ def _more(result: Result, notes: dict[str, None]) -> Iterator[str]:
             f"    group {number} of {len(group.members)} files that show one picture: {group.verdict.word} "
             f"({group.probability:.1%})"
         )
+    if result.note:
+        yield f"    note: {result.note}"
     if result.map is not None:
         notes[WHAT_IT_IS_NOT] = None
         yield f"    map: {shown(result.map)}"
