@@ -96,7 +96,9 @@ def _table(results: Iterable[Result]) -> Iterator[str]:
             yield f"{answer.verdict.word:<10}{answer.probability:>11.1%}{answer.logit:>9.2f}  {answer.name}"
         yield from _more(result, notes)
     yield ""
-    yield f"{counts.total()} pictures: " + ", ".join(f"{count} {word}" for word, count in counts.items())
+    yield f"{counts.total()} picture{'s' if counts.total() != 1 else ''}: " + ", ".join(
+        f"{count} {word}" for word, count in counts.items()
+    )
     yield from (f"{word}: {said}" for word, said in meanings.items())
     yield from notes
 
