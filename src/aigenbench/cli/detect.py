@@ -98,8 +98,8 @@ def run(args: argparse.Namespace) -> int:
     return SOME_FAILED if failed else 0
 
 
-def _named(given: list[str]) -> list[str]:
-    """The names that were typed, those of stdin in the place of ``-``."""
+def _named(given: list[str]) -> list[str | Path]:
+    """The names that were typed, the files that stdin names in the place of ``-``."""
     if given.count("-") > 1:
         raise InputError("- stands for the names on stdin; give it once")
     from aigenbench.inference.looking.places import LARGEST_LIST, listed
