@@ -51,7 +51,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--point",
         default="1%",
         choices=_POINTS,
-        metavar="1%%|5%%",
+        metavar="1%|5%",
         help="the operating point: so many real pictures may be called generated (default: 1%%)",
     )
     parser.add_argument("--metadata", action="store_true", help="also what the file says of itself, unverified")
