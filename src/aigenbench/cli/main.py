@@ -49,6 +49,7 @@ COMMANDS = (
     Command("test", "aigenbench.cli.fit", "evaluate finished windows on the test split", True),
     Command("predict", "aigenbench.cli.predict", "score pictures of your own with an experiment or a checkpoint", True),
     Command("evaluate", "aigenbench.cli.evaluate", "any detector over all windows of the protocol"),
+    Command("detect", "aigenbench.cli.detect", "judge pictures with an exported detector"),
     Command("submit", "aigenbench.cli.submit", "run fit as a SLURM batch job that requeues itself until it is done"),
     Command("score", "aigenbench.cli.score", "Past, Next and Whole results of an experiment's predictions"),
     Command("compare", "aigenbench.cli.compare", "whether experiments differ by more than chance"),
