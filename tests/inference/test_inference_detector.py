@@ -150,7 +150,7 @@ def test_pictures_as_they_are_may_be_of_any_size_the_model_takes(trained: Traine
 
 def test_a_model_that_fails_is_told_in_a_line(detector: Detector) -> None:
     detector.network.model = torch.nn.Conv2d(3, 1, 60)
-    with pytest.raises(InputError, match="the model fails on 2 crops of 32 x 32 pixels .*give a smaller batch_size"):
+    with pytest.raises(InputError, match=r"the model fails on 2 crops of 32 x 32 pixels .*give a smaller batch_size"):
         detector.logits([picture(0), picture(1)])
 
 
