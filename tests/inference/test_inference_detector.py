@@ -142,6 +142,16 @@ def test_pictures_as_they_are_may_be_of_any_size_the_model_takes(trained: Traine
     together = detector.logits(images)
     np.testing.assert_allclose(together, [detector.logits(image)[0] for image in images], atol=1e-6)
     assert detector.crops(images[1]).shape == (1, 3, 31, 44)
+    detector.network.model = torch.nn.Conv2d(3, 1, (31, 44))
+    answers = list(detector.answers([*images[1:2], *images[:1], *images[1:2]]))
+    assert [answer.error is None for answer in answers] == [True, False, True]
+    assert "x_window_0: the model fails on 1 crops of 30 x 44 pixels" in str(answers[1].error)
+
+
+def test_a_model_that_fails_is_told_in_a_line(detector: Detector) -> None:
+    detector.network.model = torch.nn.Conv2d(3, 1, 60)
+    with pytest.raises(InputError, match=r"the model fails on 2 crops of 32 x 32 pixels .*give a smaller batch_size"):
+        detector.logits([picture(0), picture(1)])
 
 
 def test_a_score_that_is_no_number_is_an_error(detector: Detector) -> None:

@@ -245,15 +245,22 @@ class Detector:
     def _as_is(self, crops: list[Pixels]) -> NDArray[np.float64] | str:
         try:
             return self._logits(_stacked(crops))
-        except (RuntimeError, AssertionError, ValueError) as error:
+        except InputError as error:
             # a network that takes pictures as they are need not take each size
-            height, width = crops[0].shape[:2]
-            return f"the model does not take {height} x {width} pixels: {' '.join(str(error).split())[:160]}"
+            return str(error)
 
     def _logits(self, crops: Tensor) -> NDArray[np.float64]:
-        with torch.inference_mode(), _exact():
-            images = self.network.normalised(crops.to(self.device))
-            return self.network(images).cpu().numpy().astype(np.float64)
+        try:
+            with torch.inference_mode(), _exact():
+                images = self.network.normalised(crops.to(self.device))
+                return self.network(images).cpu().numpy().astype(np.float64)
+        except (RuntimeError, AssertionError, ValueError) as error:
+            n, _, height, width = crops.shape
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(
+                f"{self.info.name}: the model fails on {n} crops of {height} x {width} pixels ({reason}); where "
+                "memory is short, give a smaller batch_size"
+            ) from error
 
     def _answer(self, read: _Read, crop_logits: NDArray[np.float64] | str) -> Answer:
         if isinstance(crop_logits, str):
