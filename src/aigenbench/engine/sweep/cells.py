@@ -11,7 +11,7 @@ from pathlib import Path
 from aigenbench.config.folder import CONFIG_FILE, predictions_file
 from aigenbench.config.layer import key_layer
 from aigenbench.config.resolved import ResolvedConfig
-from aigenbench.engine.assembly.given import HERE, plain
+from aigenbench.engine.assembly.given import HERE
 from aigenbench.engine.assembly.request import request
 from aigenbench.engine.sweep.file import CONFIG, SweepFile, Values, config_files, label
 from aigenbench.errors import InputError
@@ -105,9 +105,7 @@ def make_cells(file: SweepFile, with_weights: bool, values: Iterable[Values] | N
 def make_cell(file: SweepFile, values: Values, with_weights: bool) -> Cell:
     """Resolve one cell; raises as ``make_cells``."""
     layers = [
-        key_layer(file.source, key, plain(value, file.source, key))
-        for key, value in {**file.overrides, **values}.items()
-        if key != CONFIG
+        key_layer(file.source, key, value) for key, value in {**file.overrides, **values}.items() if key != CONFIG
     ]
     asked = request((*file.configs, *config_files(values)), layers)
     config = asked.run_with_weights("fit").config if with_weights else asked.resolved()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench.config.packaged import find_config
+from aigenbench.engine.assembly.given import plain
 from aigenbench.engine.sweep.space import Search, check_keys, read_search
 from aigenbench.errors import InputError
 from aigenbench.files import user_path
@@ -56,7 +57,7 @@ def read_sweep(given: Path | str | Mapping[str, Any], folder: Path | str | None 
         InputError: there is no such file, a key is unknown, nothing varies, or a section is empty or of the wrong kind.
     """
     if isinstance(given, Mapping):
-        source, values, name = "sweep", given, "sweep"
+        source, values, name = "sweep", plain(given, "sweep"), "sweep"
     else:
         source, path = str(given), find_config(str(given))
         values, name = read_yaml_file(path), path.stem

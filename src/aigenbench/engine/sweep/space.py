@@ -12,8 +12,10 @@ from aigenbench.protocol.periods import PERIOD_TITLES
 OBJECTIVE = "past"
 _KEYS = ("trials", "space", "objective", "seed")
 _RANGE = ("low", "high", "log", "step")
-_OF_THE_FUTURE = {title.lower(): title for name, title in PERIOD_TITLES.items() if name != "growing"} | {
-    name: title for name, title in PERIOD_TITLES.items() if name != "growing"
+_LOOKING_AHEAD = {
+    spelled: PERIOD_TITLES[name]
+    for name in ("immediate_future", "growing_whole", "all")
+    for spelled in (name, PERIOD_TITLES[name].lower())
 }
 
 
@@ -62,9 +64,9 @@ def read_search(values: Any, where: str) -> Search:
     """
     check_keys(values, where, _KEYS)
     objective = str(values.get("objective", OBJECTIVE)).lower()
-    if objective in _OF_THE_FUTURE:
+    if objective in _LOOKING_AHEAD:
         raise InputError(
-            f"{where}: objective: {_OF_THE_FUTURE[objective]} is of generators that are still to come, by which the "
+            f"{where}: objective: {_LOOKING_AHEAD[objective]} looks at generators that are still to come, by which the "
             "benchmark judges: a search on it would be fitted to them; expected past"
         )
     if objective not in (OBJECTIVE, "growing"):
