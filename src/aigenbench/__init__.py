@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aigenbench.engine.experiment import Experiment
     from aigenbench.engine.pages import compare, report
     from aigenbench.engine.results import Interval, Intervals, Scores
+    from aigenbench.engine.sweep.sweeping import sweep
     from aigenbench.errors import InputError
     from aigenbench.models import ModelFactoryRegistry
     from aigenbench.training import BaseDeepfakeDetectionModel
@@ -43,6 +44,7 @@ __all__ = [
     "predict",
     "report",
     "robustness",
+    "sweep",
     "test",
     "validate",
 ]
@@ -67,6 +69,7 @@ _PLACES = {
     "predict": "engine.calls",
     "report": "engine.pages",
     "robustness": "engine.calls",
+    "sweep": "engine.sweep.sweeping",
     "test": "engine.calls",
     "validate": "engine.calls",
 }

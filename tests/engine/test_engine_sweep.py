@@ -299,3 +299,40 @@ def is_gone(pid: int) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+def test_a_search_without_optuna_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(InputError, match=r"pip install 'aigenbench\[sweep\]'"):
+        prepare(sweep_of(None, search={"trials": 2, "space": {LR: [0.1]}}), tmp_path, dry_run=True)
+
+
+def test_a_search_looks_at_past_and_repeats_itself(small_dataset: Path, tmp_path: Path, orders: Any) -> None:
+    pytest.importorskip("optuna")
+    space = {LR: {"low": 0.01, "high": 0.1, "log": True}, "trainer.max_epochs": {"low": 1, "high": 3}}
+    values = sweep_of(small_dataset, search={"trials": 3, "space": space}, seeds=[1, 2])
+    orders(2, "kill kill")
+    first = prepare(values, tmp_path / "s").run()
+    # each trial's second seed is killed once
+    assert first[1] == 2
+    table, failed = prepare(values, tmp_path / "s").run()
+    assert failed == 0
+    # the trials up to the first failure come again
+    assert table.rows[0].cells == first[0].rows[0].cells
+    assert len(table.rows) == 3
+    assert set(table.keys) == set(space)
+    assert {row.seeds for row in table.rows} == {(1, 2)}
+
+
+@pytest.mark.slow
+def test_cells_share_stored_features_and_train_for_real(small_dataset: Path, tmp_path: Path) -> None:
+    def stores(folder: str, rates: list[float]) -> set[str]:
+        values = sweep_of(small_dataset, grid={LR: rates})
+        cache = {"data.features": "cache", "data.cache_folder": str(tmp_path / folder)}
+        values["base"]["overrides"] |= {"model.model_name": "small_cnn_probe", **cache}
+        table, failed = prepare(values, tmp_path / f"{folder}_sweep").run()
+        assert failed == 0, table
+        assert [row.state for row in table.rows] == ["finished"] * len(rates)
+        return {path.name for path in (tmp_path / folder).iterdir()}
+
+    assert stores("one", [0.1]) == stores("two", [0.1, 0.2])

@@ -115,7 +115,7 @@ def make_cell(file: SweepFile, values: Values, with_weights: bool) -> Cell:
             raise InputError(f"experiment_info.{key}: a cell is one experiment, named by its fingerprint: leave it out")
     recipe = recipe_of(config.to_yaml())
     assert recipe is not None, "a resolved configuration has a seed"
-    if HERE in recipe:
+    if HERE in recipe or "__main__." in recipe:
         raise InputError("a cell runs in a process of its own: expected classes and functions that can be imported")
     name = hashlib.sha256(f"{recipe}\n{config['seed_everything']}".encode()).hexdigest()[:DIGITS]
     place = {"experiment_id": name, "experiments_data_folder": str(file.folder)}

@@ -39,11 +39,12 @@ class Sweep:
         """The cells.
 
         Raises:
-            InputError: a search has none before it runs.
+            InputError: of a search, which has none before it runs.
         """
         if self.file.search is not None:
             raise InputError(
-                f"{self.file.source}: the trials of a search follow from each other: it runs in one process"
+                f"{self.file.source}: the trials of a search follow from each other: they are no array, and their "
+                "table is the one that it ends with"
             )
         return self.plan.cells
 
@@ -117,4 +118,4 @@ def sweep(
     with as_a_call():
         found = prepare(sweep, folder, dry_run)
         logger.info("%s", found)
-        return make_table(found.cells, found.file.folder) if dry_run else found.run(retries)[0]
+        return make_table(found.plan.cells, found.file.folder) if dry_run else found.run(retries)[0]
