@@ -114,6 +114,7 @@ def test_a_cell_is_named_by_what_changes_its_results(tmp_path: Path) -> None:
         ({"grid": {"config": ["dinov2/dinov2_tune_crop"]}}, "did you mean 'dinov2/dinov2_tune_crop.yaml'"),
         ({"seeds": ["one"]}, "cell seed one: sweep: seed_everything: expected an integer"),
         ({"grid": {"experiment_info.experiment_id": ["a"]}}, "experiment_id: a cell is one experiment, named by"),
+        ({"grid": {"experiment_info.experiments_data_folder": ["a"]}}, "lie in its folder: name that"),
         ({"grid": {"experiment_info.heads": [[{"lr": 0.1}]]}}, "heads: a cell is one experiment"),
         ({"grid": {"metrics.m": [lambda labels, scores: 1.0]}}, "expected classes and functions that can be imported"),
     ],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.config.folder import CONFIG_FILE, predictions_file
 from aigenbench.config.layer import key_layer
 from aigenbench.config.resolved import ResolvedConfig
@@ -113,6 +114,8 @@ def make_cell(file: SweepFile, values: Values, with_weights: bool) -> Cell:
     for key, given in (("experiment_id", info.experiment_id), ("heads", info.heads)):
         if given:
             raise InputError(f"experiment_info.{key}: a cell is one experiment, named by its fingerprint: leave it out")
+    if info.experiments_data_folder != ExperimentInfo.experiments_data_folder:
+        raise InputError("experiment_info.experiments_data_folder: a sweep's experiments lie in its folder: name that")
     recipe = recipe_of(config.to_yaml())
     assert recipe is not None, "a resolved configuration has a seed"
     if HERE in recipe or "__main__." in recipe:

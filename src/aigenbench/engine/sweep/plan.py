@@ -73,7 +73,7 @@ class Plan:
             sum(need.evaluated for need in self.needs),
             None if None in disks else sum(disk for disk in disks if disk is not None),
         )
-        rows.append([f"{len(rows)} cells", *("" for _ in keys), *_told(whole)])
+        rows.append([f"{len(rows)} cell{'s' if len(rows) > 1 else ''}", *("" for _ in keys), *_told(whole)])
         counts = "by the published counts: there is no data set at dataset_path" if self.published else "at most"
         return "\n".join([*aligned([head, *rows], left=1 + len(keys)), "", f"Samples {counts}. {self.time}"])
 

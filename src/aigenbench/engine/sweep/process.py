@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import re
 import signal
 import subprocess
@@ -19,8 +18,6 @@ from aigenbench.engine.sweep.cells import Cell
 from aigenbench.engine.sweep.record import Ending, Record, read_record, write_record
 from aigenbench.files import write_text
 from aigenbench.training.processes.signals import StopRequest
-
-logger = logging.getLogger(__name__)
 
 BAD_INPUT = 2
 POLL_SECONDS = 0.1

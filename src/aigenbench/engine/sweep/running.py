@@ -7,7 +7,7 @@ import logging
 from aigenbench.engine.sweep.cells import Cell
 from aigenbench.engine.sweep.plan import Plan
 from aigenbench.engine.sweep.process import run_cell, told
-from aigenbench.training.processes.signals import StoppedError, StopRequest
+from aigenbench.training.processes.signals import StopRequest
 
 logger = logging.getLogger(__name__)
 
@@ -61,10 +61,10 @@ def bring_to_end(cell: Cell, stop: StopRequest, which: str, retries: int = 0) ->
     if cell.is_finished:
         logger.info("%s, %s (%s): finished already", which, cell.name, cell.label)
         return "finished"
+    stop.check_alone()
     logger.info("%s, %s (%s): log in %s", which, cell.name, cell.label, cell.file(".log"))
     record = run_cell(cell, stop)
-    if stop.signal is not None:
-        raise StoppedError(stop.signal)
+    stop.check_alone()
     if record.ending == "finished":
         logger.info("%s, %s: finished after %.0f s", which, cell.name, record.seconds)
         return record.ending

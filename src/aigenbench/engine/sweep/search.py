@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +14,6 @@ from aigenbench.engine.sweep.space import Range, Search
 from aigenbench.errors import InputError
 from aigenbench.evaluation.drawing.table import mean_over_windows
 from aigenbench.training.processes.signals import StopRequest
-
-logger = logging.getLogger(__name__)
 
 PAST = "growing"
 

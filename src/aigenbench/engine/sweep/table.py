@@ -156,7 +156,7 @@ def _state(cells: Sequence[Cell], finished: Sequence[Cell]) -> str:
 
 def _ending(cell: Cell) -> str:
     record = read_record(cell)
-    if not record.starts:
+    if not record.starts and not cell.folder.is_dir():
         return "not begun"
     return {"": "not finished", "stopped": "not finished", "memory": "killed for memory"}.get(
         record.ending, record.ending
