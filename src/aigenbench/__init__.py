@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aigenbench.engine.pages import compare, report
     from aigenbench.engine.results import Interval, Intervals, Scores
     from aigenbench.engine.showing import show
+    from aigenbench.engine.sweep.sweeping import sweep
     from aigenbench.errors import InputError
     from aigenbench.models import ModelFactoryRegistry
     from aigenbench.training import BaseDeepfakeDetectionModel
@@ -51,6 +52,7 @@ __all__ = [
     "robustness",
     "show",
     "stats",
+    "sweep",
     "test",
     "validate",
 ]
@@ -79,6 +81,7 @@ _PLACES = {
     "robustness": "engine.calls",
     "show": "engine.showing",
     "stats": "curation.stats",
+    "sweep": "engine.sweep.sweeping",
     "test": "engine.calls",
     "validate": "engine.calls",
 }

@@ -64,7 +64,9 @@ def test_the_pipelines_define_the_windows(pipeline, kind):
     assert info.sliding_windows_definition.n_generators_per_window == 4
 
 
-@pytest.mark.parametrize("name", [n for n in packaged_configs() if not n.startswith("benchmark_pipelines/")])
+@pytest.mark.parametrize(
+    "name", [n for n in packaged_configs() if not n.startswith(("benchmark_pipelines/", "sweeps/"))]
+)
 def test_every_models_config_resolves_over_every_pipeline(name, caplog):
     for pipeline in PIPELINES:
         assert resolved(f"benchmark_pipelines/{pipeline}.yaml", name)["model"]["init_args"]["model_name"]

@@ -51,6 +51,7 @@ COMMANDS = (
     Command("evaluate", "aigenbench.cli.evaluate", "any detector over all windows of the protocol"),
     Command("detect", "aigenbench.cli.detect", "judge pictures with an exported detector"),
     Command("submit", "aigenbench.cli.submit", "run fit as a SLURM batch job that requeues itself until it is done"),
+    Command("sweep", "aigenbench.cli.sweep", "many runs from one file, and one table of what they came to"),
     Command("score", "aigenbench.cli.score", "Past, Next and Whole results of an experiment's predictions"),
     Command("compare", "aigenbench.cli.compare", "whether experiments differ by more than chance"),
     Command("robustness", "aigenbench.cli.robustness", "evaluate an experiment's windows under perturbations"),

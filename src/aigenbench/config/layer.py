@@ -84,15 +84,22 @@ def argument_layer(key: str, text: str) -> Layer:
     Raises:
         InputError: the key's section is unknown, or the value does not fit it.
     """
+    value = Typed(text).value
+    return key_layer(COMMAND_LINE, key, value if isinstance(value, dict | list | None) else Typed(text))
+
+
+def key_layer(source: str, key: str, value: Any) -> Layer:
+    """The layer of one dotted key, see `argument_layer`, whose value is read already.
+
+    Raises:
+        InputError: a part of the key is empty, its section is unknown, or the value does not fit it.
+    """
     parts = key.split(".")
     if not all(parts):
-        raise InputError(f"--{key}: a part of the key is empty")
-    value = Typed(text).value
-    if not isinstance(value, dict | list | None):
-        value = Typed(text)
+        raise InputError(f"{source}: {key!r}: a part of the key is empty")
     for part in reversed(parts):
         value = {part: value}
-    return layer(COMMAND_LINE, value)
+    return layer(source, value)
 
 
 def layer(source: str, values: dict[str, Any], folder: FilePath | None = None) -> Layer:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aigenbench.config.layer import Layer, layer
+from aigenbench.config.layer import Layer, key_layer, layer
 from aigenbench.engine.assembly.request import Request, recorded, request
 from aigenbench.engine.assembly.run import Command
 from aigenbench.engine.calling import as_a_call, folder_of
@@ -244,16 +244,8 @@ def _layers(overrides: Overrides) -> list[Layer]:
 
     if overrides is not None and not isinstance(overrides, Mapping):
         raise InputError(f"overrides: expected a mapping of dotted keys, found {type(overrides).__name__}")
-    layers = []
-    for key, value in (overrides or {}).items():
-        parts = str(key).split(".")
-        if not all(parts):
-            raise InputError(f"overrides: {key!r}: a part of the key is empty")
-        values = plain(value, "overrides", str(key))
-        for part in reversed(parts):
-            values = {part: values}
-        layers.append(layer("overrides", values))
-    return layers
+    given = {str(key): value for key, value in (overrides or {}).items()}
+    return [key_layer("overrides", key, plain(value, "overrides", key)) for key, value in given.items()]
 
 
 def _evaluate(stage: Command, asked: Request) -> list[Path]:

@@ -79,7 +79,7 @@ class Job:
                     f"the tasks of an array cannot share experiment_id {experiment_id!r}: leave it out, and each is "
                     "named <job>_<task>"
                 )
-            _check_devices(config["trainer"] or {}, self.nodes, self.tasks)
+            check_devices(config["trainer"] or {}, self.nodes, self.tasks)
         return experiment_id
 
     def script_parameters(self) -> dict[str, Any]:
@@ -133,9 +133,14 @@ def gpus_of(gres: str | None) -> int:
     return counted
 
 
+def aigenbench_command(command: Sequence[str]) -> list[str]:
+    """What runs a command: this Python, not what is first on a node's PATH or in the current folder."""
+    return [sys.executable, "-u", "-P", "-m", "aigenbench", *command]
+
+
 def shell_command(command: Sequence[str], variants: Sequence[str]) -> str:
-    """The shell's command for srun: this Python, not what is first on a node's PATH or in the current folder."""
-    line = shlex.join([sys.executable, "-u", "-P", "-m", "aigenbench", *command])
+    """The shell's command for srun."""
+    line = shlex.join(aigenbench_command(command))
     return line + ' "${variants[$SLURM_ARRAY_TASK_ID]}"' if variants else line
 
 
@@ -152,7 +157,7 @@ def limit_seconds(time: str) -> int | None:
     return total or None
 
 
-def _check_devices(trainer: Mapping[str, Any], nodes: int, tasks_per_node: int) -> None:
+def check_devices(trainer: Mapping[str, Any], nodes: int, tasks_per_node: int) -> None:
     """What Lightning would refuse once the job runs."""
     if int(trainer.get("num_nodes") or 1) != nodes:
         raise InputError(f"--nodes is {nodes}: expected --trainer.num_nodes={nodes}, found {trainer.get('num_nodes')}")
