@@ -1,0 +1,139 @@
+"""The server: where it listens, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from asyncio import Transport
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from aigenbench.errors import InputError
+from aigenbench.inference.serve.app import make_app
+from aigenbench.inference.serve.pool import Pool
+
+HEAD_SECONDS = 10.0
+"""For the head of a request to come, and for what is left of one that was answered early."""
+SEND_SECONDS = 30.0
+"""For a client to take what is sent."""
+END_SECONDS = 5
+"""For requests that are under way when the server is ended."""
+BACKLOG = 1024
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        InputError: the port is in use or not allowed, or there is no such address on this machine.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (socket.gaierror, UnicodeError) as error:
+        raise InputError(f"--host {host}: no such address") from error
+    listener = socket.socket(family, kind)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise InputError(f"port {port} of {host} is in use; name another with --port") from error
+        raise InputError(f"{host} port {port}: {error.strerror}; name another with --host or --port") from error
+    return listener
+
+
+def run(
+    listener: socket.socket,
+    pool: Pool,
+    most_bytes: int,
+    names: Collection[str],
+    started: Callable[[], object],
+) -> None:
+    """Serve until Ctrl-C.
+
+    Args:
+        listener: of `listen`; closed at the end.
+        pool: workers, not yet started.
+        most_bytes: of a request.
+        names: of this machine, under which browsers may ask.
+        started: called once workers stand.
+
+    Raises:
+        InputError: a detector cannot be loaded.
+        KeyboardInterrupt: after Ctrl-C, once requests under way had `END_SECONDS`.
+    """
+    with listener:
+        asyncio.run(_serve(listener, pool, most_bytes, names, started))
+
+
+async def _serve(
+    listener: socket.socket, pool: Pool, most_bytes: int, names: Collection[str], started: Callable[[], object]
+) -> None:
+    async with pool:
+        config = uvicorn.Config(
+            make_app(pool, most_bytes, names),
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=END_SECONDS,
+        )
+        started()
+        await uvicorn.Server(config).serve(sockets=[listener])
+
+
+class BoundedProtocol(H11Protocol):
+    """uvicorn's, which leaves alone a client that begins a request and stalls, or does not take the answer."""
+
+    _head: asyncio.TimerHandle
+    _taking: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Wait for a request."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def handle_events(self) -> None:
+        """Begin a request."""
+        super().handle_events()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._head.cancel()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        self._await_head()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """Wait for the client to take what was sent."""
+        super().pause_writing()
+        self._taking = self.loop.call_later(SEND_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It was taken."""
+        super().resume_writing()
+        if self._taking is not None:
+            self._taking.cancel()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing."""
+        self._head.cancel()
+        if self._taking is not None:
+            self._taking.cancel()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        if hasattr(self, "_head"):
+            self._head.cancel()
+        self._head = self.loop.call_later(HEAD_SECONDS, self.transport.close)
