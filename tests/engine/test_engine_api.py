@@ -290,8 +290,10 @@ def test_a_detector_of_ones_own_file_loads_once_it_is_imported(small_dataset: Pa
     with pytest.raises(ab.InputError, match=r"you may have to name: --import own_file\.py"):
         ab.Detector.load(checkpoint)
     detector = ab.Detector.load(checkpoint, imports=[tmp_path / "own_file.py"])
+    assert isinstance(detector, ab.Detector)
     assert type(detector.module).__name__ == "Own"
-    assert ab.Detector.load(checkpoint).window == 0
+    assert detector.window == 0
+    assert repr(ab.Detector.load(checkpoint)) == repr(detector)
 
 
 def test_a_call_leaves_the_process_as_it_was(

@@ -53,6 +53,8 @@ COMMANDS = (
     Command("compare", "aigenbench.cli.compare", "whether experiments differ by more than chance"),
     Command("robustness", "aigenbench.cli.robustness", "evaluate an experiment's windows under perturbations"),
     Command("report", "aigenbench.cli.report", "one self-contained page of an experiment, or several side by side"),
+    Command("export", "aigenbench.cli.export", "a finished experiment as a detector that works by itself"),
+    Command("detector", "aigenbench.cli.detector", "check an exported detector on this machine"),
     Command("submission", "aigenbench.cli.submission", "bundle an experiment's predictions, or verify such a bundle"),
     Command("leaderboard", "aigenbench.cli.leaderboard", "a static page from verified bundles"),
     Command("serve", "aigenbench.cli.serve", "a page and an endpoint for exported detectors"),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
 
+from aigenbench.data.pictures.given import Picture, check_kind, file_of, name_of, several
 from aigenbench.data.predict import PredictSet
 from aigenbench.data.sources.tables import Columns, ImageTable
 from aigenbench.engine.assembly.weights import device_arguments, request_of_weights
@@ -19,16 +18,15 @@ from aigenbench.engine.calling import as_a_call, folder_of
 from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions.fusion import sigmoid
 from aigenbench.files import user_path
+from aigenbench.inference.artefact import is_exported
 
 if TYPE_CHECKING:
     from aigenbench.data.pipeline import AIGenBenchPipeline
     from aigenbench.engine.assembly.run import Run
+    from aigenbench.inference.detector import Detector as Exported
     from aigenbench.protocol.trained import Trained
     from aigenbench.training import BaseDeepfakeDetectionModel
     from aigenbench.training.window.weights import Weights
-
-Picture = str | os.PathLike[str] | npt.NDArray[np.uint8] | Image.Image
-_PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 
 class Detector:
@@ -61,11 +59,12 @@ class Detector:
         batch_size: int | None = None,
         num_workers: int = 0,
         trust_imports: bool = False,
-    ) -> Detector:
+    ) -> Detector | Exported:
         """Load a detector; no configuration and no data set are needed.
 
         Args:
-            place: a checkpoint that ``fit`` left, an experiment's folder, or an ``Experiment``.
+            place: a checkpoint that ``fit`` left, an experiment's folder, or an ``Experiment``; or the folder of an
+                exported detector, which needs no Lightning and is an `aigenbench.inference.detector.Detector`.
             window: of an experiment, the window whose last weights; None takes the last that is finished.
             device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
             imports: Python files or modules to import first: the models and classes it was made of, where they were
@@ -77,13 +76,36 @@ class Detector:
 
         Raises:
             InputError: there are no such weights; they do not say which detector they are of; or its class or model is
-                not known here: the message names what its training had imported.
+                not known here: the message names what its training had imported. Of an exported one, see there.
         """
+        folder = folder_of(place)
+        if not is_exported(folder):
+            return cls.of_training(folder, window, device, imports, batch_size, num_workers, trust_imports)
+        from aigenbench.config.imports import run_imports
+        from aigenbench.inference.detector import Detector as Exported
+
+        if window is not None:
+            raise InputError(f"window picks one of an experiment's, {folder} is one exported detector; leave it out")
+        run_imports([str(one) for one in imports])
+        return Exported.load(folder, device, batch_size or 16, num_workers)
+
+    @classmethod
+    def of_training(
+        cls,
+        folder: Path,
+        window: int | None = None,
+        device: str = "auto",
+        imports: Sequence[str | Path] = (),
+        batch_size: int | None = None,
+        num_workers: int = 0,
+        trust_imports: bool = False,
+    ) -> Detector:
+        """``load`` of a checkpoint or an experiment's folder, as the Lightning module that was trained."""
         with as_a_call():
             from aigenbench.config.layer import layer
             from aigenbench.training.loop.predicting import find_weights, ready_to_predict
 
-            weights = find_weights(folder_of(place), window)
+            weights = find_weights(folder, window)
             named = [str(one) for one in imports]
             asked = request_of_weights(weights, device_arguments(device, "device"), named, trust_imports)
             data = {"num_workers": num_workers} | ({} if batch_size is None else {"eval_batch_size": batch_size})
@@ -98,6 +120,11 @@ class Detector:
         return self._weights.trained
 
     @property
+    def description(self) -> Mapping[str, Any]:
+        """The sections of a configuration that make it again, as its checkpoint tells them; else empty."""
+        return self._weights.record.get("description") or {}
+
+    @property
     def input_size(self) -> tuple[int, int]:
         """(height, width) of what the model is given, in pixels."""
         return self.module.input_size
@@ -106,8 +133,8 @@ class Detector:
         """Probabilities of being fake.
 
         Args:
-            images: one or several: paths of pictures, arrays (uint8 (h, w, 3) in RGB, or (h, w) in grey), or PIL
-                images. Several arrays of one size may also be one array (n, h, w, 3).
+            images: one or several: paths of pictures, bytes of their files, arrays (uint8 (h, w, 3) in RGB, or (h, w)
+                in grey), or PIL images. Several arrays of one size may also be one array (n, h, w, 3).
 
         Returns:
             float64 (n,), in the images' order, each 0 (real) to 1 (fake).
@@ -120,7 +147,7 @@ class Detector:
 
     def logits(self, images: Picture | Iterable[Picture]) -> npt.NDArray[np.float64]:
         """Logits of being fake, float64 (n,); arguments and errors as of ``predict``."""
-        given = _several(images)
+        given = list(several(images))
         if not given:
             return np.empty(0)
         store = _Given(given)
@@ -148,60 +175,21 @@ class _Given:
     """Images that were given to a call, as the files they could lie in."""
 
     def __init__(self, images: Sequence[Any]) -> None:
-        self._images = [_checked(image, i) for i, image in enumerate(images)]
+        for i, image in enumerate(images):
+            check_kind(image, i)
+            if isinstance(image, str | os.PathLike) and not (path := user_path(os.fspath(image))).is_file():
+                what = "is a folder; list its pictures" if path.is_dir() else "is not there"
+                raise InputError(f"image {i}: {path} {what}")
+        self._images = images
 
     def read(self, row: int) -> bytes:
         """An encoded image."""
-        image = self._images[row]
-        if isinstance(image, Path):
-            return image.read_bytes()
-        return _encoded(Image.fromarray(image) if isinstance(image, np.ndarray) else ImageOps.exif_transpose(image))
+        return file_of(self._images[row])
 
     def name(self, row: int) -> str:
         """Its path, or its place among those given."""
-        image = self._images[row]
-        return str(image) if isinstance(image, Path) else f"image {row}"
+        return name_of(self._images[row], row)
 
     def sizes(self) -> npt.NDArray[np.int64]:
         """There are no files."""
         return np.empty(0, dtype=np.int64)
-
-
-def _several(images: Any) -> list[Any]:
-    if isinstance(images, str | os.PathLike | Image.Image):
-        return [images]
-    if isinstance(images, np.ndarray):
-        return list(images) if images.ndim == 4 else [images]
-    try:
-        return list(images)
-    except TypeError:
-        return [images]
-
-
-def _checked(image: Any, i: int) -> Any:
-    """A path, a PIL image or an array, as it is read."""
-    if isinstance(image, str | os.PathLike):
-        path = user_path(os.fspath(image))
-        if not path.is_file():
-            what = "is a folder; list its pictures" if path.is_dir() else "is not there"
-            raise InputError(f"image {i}: {path} {what}")
-        return path
-    if isinstance(image, Image.Image):
-        return image
-    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and (image.ndim == 2 or image.shape[2:] == (3,)):
-        return image
-    found = f"an array of {image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-    raise InputError(f"image {i}: expected a path, a PIL image or an array uint8 (h, w, 3) or (h, w), found {found}")
-
-
-def _encoded(image: Image.Image) -> bytes:
-    """The image's pixels as a file without loss, which is then read as any other."""
-    buffer = io.BytesIO()
-    if image.mode in ("YCbCr", "HSV"):
-        # no version of Pillow writes the second, and not each reads the first back
-        image = image.convert("RGB")
-    if image.mode in _PNG_MODES:
-        image.save(buffer, "PNG", compress_level=1)
-    else:
-        image.save(buffer, "TIFF")
-    return buffer.getvalue()

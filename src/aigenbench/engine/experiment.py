@@ -192,7 +192,7 @@ class Experiment:
         """
         from aigenbench.engine.detector import Detector
 
-        return Detector.load(self.folder, window, device)
+        return Detector.of_training(self.folder, window, device)
 
     @cached_property
     def _known(self) -> dict[Any, Evaluated]:

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+NOT_OF_THE_FEATURES = (
+    *("pretrained", "weights", "weights_dir", "trusted"),
+    *("channels_last", "compile", "gradient_checkpointing"),
+)
+"""Arguments of model factories that say where weights come from and how fast a model is, not what it computes."""
+
 
 def build_model(
     model_name: str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -173,6 +173,17 @@ def feature_extractor(module: nn.Module, input_size: tuple[int, int]) -> nn.Modu
     if all(hasattr(module, attribute) for attribute in timm_interface):
         return TimmFeatures(module)
     return None
+
+
+def fake_logits_of_classes(outputs: torch.Tensor, seen: Sequence[int]) -> torch.Tensor:
+    """log(p / (1 - p)) of being fake, p the softmax probability of all seen classes but real together: (n,).
+
+    Args:
+        outputs: (n, classes); class 0 is real.
+        seen: the classes that the softmax is over, 0 among them.
+    """
+    fakes = [i for i in seen if i != 0]
+    return torch.logsumexp(outputs[:, fakes], dim=1) - outputs[:, 0]
 
 
 def weights_hash(module: nn.Module) -> str:

@@ -19,6 +19,7 @@ from aigenbench.data.samples.transforms import Augmentation, from_foreign
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.metrics.definitions import check_own_name
 from aigenbench.models import Preprocessing, build_model, check_input_size, preprocessing_of
+from aigenbench.models.build import NOT_OF_THE_FEATURES
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, normalised
 from aigenbench.models.probe import Classifier
 from aigenbench.protocol.published import SGD
@@ -33,11 +34,6 @@ from aigenbench.training.detector.tasks import BinaryTask, MulticlassTask, Task,
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 MetricFunction = Callable[..., Any]
 PUBLISHED_CLASSES = len(PUBLISHED.id_to_name)
-NOT_OF_THE_FEATURES = (
-    *("pretrained", "weights", "weights_dir", "trusted"),
-    *("channels_last", "compile", "gradient_checkpointing"),
-)
-"""Arguments of model factories that say where weights come from and how fast a model is, not what it computes."""
 SCHEDULERS = ("OneCycleLR",)
 STAGES = {"validate": "val", "test": "test", "predict": "predict"}
 ORIGINAL_ALONE = {

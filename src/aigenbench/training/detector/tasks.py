@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aigenbench.errors import InputError, nearest
+from aigenbench.models.probe import fake_logits_of_classes
 
 TASKS = ("binary", "multiclass")
 
@@ -71,9 +72,7 @@ class MulticlassTask:
 
     def fake_logits(self, outputs: Tensor) -> Tensor:
         """log(p / (1 - p)), p the softmax probability of all seen fake classes together: (n,)."""
-        fakes = [i for i in self.seen if i != 0]
-        outputs = self._checked(outputs)
-        return torch.logsumexp(outputs[:, fakes], dim=1) - outputs[:, 0]
+        return fake_logits_of_classes(self._checked(outputs), self.seen)
 
     def class_probabilities(self, outputs: Tensor) -> Tensor:
         """Softmax over the seen classes, 0 for the others: float32 (n, n_classes)."""

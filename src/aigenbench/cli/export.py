@@ -1,0 +1,61 @@
+"""`aigenbench export`: a finished experiment as a detector that works by itself."""
+
+from __future__ import annotations
+
+import argparse
+
+from aigenbench.cli.terminal import say
+from aigenbench.errors import InputError
+
+IMPORTS = "import Python that registers models of your own"
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command's parser."""
+    parser = subparsers.add_parser(
+        "export",
+        help="a finished experiment as a detector that works by itself",
+        description="Write one folder with weights, preprocessing, thresholds and their measured error rates, a "
+        "self-test and a model card. It needs neither Lightning nor the benchmark's data.",
+    )
+    parser.add_argument("experiment", metavar="EXPERIMENT_DIR")
+    parser.add_argument("-o", "--output", required=True, metavar="DETECTOR", help="the folder to write")
+    parser.add_argument("--window", default="last", metavar="last|N", help="which window's weights (default: last)")
+    parser.add_argument(
+        "--backbone",
+        choices=("included", "reference"),
+        default="included",
+        help="of a probe, leave the published weights out and name them by their hash (default: included)",
+    )
+    parser.add_argument("--license", default="", metavar="NAME", help="of the weights, such as apache-2.0")
+    parser.add_argument("--name", default="", help="what the detector is called (default: experiment and window)")
+    parser.add_argument("--import", dest="imports", action="append", default=[], metavar="FILE.py", help=IMPORTS)
+    parser.add_argument("--trust-imports", action="store_true", help="import what its training had imported, too")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the folder and say where."""
+    window = _window(args.window)
+    from aigenbench.engine.exporting import export
+
+    path = export(
+        args.experiment,
+        args.output,
+        window,
+        args.backbone,
+        args.license,
+        args.name,
+        args.imports,
+        args.trust_imports,
+    )
+    say(f"detector: {path}")
+    return 0
+
+
+def _window(text: str) -> int | None:
+    if text == "last":
+        return None
+    if not text.isdecimal():
+        raise InputError(f"--window: expected last or the index of a window, found {text!r}")
+    return int(text)

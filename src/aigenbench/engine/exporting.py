@@ -1,0 +1,239 @@
+"""From a finished experiment to a detector that works by itself: weights, thresholds, self-test and model card."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aigenbench import __version__
+from aigenbench.config.folder import predictions_file
+from aigenbench.data.samples.hooks import is_overridden
+from aigenbench.engine.calling import as_a_call, folder_of
+from aigenbench.engine.detector import Detector
+from aigenbench.errors import InputError, nearest
+from aigenbench.evaluation.metrics.definitions import auroc
+from aigenbench.evaluation.metrics.periods import WindowGroups
+from aigenbench.evaluation.predictions.experiment import (
+    ExperimentPredictions,
+    load_experiment,
+    read_record,
+    window_folder,
+)
+from aigenbench.evaluation.statistics.intervals import bounds, delong
+from aigenbench.evaluation.statistics.operating import operating_points
+from aigenbench.files import canonical_json, user_path, write_text
+from aigenbench.inference.artefact import CARD_FILE, FUSION, WEIGHTS_FILE, Info, new_folder, write_info
+from aigenbench.models.build import NOT_OF_THE_FEATURES
+from aigenbench.models.registry import BUILT_IN, built_in_source, split_source, split_suffix
+from aigenbench.protocol.periods import PERIOD_TITLES
+
+if TYPE_CHECKING:
+    from aigenbench.training import BaseDeepfakeDetectionModel
+
+BACKBONES = ("included", "reference")
+_PERIODS = ("growing", "immediate_future", "growing_whole")
+_NOT_CARRIED = (
+    *("forward", "normalise", "evaluation_step", "validation_step", "predict_step", "make_model"),
+    *("scores_fusion", "multiclass_to_binary_prediction", "val_augmentation", "predict_augmentation"),
+    *("make_eval_crops", "make_val_crops", "make_predict_crops"),
+)
+"""Hooks that change what a detector computes."""
+_EXACT = 1e-4
+_ROUGH = 0.5
+"""How far logits may lie apart of a detector and what was exported of it, in float32 and in a shorter precision."""
+
+
+def export(
+    experiment: Any,
+    output: Path | str,
+    window: int | None = None,
+    backbone: str = "included",
+    license: str = "",  # noqa: A002 - the word of the option
+    name: str = "",
+    imports: Sequence[str | Path] = (),
+    trust_imports: bool = False,
+) -> Path:
+    """Write what a window of an experiment ended with as a detector that needs neither Lightning nor its data.
+
+    Args:
+        experiment: its folder, or an ``Experiment``.
+        output: the folder to write, which is not there yet.
+        window: its index; None takes the last that is finished.
+        backbone: ``included``, or ``reference``: of a probe, its backbone's name and hash stand for its weights.
+        license: of the weights; "" takes what the source of the backbone's weights states.
+        name: what the detector is called; "" takes the experiment's name and the window.
+        imports: as of ``Detector.load``.
+        trust_imports: as of ``Detector.load``.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: there are no such weights or the window was not evaluated; the detector computes what an export
+            does not carry; or ``output`` is there already. Nothing is left then.
+    """
+    if backbone not in BACKBONES:
+        raise InputError(f"backbone: expected included or reference, found {backbone!r}{nearest(backbone, BACKBONES)}")
+    place, target = folder_of(experiment), user_path(output)
+    loaded = Detector.of_training(place, window, "cpu", imports, trust_imports=trust_imports)
+    _check_hooks(loaded.module)
+    evaluated = _evaluated(place, loaded)
+    info = _info(loaded, evaluated, backbone, license, name)
+    with new_folder(target) as staging:
+        _write(staging, info, loaded)
+    return target
+
+
+def _write(folder: Path, info: Info, loaded: Detector) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    from aigenbench.inference import selftest
+    from aigenbench.inference.card import model_card
+    from aigenbench.inference.detector import Detector as Exported
+    from aigenbench.inference.network import load_network
+
+    module = loaded.module
+    save_file(_state(module, info), folder / WEIGHTS_FILE, {"format": "pt"})
+    with as_a_call():
+        weights = module.model_args.get("weights") if info.model["backbone"] else None
+        network = load_network(folder, info, None if weights is None else user_path(weights))
+    exported = Exported(folder, info, network, torch.device("cpu"), 16, 0)
+    pictures = selftest.pictures(info.preprocessing.input_size, info.model["cropping"]["strategy"] == "as_is")
+    logits = exported.logits(pictures)
+    _check_same(loaded, logits, loaded.logits(pictures))
+    selftest.write(folder, pictures, logits)
+    write_text(folder / CARD_FILE, model_card(info))
+    write_info(folder, info)
+
+
+def _check_hooks(module: BaseDeepfakeDetectionModel) -> None:
+    changed = [hook for hook in _NOT_CARRIED if is_overridden(type(module), hook)]
+    if changed:
+        raise InputError(
+            f"{type(module).__name__} overrides {', '.join(changed)}, and an export carries the model alone; put "
+            "what is computed there into a model of a factory of your own (docs/models.md) and train that"
+        )
+
+
+def _evaluated(place: Path, loaded: Detector) -> ExperimentPredictions:
+    """The experiment's predictions, among them those of the very weights that were loaded."""
+    window = loaded.window
+    if not place.is_dir() or window is None:
+        raise InputError(
+            f"{place} is no experiment's folder; the thresholds come from what its windows were evaluated to"
+        )
+    path = window_folder(place, window) / predictions_file("validate")
+    if not path.is_file():
+        raise InputError(f"{path} is not there: evaluate the window first, with aigenbench validate")
+    record = read_record(path)
+    if record is not None and not record.get("own"):
+        raise InputError(f"{path} is of other weights ({record.get('weights')}); evaluate the window's own first")
+    return load_experiment(place)
+
+
+def _info(loaded: Detector, evaluated: ExperimentPredictions, backbone: str, licence: str, name: str) -> Info:
+    window, trained = loaded.window, loaded.trained
+    assert window is not None, "checked before"
+    calibration, points = operating_points(evaluated, window)
+    dates = [] if trained is None else [trained.dates[one] for one in trained.generators if one in trained.dates]
+    model = _model(loaded, backbone)
+    return Info(
+        name=name or f"{evaluated.name}_window_{window}",
+        window=window,
+        generators=() if trained is None else trained.generators,
+        knows_until=max(dates, default=None),
+        model=model,
+        calibration=calibration,
+        points=points,
+        scores=_scores(evaluated, window),
+        licence=licence or _licence(model["name"]),
+        made_with=_versions(),
+    )
+
+
+def _model(loaded: Detector, backbone: str) -> Mapping[str, Any]:
+    from aigenbench.training.detector.records import backbone_reference
+    from aigenbench.training.detector.tasks import MulticlassTask
+
+    module = loaded.module
+    reference = backbone_reference(module)
+    if backbone == "reference" and reference is None:
+        raise InputError(
+            f"backbone reference: {module.model_name} is no probe, so no published weights are its backbone's; leave "
+            "the option out"
+        )
+    arguments = {key: value for key, value in module.model_args.items() if key not in NOT_OF_THE_FEATURES}
+    try:
+        canonical_json(arguments)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"model.model_args {arguments}: only plain values can be exported ({error})") from error
+    return {
+        "name": _full_name(module),
+        "arguments": arguments,
+        "n_outputs": module.n_outputs,
+        "seen": list(module.task.seen) if isinstance(module.task, MulticlassTask) else None,
+        "preprocessing": module.preprocessing.to_dict(),
+        "cropping": {"strategy": module.evaluation_cropping_strategy},
+        "fusion": FUSION,
+        "backbone": reference if backbone == "reference" else None,
+        "imports": list(loaded.description.get("imports") or []),
+    }
+
+
+def _full_name(module: BaseDeepfakeDetectionModel) -> str:
+    """The model's name with the source that answered to it."""
+    source, name = split_source(module.model_name)
+    if source is None:
+        # of a user's module without a name, each factory is asked again
+        source = str(getattr(module.model, "name", "")).partition("/")[0] or None
+    return name if source is None else f"{source}/{name}"
+
+
+def _state(module: BaseDeepfakeDetectionModel, info: Info) -> dict[str, Any]:
+    """All tensors of the model; of one that stands on a backbone named by reference, those of the head."""
+    from aigenbench.models.probe import Classifier
+
+    model: Any = module.model
+    if isinstance(model, Classifier) and info.model["backbone"] is None:
+        model = model.exposed()
+    # copies: safetensors takes no tensors that share memory
+    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
+
+
+def _check_same(loaded: Detector, logits: Any, expected: Any) -> None:
+    difference = float(np.abs(logits - expected).max())
+    precision = str((loaded.description.get("trainer") or {}).get("precision"))
+    if difference > (_EXACT if precision in ("None", "32", "32-true") else _ROUGH):
+        raise InputError(
+            f"{loaded.path}: what was exported gives other logits (by {difference:.3g}) than the detector, "
+            f"{type(loaded.module).__name__}: its own code changes what is computed; put that into a model "
+            "of a factory of your own (docs/models.md)"
+        )
+
+
+def _scores(evaluated: ExperimentPredictions, window: int) -> dict[str, dict[str, Any]]:
+    """AUROC of the periods that have both classes."""
+    groups = WindowGroups(evaluated.windows[window])
+    found = {PERIOD_TITLES[period]: groups.period(period, window) for period in _PERIODS}
+    return {
+        title: {"value": auroc(group), "interval": bounds(delong(group)), "images": group.n}
+        for title, group in found.items()
+        if group.both_classes
+    }
+
+
+def _licence(model_name: str) -> str:
+    source, name = split_source(model_name)
+    card = built_in_source(source).card(split_suffix(name)[0]) if source in BUILT_IN else None
+    return "" if card is None else card.licence
+
+
+def _versions() -> dict[str, str]:
+    import torch
+
+    return {"aigenbench": __version__, "torch": torch.__version__, "python": platform.python_version()}

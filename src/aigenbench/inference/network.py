@@ -1,0 +1,113 @@
+"""The network of an exported detector, built again from its name, and what is done before and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from aigenbench.errors import InputError
+from aigenbench.inference.artefact import WEIGHTS_FILE, Info
+from aigenbench.models.build import build_model
+from aigenbench.models.preprocessing import normalised
+from aigenbench.models.probe import Classifier, fake_logits_of_classes, weights_hash
+from aigenbench.models.registry import BUILT_IN, split_source
+from aigenbench.models.sources.base import built_with, load_errors, load_into
+from aigenbench.models.weights.reading import StateDict, read_safetensors
+
+
+class Network(nn.Module):
+    """From uint8 crops to logits of being fake: normalisation, the model, and the classes put together.
+
+    Args:
+        model: gives outputs (n, n_outputs) for normalised images (n, 3, h, w).
+        info: of the detector.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(self, model: nn.Module, info: Info) -> None:
+        super().__init__()
+        self.model = model
+        self.seen: list[int] | None = info.model["seen"]
+        preprocessing = info.preprocessing
+        self.register_buffer("pixel_mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1))
+        self.register_buffer("pixel_std", torch.tensor(preprocessing.std).view(1, 3, 1, 1))
+        self.requires_grad_(False).eval()
+
+    def normalised(self, crops: Tensor) -> Tensor:
+        """Float32 (n, 3, h, w) of uint8 crops (n, 3, h, w)."""
+        return normalised(crops, self.pixel_mean, self.pixel_std)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Float32 logits of being fake (n,), of normalised images (n, 3, h, w)."""
+        outputs = self.model(images).float()
+        if self.seen is None:
+            return outputs.reshape(len(outputs))
+        return fake_logits_of_classes(outputs, self.seen)
+
+
+def load_network(folder: Path, info: Info, backbone_weights: Path | None = None) -> Network:
+    """Build the network and load its weights; every tensor comes from a file, none is left as it was drawn.
+
+    Args:
+        folder: whose files `check_files` has looked at.
+        info: what it says.
+        backbone_weights: the file of a backbone that is named by reference; None takes the fetched one.
+
+    Raises:
+        InputError: the model is not known here, or the weights are not its.
+    """
+    path = folder / WEIGHTS_FILE
+    state = read_safetensors(path)
+    with load_errors(str(info.model["name"]), path):
+        if info.model["backbone"] is not None:
+            return Network(_on_reference(info, state, backbone_weights), info)
+        if backbone_weights is not None:
+            raise InputError(f"{folder} holds its backbone's weights; leave the file {backbone_weights} out")
+        if _is_built_in(info):
+            return Network(built_with(state, lambda: _built(info, pretrained=False)), info)
+        # a user's own module may look at its weights while it is built
+        model = _built(info, pretrained=False)
+        load_into(model, state)
+        return Network(model, info)
+
+
+def _built(info: Info, **arguments: Any) -> nn.Module:
+    name, imports = info.model["name"], ", ".join(info.model["imports"])
+    try:
+        model = build_model(name, info.model["n_outputs"], **arguments, **info.model["arguments"])
+    except InputError as error:
+        if not imports or _is_built_in(info):
+            raise
+        raise InputError(f"{error}; its makers' code is {imports}: import that first, if you trust it") from error
+    return model.exposed() if isinstance(model, Classifier) else model
+
+
+def _is_built_in(info: Info) -> bool:
+    return split_source(info.model["name"])[0] in BUILT_IN
+
+
+def _on_reference(info: Info, state: StateDict, weights: Path | None) -> nn.Module:
+    """A probe whose backbone is the one that the artefact names by its hash."""
+    named: Mapping[str, str] = info.model["backbone"]
+    model = _built_frozen(info, {} if weights is None else {"weights": weights})
+    found = weights_hash(model.backbone)
+    if found != named["sha256"]:
+        raise InputError(
+            f"the detector stands on {named['name']} with weights {named['sha256'][:12]}, those found here are "
+            f"{found[:12]}; give the file it was trained on"
+        )
+    load_into(model, state)
+    return model.exposed()
+
+
+def _built_frozen(info: Info, arguments: Mapping[str, Any]) -> Classifier:
+    model = build_model(info.model["name"], info.model["n_outputs"], True, **arguments, **info.model["arguments"])
+    if not (isinstance(model, Classifier) and model.frozen):
+        raise InputError(f"model {info.model['name']!r} is no probe; only a frozen backbone can be named by its hash")
+    return model
