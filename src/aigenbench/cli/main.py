@@ -48,6 +48,7 @@ COMMANDS = (
     Command("validate", "aigenbench.cli.fit", "evaluate finished windows on the validation split", True),
     Command("test", "aigenbench.cli.fit", "evaluate finished windows on the test split", True),
     Command("predict", "aigenbench.cli.predict", "score pictures of your own with an experiment or a checkpoint", True),
+    Command("detect", "aigenbench.cli.detect", "judge pictures with an exported detector"),
     Command("submit", "aigenbench.cli.submit", "run fit as a SLURM batch job that requeues itself until it is done"),
     Command("score", "aigenbench.cli.score", "Past, Next and Whole results of an experiment's predictions"),
     Command("compare", "aigenbench.cli.compare", "whether experiments differ by more than chance"),

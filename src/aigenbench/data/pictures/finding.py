@@ -37,11 +37,12 @@ class Found:
         return f"{count}: {', '.join(names[:TOLD])}{more}"
 
 
-def find_pictures(folder: Path) -> Found:
+def find_pictures(folder: Path, recursive: bool = True) -> Found:
     """All picture files below ``folder``, sorted by path; folders that are linked in are searched too, each once.
 
     A file is taken if its content is a picture's, whatever its name, or if its name is a picture's: that is a broken
-    picture, which its reader will tell. macOS's ``._`` files, which bear the names of pictures, are neither.
+    picture, which its reader will tell. macOS's ``._`` files, which bear the names of pictures, are neither. With
+    ``recursive`` false, folders in ``folder`` are passed over.
     """
     found = Found()
     seen: set[tuple[int, int]] = set()
@@ -63,6 +64,8 @@ def find_pictures(folder: Path) -> Found:
             for entry in entries:
                 path = here / entry.name
                 if _is_folder(entry):
+                    if not recursive:
+                        continue
                     (linked if entry.is_symlink() else waiting).append(path)
                 else:
                     (found.pictures if is_picture(path) else found.left_out).append(path)

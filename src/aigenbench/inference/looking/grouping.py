@@ -1,0 +1,113 @@
+"""Copies of one picture among those scored, and one verdict for all of them.
+
+Two files are one picture by the rule of ``aigenbench data audit``: equal bytes; or perceptual hashes that differ in few
+bits, and small grey copies that correlate (data/pictures/hashing.py).
+
+A group's logit is the mean of the logits of its different files; bytes that stand there twice say nothing more. It lies
+between those of the copies, so that one that was damaged most on its way does not decide alone. The error rates of the
+verdict were measured on single pictures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from aigenbench.data.pictures.decode import Pixels
+from aigenbench.data.pictures.hashing import LEAST_CONTRAST, SIDE, alike, near_pairs, perceptual_hash, small_grey
+from aigenbench.evaluation.predictions.fusion import sigmoid
+
+if TYPE_CHECKING:
+    from aigenbench.inference.detector import Detector, Verdict
+
+
+class Print(NamedTuple):
+    """What a picture is recognised by: some 1.1 kB.
+
+    Attributes:
+        sha256: of the file's bytes.
+        hash: perceptual hash.
+        small: the small grey picture's bytes.
+    """
+
+    sha256: bytes
+    hash: int
+    small: bytes
+
+
+@dataclass(frozen=True)
+class Group:
+    """Files that show one picture.
+
+    Attributes:
+        members: their places in what was given, in order.
+        logit: the mean over different files.
+        probability: calibrated, of that.
+        verdict: of that.
+    """
+
+    members: tuple[int, ...]
+    logit: float
+    probability: float
+    verdict: Verdict
+
+
+def fingerprint(data: bytes, image: Pixels) -> Print:
+    """What a picture is recognised by.
+
+    Args:
+        data: the file's bytes.
+        image: its pixels, uint8 (h, w, 3), RGB.
+    """
+    small = small_grey(image)
+    return Print(hashlib.sha256(data).digest(), perceptual_hash(small), small.tobytes())
+
+
+def grouped(detector: Detector, prints: Sequence[Print], logits: Sequence[float]) -> list[Group]:
+    """Groups of two or more files that show one picture, in the order of their first members.
+
+    Args:
+        detector: that gave the logits.
+        prints: one a picture.
+        logits: likewise.
+    """
+    if not prints:
+        return []
+    groups = []
+    for members in _same_pictures(prints):
+        different = {prints[member].sha256: logits[member] for member in members}
+        logit = float(np.mean(list(different.values())))
+        groups.append(Group(members, logit, probability(detector, logit), detector.verdict(logit)))
+    return groups
+
+
+def probability(detector: Detector, logit: float) -> float:
+    """The calibrated probability of a logit."""
+    calibration = detector.info.calibration
+    return float(sigmoid(calibration.slope * logit + calibration.offset))
+
+
+def _same_pictures(prints: Sequence[Print]) -> list[tuple[int, ...]]:
+    n = len(prints)
+    first_with: dict[bytes, int] = {}
+    equal = [(first_with.setdefault(one.sha256, place), place) for place, one in enumerate(prints)]
+    small = np.frombuffer(b"".join(one.small for one in prints), np.uint8).reshape(n, SIDE, SIDE)
+    # what shows nothing could be any other such picture
+    telling = np.flatnonzero(small.std(axis=(1, 2)) >= LEAST_CONTRAST)
+    hashes = np.array([prints[place].hash for place in telling], dtype=np.uint64)
+    near = np.concatenate([np.empty((0, 2), np.int64), *map(np.atleast_2d, near_pairs(hashes))])
+    pairs = telling[near]
+    pairs = np.concatenate(
+        [np.array(equal, np.int64).reshape(-1, 2), pairs[alike(small[pairs[:, 0]], small[pairs[:, 1]])]]
+    )
+    joins = coo_array((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
+    labels = connected_components(joins, directed=False)[1]
+    places = np.argsort(labels, kind="stable")
+    groups = np.split(places, np.flatnonzero(np.diff(labels[places])) + 1)
+    return sorted(tuple(group.tolist()) for group in groups if len(group) > 1)
