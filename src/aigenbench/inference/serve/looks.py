@@ -76,13 +76,13 @@ class Looker:
             "thumbnail": _thumbnail(pixels),
             "metadata": [fact.to_dict() for fact in read_metadata(data)],
             "detectors": [
-                {"id": name, **_said(self._detectors[name], data, pixels, with_map, stability)} for name in detectors
+                {"id": name, **_said(self._detectors[name], pixels, with_map, stability)} for name in detectors
             ],
         }
 
 
-def _said(detector: Detector, data: bytes, pixels: Pixels, with_map: bool, when: str) -> dict[str, Any]:
-    (answer,) = detector.answers([data])
+def _said(detector: Detector, pixels: Pixels, with_map: bool, when: str) -> dict[str, Any]:
+    (answer,) = detector.answers([pixels])
     if answer.verdict is None:
         return {**dict.fromkeys(SAID), "error": answer.error, "crop_logits": []}
     is_tried = when == "all" or (when == "band" and answer.verdict.word == "unsure")

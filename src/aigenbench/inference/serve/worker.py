@@ -49,7 +49,11 @@ def main() -> None:
     sys.excepthook = _place_alone
     say({"detectors": looker.described})
     while frame := frames.read(pipe):
-        say(looker.look(frame[1], **frame[0]))
+        try:
+            answer = looker.look(frame[1], **frame[0])
+        except MemoryError:
+            answer = {"error": "it needs more memory than a worker may take"}
+        say(answer)
 
 
 def _limit_memory() -> None:
