@@ -1,13 +1,21 @@
-"""Detectors and pictures for the tests of the page: three greys that get the three verdicts."""
+"""For the tests of the page: three greys that get the three verdicts, and workers that are none."""
 
 from __future__ import annotations
 
+import asyncio
 import io
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 from made_detector import write_detector
 from PIL import Image
+from starlette.applications import Starlette
+
+from aigenbench.inference.serve.looks import Looker
+from aigenbench.inference.serve.pool import Pool
 
 REAL, UNSURE, GENERATED = 120, 185, 250
 """Grey values of pictures that get this verdict."""
@@ -24,3 +32,30 @@ def picture(grey: int, size: tuple[int, int] = (48, 64), kind: str = "PNG") -> b
     buffer = io.BytesIO()
     Image.fromarray(np.full((*size, 3), grey, np.uint8)).save(buffer, kind)
     return buffer.getvalue()
+
+
+class PoolHere(Pool):
+    """The same, with this process as its worker."""
+
+    def __init__(self, folders: list[Path], queue: int = 16) -> None:
+        super().__init__({}, 1, queue)
+        self._looker = Looker([str(folder) for folder in folders], "cpu", 16, 1)
+        self.detectors, self.ready = self._looker.described, 1
+
+    async def look(self, wishes: Mapping[str, Any], picture: bytes) -> dict[str, Any]:
+        return self._looker.look(picture, **wishes)
+
+
+def ask(app: Starlette, method: str, path: str, base: str = "http://127.0.0.1:8000", **more: Any) -> httpx.Response:
+    """One request, without a server."""
+
+    async def asked() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base) as client:
+            return await client.request(method, path, **more)
+
+    return asyncio.run(asked())
+
+
+def files(*pictures: tuple[str, bytes]) -> list[tuple[str, tuple[str, bytes]]]:
+    """Pictures as fields of a form."""
+    return [("image", one) for one in pictures]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib.resources import files as package_files
 from typing import Any
 
@@ -80,16 +80,15 @@ def _wishes(upload: Upload, known: list[str]) -> dict[str, Any]:
 
 
 async def _page(request: Request) -> Response:
-    return _as_page(request)
+    return HTMLResponse(_as_page(request))
 
 
 async def _page_with_results(request: Request) -> Response:
-    return _as_page(request, await _answers(request))
+    return HTMLResponse(_as_page(request, await _answers(request)))
 
 
-def _as_page(request: Request, answers: list[dict[str, Any]] | None = None, status: int = 200, error: str = "") -> Response:
-    state = request.app.state
-    return HTMLResponse(page(state.pool.detectors, state.most_bytes, answers or [], error), status)
+def _as_page(request: Request, answers: Sequence[dict[str, Any]] = (), error: str = "") -> str:
+    return page(request.app.state.pool.detectors, request.app.state.most_bytes, answers, error)
 
 
 async def _results(request: Request) -> Response:
@@ -111,9 +110,7 @@ async def _openapi(request: Request) -> Response:
 async def _health(request: Request) -> Response:
     pool: Pool = request.app.state.pool
     status = "ok" if pool.ready else "starting"
-    return JSONResponse(
-        {"status": status, "workers": pool.ready, "requests": pool.taken}, 200 if pool.ready else 503
-    )
+    return JSONResponse({"status": status, "workers": pool.ready, "requests": pool.taken}, 200 if pool.ready else 503)
 
 
 async def _static(request: Request) -> Response:
@@ -131,12 +128,9 @@ def _own(name: str) -> bytes:
 
 async def _refused(request: Request, error: HTTPException) -> Response:
     """A refusal in the form of what was asked for: the page, or JSON."""
-    if request.url.path == "/" and request.method == "POST":
-        answer = _as_page(request, status=error.status_code, error=error.detail)
-    else:
-        answer = JSONResponse({"error": error.detail}, error.status_code)
-    answer.headers.update(error.headers or {})
-    return answer
+    if request.url.path == "/":
+        return HTMLResponse(_as_page(request, error=error.detail), error.status_code, error.headers)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
 async def _gone(request: Request, error: Exception) -> Response:

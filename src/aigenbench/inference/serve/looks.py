@@ -142,4 +142,3 @@ def _described(name: str, detector: Detector) -> dict[str, Any]:
         "point": point.to_record(),
         "scores": {period: dict(score) for period, score in info.scores.items()},
     }
-

@@ -24,14 +24,18 @@ def page(detectors: Described, most_bytes: int, answers: Described, error: str =
         answers: as ``POST /api/detect`` gives them; none where nothing was uploaded.
         error: why nothing was answered.
     """
-    return _environment().get_template("page.html").render(
-        detectors=detectors,
-        by_id=_by_id(detectors),
-        most_bytes=most_bytes,
-        most_images=MOST_IMAGES,
-        answers=answers,
-        error=error,
-        version=__version__,
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            detectors=detectors,
+            by_id=_by_id(detectors),
+            most_bytes=most_bytes,
+            most_images=MOST_IMAGES,
+            answers=answers,
+            error=error,
+            version=__version__,
+        )
     )
 
 

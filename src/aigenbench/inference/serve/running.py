@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 from asyncio import Transport
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection
 
 import uvicorn
+from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aigenbench.errors import InputError
@@ -76,8 +77,17 @@ async def _serve(
     listener: socket.socket, pool: Pool, most_bytes: int, names: Collection[str], started: Callable[[], object]
 ) -> None:
     async with pool:
-        config = uvicorn.Config(
-            make_app(pool, most_bytes, names),
+        server = server_of(make_app(pool, most_bytes, names))
+        started()
+        await server.serve(sockets=[listener])
+
+
+def server_of(app: Starlette) -> uvicorn.Server:
+    """A server that tells nothing but its own errors, and nothing of what it is sent."""
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
             http=BoundedProtocol,
             ws="none",
             lifespan="off",
@@ -89,8 +99,7 @@ async def _serve(
             backlog=BACKLOG,
             timeout_graceful_shutdown=END_SECONDS,
         )
-        started()
-        await uvicorn.Server(config).serve(sockets=[listener])
+    )
 
 
 class BoundedProtocol(H11Protocol):
