@@ -6,7 +6,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from aigenbench.evaluation.statistics.calibration import Scaling
@@ -72,3 +74,9 @@ def write_detector(
     selftest.write(folder, pictures, detector.logits(pictures))
     write_info(folder, info)
     return folder
+
+
+def scene(seed: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:
+    """A smooth random picture, uint8 (h, w, 3)."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize(size[::-1], Image.Resampling.BICUBIC))

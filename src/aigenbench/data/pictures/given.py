@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from aigenbench.data.pictures.limits import MAXIMUM_BYTES
 from aigenbench.errors import InputError
-from aigenbench.files import read_regular, readable_name, user_path
+from aigenbench.files import open_regular, readable_name, user_path
 
 Picture = str | os.PathLike[str] | bytes | npt.NDArray[np.uint8] | Image.Image
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
@@ -61,7 +62,9 @@ def file_of(image: Any) -> bytes:
     if isinstance(image, bytes):
         return image
     if isinstance(image, str | os.PathLike):
-        return read_regular(user_path(Path(os.fspath(image))))
+        with open_regular(user_path(Path(os.fspath(image)))) as file:
+            # one byte more than a picture may have, which then is refused
+            return file.read(MAXIMUM_BYTES + 1)
     return _encoded(Image.fromarray(image) if isinstance(image, np.ndarray) else ImageOps.exif_transpose(image))
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from aigenbench.data.pictures.decode import Pixels, UnreadableImageError, decode
 from aigenbench.data.pictures.finding import shown
-from aigenbench.data.pictures.limits import MAXIMUM_BYTES
-from aigenbench.files import open_regular
+from aigenbench.data.pictures.given import file_of
 from aigenbench.inference.looking import explain, grouping, metadata, stability
 
 if TYPE_CHECKING:
@@ -104,9 +103,11 @@ def detect(detector: Detector, paths: Sequence[Path], asked: Asked = Asked()) ->
         asked: what else to say of each.
     """
     names = [shown(path) for path in paths]
+    # whole ones, as a user's own may begin with ~
+    files = [path.absolute() for path in paths]
     # what is read twice is read from the system's cache; a file that is gone by then lacks what else is asked
-    for number, answer in enumerate(detector.answers(paths, names)):
-        yield _with_more(detector, paths[number], Result(answer), asked, number + 1)
+    for number, answer in enumerate(detector.answers(files, names)):
+        yield _with_more(detector, files[number], Result(answer), asked, number + 1)
 
 
 def _with_more(detector: Detector, path: Path, result: Result, asked: Asked, number: int) -> Result:
@@ -150,8 +151,7 @@ def with_groups(detector: Detector, results: Sequence[Result]) -> list[Result]:
 
 def _read(path: Path) -> bytes:
     try:
-        with open_regular(path) as file:
-            return file.read(MAXIMUM_BYTES)
+        return file_of(path)
     except OSError:
         return b""
 

@@ -100,7 +100,7 @@ def _same_pictures(prints: Sequence[Print]) -> list[tuple[int, ...]]:
     small = np.frombuffer(b"".join(one.small for one in prints), np.uint8).reshape(n, SIDE, SIDE)
     # what shows nothing could be any other such picture
     telling = np.flatnonzero(small.std(axis=(1, 2)) >= LEAST_CONTRAST)
-    hashes = np.array([prints[place].hash for place in telling], dtype=np.uint64)
+    hashes = np.array([prints[place].hash for place in telling.tolist()], dtype=np.uint64)
     near = np.concatenate([np.empty((0, 2), np.int64), *map(np.atleast_2d, near_pairs(hashes))])
     pairs = telling[near]
     pairs = np.concatenate(
