@@ -70,18 +70,16 @@ class Pool:
         try:
             processes = await asyncio.gather(*(self._start() for _ in range(self._workers)))
         except BaseException:
-            self._end()
+            await self._end()
             raise
         self._tasks = [asyncio.create_task(self._keep(process)) for process in processes]
         self.ready = len(processes)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # what is to happen in any case comes before the first wait: Ctrl-C ends that
         for task in self._tasks:
             task.cancel()
-        self._end()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._end()
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -117,7 +115,7 @@ class Pool:
                 await self._answer(process)
             finally:
                 self.ready -= 1
-                self._end(process)
+            await self._end(process)
             process = await self._replacement()
             self.ready += 1
 
@@ -178,20 +176,34 @@ class Pool:
         try:
             said = await _ask(process, frames.pack(self._setup))
         except (asyncio.IncompleteReadError, ConnectionError) as error:
-            self._end(process)
+            await self._end(process)
             raise LostError("it ended while it loaded its detectors") from error
         if "error" in said:
-            self._end(process)
+            await self._end(process)
             raise InputError(said["error"])
         self.detectors = said["detectors"]
         return process
 
-    def _end(self, *processes: Process) -> None:
+    async def _end(self, *processes: Process) -> None:
         """End these, or all."""
-        for process in processes or list(self._processes):
+        ended = processes or tuple(self._processes)
+        self._processes.difference_update(ended)
+        for process in ended:
             with suppress(ProcessLookupError):
                 process.kill()
-            self._processes.discard(process)
+        gone = asyncio.gather(*(_gone(process) for process in ended))
+        try:
+            await asyncio.shield(gone)
+        except asyncio.CancelledError:
+            # after Ctrl-C the first wait ends so
+            await gone
+            raise
+
+
+async def _gone(process: Process) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    await process.wait()
 
 
 async def _ask(process: Process, frame: bytes) -> Any:

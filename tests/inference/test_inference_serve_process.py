@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from inference_serve_made_up import REAL, PoolHere, files, picture, two_detectors
+
+from aigenbench.cli import main
+from aigenbench.inference.serve import running
+from aigenbench.inference.serve.app import make_app
+
+ONE = files(("secret-name.png", picture(REAL)))
+
+
+@dataclass
+class Server:
+    """`aigenbench serve` in a process of its own, in an empty folder that is also where temporary files go."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+    client: httpx.Client
+
+    def get(self, path: str) -> httpx.Response:
+        return self.client.get(path)
+
+    def post(self, **more: object) -> httpx.Response:
+        return self.client.post("/api/detect", **({"files": ONE} | more))  # type: ignore[arg-type]
+
+    def workers(self) -> list[int]:
+        found = []
+        for status in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = status.read_text(encoding="utf-8").rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == self.process.pid:
+                found.append(int(status.parent.name))
+        return found
+
+    def until_ready(self) -> None:
+        end = time.monotonic() + 60
+        while self.get("/healthz").status_code != 200:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+
+@contextmanager
+def begun(folder: Path, *arguments: str) -> Iterator[Server]:
+    folder.mkdir()
+    with folder.with_suffix(".log").open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "aigenbench", "serve", "--port", "0", "--device", "cpu", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            cwd=folder,
+            env={**os.environ, "TMPDIR": str(folder)},
+        )
+    assert process.stdout is not None
+    with process, httpx.Client(timeout=60, limits=httpx.Limits(max_connections=None)) as client:
+        client.base_url = process.stdout.readline().split()[0]
+        yield Server(process, folder, client)
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def detectors(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return two_detectors(tmp_path_factory.mktemp("detectors"))
+
+
+@pytest.fixture(scope="module")
+def server(detectors: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    options = ("--queue", "3", "--max-upload", "4")
+    with begun(tmp_path_factory.mktemp("server") / "here", "--detector", str(detectors[0]), *options) as made:
+        yield made
+
+
+@pytest.fixture
+def ready(server: Server) -> Server:
+    server.until_ready()
+    return server
+
+
+def test_it_answers_and_leaves_nothing(ready: Server) -> None:
+    large = picture(REAL, (1000, 1000), "BMP")
+    replies = [ready.post(), ready.post(files=files(("secret-name.bmp", large))), ready.post(data={"map": "1"})]
+    assert [reply.json()["results"][0]["detectors"][0]["verdict"]["word"] for reply in replies] == ["real"] * 3
+    ready.post(
+        content=b"--x\r\nsecret\x01name", headers={"Content-Type": "multipart/form-data; boundary=x"}, files=None
+    )
+    assert list(ready.folder.iterdir()) == []
+    assert "name" not in ready.folder.with_suffix(".log").read_text(encoding="utf-8")
+
+
+def test_a_worker_that_dies_over_a_picture_is_replaced(ready: Server) -> None:
+    (worker,) = ready.workers()
+    os.kill(worker, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(ready.post)
+        time.sleep(0.3)
+        os.kill(worker, signal.SIGKILL)
+        assert reply.result().json()["results"][0]["error"] == "this picture ended the worker that read it"
+    assert ready.post().status_code == 503
+    ready.until_ready()
+    assert ready.workers() != [worker]
+    assert ready.post().json()["results"][0]["error"] is None
+
+
+@pytest.mark.slow
+def test_a_picture_that_takes_too_long_is_given_up(detectors: list[Path], tmp_path: Path) -> None:
+    with begun(tmp_path / "here", "--detector", str(detectors[0]), "--timeout", "3") as made:
+        os.kill(made.workers()[0], signal.SIGSTOP)
+        assert made.post().json()["results"][0]["error"] == "this picture took more than 3 s"
+        made.until_ready()
+        assert made.post().json()["results"][0]["error"] is None
+
+
+def test_more_requests_than_wait_are_told_so_and_none_is_lost(ready: Server) -> None:
+    (worker,) = ready.workers()
+    os.kill(worker, signal.SIGSTOP)
+    with ThreadPoolExecutor(12) as pool:
+        replies = [pool.submit(ready.post) for _ in range(12)]
+        time.sleep(1)
+        os.kill(worker, signal.SIGCONT)
+        statuses = Counter(reply.result().status_code for reply in replies)
+    assert statuses == {200: 4, 429: 8}
+
+
+def test_a_worker_may_take_only_so_much_memory(ready: Server) -> None:
+    (worker,) = ready.workers()
+    limits = Path(f"/proc/{worker}/limits").read_text(encoding="ascii")
+    assert re.search(r"Max address space +\d+ ", limits)
+    assert re.search(r"Max core file size +0 ", limits)
+
+
+def is_gone(process: int) -> bool:
+    end = time.monotonic() + 20
+    while Path(f"/proc/{process}").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    return not Path(f"/proc/{process}").exists()
+
+
+def test_ctrl_c_ends_it_and_its_workers(detectors: list[Path], tmp_path: Path) -> None:
+    both = ("--detector", str(detectors[0]), "--detector", str(detectors[1]))
+    with begun(tmp_path / "here", *both, "--workers", "2") as made:
+        workers = made.workers()
+        assert len(workers) == 2
+        assert [one["id"] for one in made.get("/api/detectors").json()["detectors"]] == ["made up", "made up-2"]
+        made.process.send_signal(signal.SIGINT)
+        assert made.process.wait(20) == 130
+    assert (tmp_path / "here.log").read_text(encoding="utf-8") == "aigenbench: interrupted\n"
+    assert all(map(is_gone, workers))
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_takes_its_workers_along(detectors: list[Path], tmp_path: Path) -> None:
+    with begun(tmp_path / "here", "--detector", str(detectors[0])) as made:
+        (worker,) = made.workers()
+        made.process.kill()
+        made.process.wait()
+        assert is_gone(worker)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--detector", "nothing"], "nothing is not a folder"),
+        (["--detector", "DETECTOR", "--host", "no.such.host.invalid"], "no such address"),
+        (["--detector", "DETECTOR", "--host", "203.0.113.7"], "name another with --host"),
+        (["--detector", "DETECTOR", "--port", "70000"], "--port must be at most 65535"),
+        (["--detector", "DETECTOR", "--workers", "0"], "--workers must be at least 1"),
+        (["--detector", "DETECTOR", "--queue", "-1"], "--queue must be at least 0"),
+        (["--detector", "DETECTOR", "--max-upload", "nan"], "--max-upload must be a positive number"),
+        (["--detector", "DETECTOR", "--device", "abacus"], "device: expected auto, cpu"),
+    ],
+)
+def test_what_cannot_be_served_is_told_in_a_line(
+    detectors: list[Path], capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    typed = [str(detectors[0]) if argument == "DETECTOR" else argument for argument in arguments]
+    assert main(["serve", "--port", "0", *typed]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_a_port_in_use_is_told(detectors: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["serve", "--detector", str(detectors[0]), "--port", str(port)]) == 2
+    assert f"port {port} of 127.0.0.1 is in use; name another with --port" in capsys.readouterr().err
+
+
+@pytest.fixture
+def here(detectors: list[Path]) -> Iterator[tuple[str, int]]:
+    """A server in a thread of this process."""
+    listener = running.listen("127.0.0.1", 0)
+    server = running.server_of(make_app(PoolHere(detectors[:1]), 2**20))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield listener.getsockname()
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET / HTT", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTT"],
+    ids=["nothing", "half a head", "half a second head"],
+)
+def test_a_client_that_says_nothing_more_is_left(
+    monkeypatch: pytest.MonkeyPatch, here: tuple[str, int], sent: bytes
+) -> None:
+    monkeypatch.setattr(running, "HEAD_SECONDS", 0.3)
+    with socket.create_connection(here, timeout=20) as client:
+        client.sendall(sent)
+        while client.recv(4096):
+            pass
+
+
+def test_a_connection_is_used_again(here: tuple[str, int]) -> None:
+    with httpx.Client(base_url=f"http://127.0.0.1:{here[1]}") as client:
+        statuses = [client.get("/healthz").status_code, client.post("/api/detect", files=ONE).status_code]
+        statuses += [client.post("/api/detect", files=files(("a", bytes(2**21)))).status_code]
+        statuses += [client.get("/healthz").status_code]
+    assert statuses == [200, 200, 413, 200]
+
+
+def test_a_client_that_takes_no_answer_is_left(monkeypatch: pytest.MonkeyPatch, here: tuple[str, int]) -> None:
+    monkeypatch.setattr(running, "SEND_SECONDS", 0.3)
+    with socket.create_connection(here, timeout=20) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        # so many answers that none of them fits anywhere
+        requests = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100_000
+        with pytest.raises(OSError):
+            client.sendall(requests)
+
+
+@pytest.mark.slow
+def test_many_clients_at_once_lose_nothing(detectors: list[Path], tmp_path: Path) -> None:
+    statuses: Counter[int] = Counter()
+    with begun(tmp_path / "here", "--detector", str(detectors[0]), "--queue", "8") as made:
+
+        def one(_: int) -> int:
+            while True:
+                reply = made.post()
+                statuses[reply.status_code] += 1
+                if reply.status_code == 200:
+                    return len(reply.json()["results"])
+                assert reply.status_code == 429
+                assert int(reply.headers["retry-after"]) >= 1
+                time.sleep(0.2)
+
+        with ThreadPoolExecutor(32) as pool:
+            assert sum(pool.map(one, range(200))) == 200
+    assert statuses[429] > 0
