@@ -4,77 +4,20 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
-from inference_serve_made_up import REAL, PoolHere, files, picture, two_detectors
+from inference_serve_made_up import ONE, REAL, PoolHere, Server, begun, files, picture, two_detectors
 
 from aigenbench.cli import main
 from aigenbench.inference.serve import running
 from aigenbench.inference.serve.app import make_app
-
-ONE = files(("secret-name.png", picture(REAL)))
-
-
-@dataclass
-class Server:
-    """`aigenbench serve` in a process of its own, in an empty folder that is also where temporary files go."""
-
-    process: subprocess.Popen[str]
-    folder: Path
-    client: httpx.Client
-
-    def get(self, path: str) -> httpx.Response:
-        return self.client.get(path)
-
-    def post(self, **more: object) -> httpx.Response:
-        return self.client.post("/api/detect", **({"files": ONE} | more))  # type: ignore[arg-type]
-
-    def workers(self) -> list[int]:
-        found = []
-        for status in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = status.read_text(encoding="utf-8").rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[1]) == self.process.pid:
-                found.append(int(status.parent.name))
-        return found
-
-    def until_ready(self) -> None:
-        end = time.monotonic() + 60
-        while self.get("/healthz").status_code != 200:
-            assert time.monotonic() < end
-            time.sleep(0.1)
-
-
-@contextmanager
-def begun(folder: Path, *arguments: str) -> Iterator[Server]:
-    folder.mkdir()
-    with folder.with_suffix(".log").open("w", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "aigenbench", "serve", "--port", "0", "--device", "cpu", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            cwd=folder,
-            env={**os.environ, "TMPDIR": str(folder)},
-        )
-    assert process.stdout is not None
-    with process, httpx.Client(timeout=60, limits=httpx.Limits(max_connections=None)) as client:
-        client.base_url = process.stdout.readline().split()[0]
-        yield Server(process, folder, client)
-        process.kill()
 
 
 @pytest.fixture(scope="module")

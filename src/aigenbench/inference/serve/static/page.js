@@ -52,29 +52,35 @@
     } catch (error) {
       article = refused(file, error);
     }
+    const failed = withMap && !article.querySelector(".map") && article.querySelector(".refusal");
+    if (failed) {
+      place.querySelector(".map-button").textContent = `No map: ${failed.textContent}`;
+      place.removeAttribute("aria-busy");
+      return;
+    }
+    const hadFocus = place.contains(document.activeElement);
     place.replaceWith(article);
+    if (hadFocus) { article.tabIndex = -1; article.focus(); }
     const button = article.querySelector(".map-button");
     if (button) {
       button.hidden = false;
       button.addEventListener("click", () => {
-        button.disabled = true;
+        // a button that is disabled would lose the focus
+        button.setAttribute("aria-disabled", "true");
         button.textContent = "Looking at every region ...";
         queue(file, article, true);
-      });
+      }, { once: true });
     }
-    return article;
   };
 
   const next = async () => {
     if (running >= AT_ONCE || !waiting.length) return;
     running += 1;
     const { file, place, withMap } = waiting.shift();
-    const hadFocus = place.contains(document.activeElement);
-    const article = await show(file, place, withMap);
+    await show(file, place, withMap);
     running -= 1;
     done += 1;
     tell();
-    if (hadFocus) { article.tabIndex = -1; article.focus(); }
     next();
   };
 
