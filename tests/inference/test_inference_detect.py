@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import struct
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from aigenbench.cli import main
 from aigenbench.errors import InputError
 from aigenbench.inference.detector import Detector
 from aigenbench.inference.looking import Asked, detect, find, with_groups
+from aigenbench.inference.looking.exif import TAGS
+from aigenbench.inference.looking.metadata import GENERATOR_KEYS, IPTC_KEYS, PLAIN_KEYS, XMP_KEYS
 from aigenbench.inference.looking.places import listed
 
 
@@ -378,3 +381,51 @@ def test_no_training_code_is_loaded(detector_folder: Path, pictures: Path) -> No
     )
     assert ran.stdout.splitlines()[-1] == "[] []"
     assert ran.stderr == ""
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "detect.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def as_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, detector_folder: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("DETECTOR").symlink_to(detector_folder)
+    Path("holiday").mkdir()
+    for i, name in enumerate(("scan.png", "holiday/a.jpg", "holiday/b.jpg")):
+        Image.fromarray(scene(i)).save(name)
+
+
+def test_the_commands_of_the_page_run(
+    as_on_the_page: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (block,) = re.findall(r"```console\n(.*?)```", PAGE, re.S)
+    for line in block.splitlines():
+        before, _, command = line.rpartition("| ")
+        if before:
+            names = subprocess.run(before, shell=True, capture_output=True, check=True).stdout
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(names)))
+        assert main(shlex.split(command)[1:]) == 0
+    table, rest = capsys.readouterr().out.split("found.csv\n")
+    assert table.splitlines()[0] == re.search(r"```\n(verdict .*)\n", PAGE)[1]  # type: ignore[index]
+    assert {Path(json.loads(line)["image"]).name for line in rest.splitlines()} == {"a.jpg", "b.jpg"}
+
+
+def test_the_python_of_the_page_runs(as_on_the_page: None, capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    names: dict[str, object] = {}
+    exec(compile(block, "detect.md", "exec"), names)
+    assert names["scores"].shape == (2,)  # type: ignore[attr-defined]
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_the_page_names_all_that_is_read_and_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = dict(re.findall(r"(?m)^\| (EXIF|XMP|IPTC|PNG text) \| (.*) \|$", PAGE))
+    named = {where: {key.lower() for key in re.findall(r"`([\w-]+)`", text)} for where, text in rows.items()}
+    assert named["EXIF"] == {key.lower() for key in TAGS.values()}
+    assert named["XMP"] - {"trainedalgorithmicmedia"} == {key.lower() for key in XMP_KEYS}
+    assert named["IPTC"] == {key.lower() for key in IPTC_KEYS.values()}
+    assert named["PNG text"] == {*GENERATOR_KEYS, *PLAIN_KEYS}
+    with pytest.raises(SystemExit):
+        main(["detect", "--help"])
+    options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help"}
+    assert {option for option in options if option not in PAGE.replace("-o FILE", "--output")} == set()

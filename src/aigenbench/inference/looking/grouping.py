@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from aigenbench.data.pictures.decode import Pixels
 from aigenbench.data.pictures.hashing import LEAST_CONTRAST, SIDE, alike, near_pairs, perceptual_hash, small_grey
@@ -94,6 +92,10 @@ def probability(detector: Detector, logit: float) -> float:
 
 
 def _same_pictures(prints: Sequence[Print]) -> list[tuple[int, ...]]:
+    # only where groups are asked for
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     n = len(prints)
     first_with: dict[bytes, int] = {}
     equal = [(first_with.setdefault(one.sha256, place), place) for place, one in enumerate(prints)]

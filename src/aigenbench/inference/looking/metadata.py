@@ -58,7 +58,7 @@ GENERATOR_KEYS = {
     "generation_data": "Tensor.Art or SeaArt",
 }
 """Keywords of PNG texts, in lower case, and who writes them."""
-_PLAIN_KEYS = ("software", "author", "description", "source", "comment", "title")
+PLAIN_KEYS = ("software", "author", "description", "source", "comment", "title")
 
 _GENERATORS = re.compile(
     r"stable[ -]?diffusion|midjourney|dall[-·. ]?e\b|novelai|comfyui|automatic1111|invokeai|fooocus|swarmui|"
@@ -68,7 +68,7 @@ _GENERATORS = re.compile(
 )
 """Generators' names, and forms of text that only they write."""
 
-_XMP_KEYS = (
+XMP_KEYS = (
     "DigitalSourceType",
     "AISystemUsed",
     "AISystemVersionUsed",
@@ -82,9 +82,9 @@ _XMP_KEYS = (
 _XMP_VALUE = re.compile(
     rb"[\s<][\w.-]{1,40}:(%s)(?:\s*=\s*[\"']([^\"'<]{1,2000})|(?:\s+rdf:resource\s*=\s*[\"']([^\"'<]{1,2000}))"
     rb"|\s*>\s*(?:<rdf:\w{1,9}(?: xml:lang=[\"'][\w-]{1,20}[\"'])?>\s*){,3}([^<]{1,2000}))"
-    % "|".join(_XMP_KEYS).encode()
+    % "|".join(XMP_KEYS).encode()
 )
-_IPTC_KEYS = {65: "OriginatingProgram", 110: "Credit", 115: "Source"}
+IPTC_KEYS = {65: "OriginatingProgram", 110: "Credit", 115: "Source"}
 
 
 @dataclass(frozen=True)
@@ -160,10 +160,10 @@ def _xmp_fact(key: str, value: str) -> Iterator[Fact]:
 def _iptc(notes: Notes) -> Iterator[Fact]:
     for resources in notes.iptc:
         # a data set of the application record: its mark, record 2, number, length (IIM 4.2, 1.5)
-        for found in re.finditer(rb"\x1c\x02([%s])(..)" % bytes(_IPTC_KEYS), resources, re.S):
+        for found in re.finditer(rb"\x1c\x02([%s])(..)" % bytes(IPTC_KEYS), resources, re.S):
             end = found.end() + min(int.from_bytes(found[2], "big"), LONGEST_SHOWN)
             value = resources[found.end() : end].decode("utf-8", "replace")
-            yield from _fact("IPTC", _IPTC_KEYS[found[1][0]], value)
+            yield from _fact("IPTC", IPTC_KEYS[found[1][0]], value)
 
 
 def _exif(notes: Notes) -> Iterator[Fact]:
@@ -182,5 +182,5 @@ def _texts(notes: Notes) -> Iterator[Fact]:
         maker = GENERATOR_KEYS.get(keyword.lower())
         if maker:
             yield from _fact(where, keyword, text, "generated", f"a keyword that {maker} writes")
-        elif keyword.lower() in _PLAIN_KEYS:
+        elif keyword.lower() in PLAIN_KEYS:
             yield from _fact(where, keyword, text)
