@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aigenbench.engine.calls import fit, predict, robustness, test, validate
     from aigenbench.engine.detector import Detector
     from aigenbench.engine.experiment import Experiment
+    from aigenbench.engine.exporting import export
     from aigenbench.engine.pages import compare, report
     from aigenbench.engine.results import Interval, Intervals, Scores
     from aigenbench.errors import InputError
@@ -36,6 +37,7 @@ __all__ = [
     "Scores",
     "audit",
     "compare",
+    "export",
     "fit",
     "import_benchmark",
     "import_data",
@@ -59,6 +61,7 @@ _PLACES = {
     "ModelFactoryRegistry": "models",
     "Scores": "engine.results",
     "compare": "engine.pages",
+    "export": "engine.exporting",
     "fit": "engine.calls",
     "audit": "curation.audit.auditing",
     "import_benchmark": "curation",

@@ -14,6 +14,7 @@ from aigenbench.config.folder import predictions_file
 from aigenbench.data.samples.hooks import is_overridden
 from aigenbench.engine.calling import as_a_call, folder_of
 from aigenbench.engine.detector import Detector
+from aigenbench.engine.experiment import Experiment
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.metrics.definitions import auroc
 from aigenbench.evaluation.metrics.periods import WindowGroups
@@ -23,6 +24,7 @@ from aigenbench.evaluation.predictions.experiment import (
     read_record,
     window_folder,
 )
+from aigenbench.evaluation.predictions.standing import standing_of
 from aigenbench.evaluation.statistics.intervals import bounds, delong
 from aigenbench.evaluation.statistics.operating import operating_points
 from aigenbench.files import canonical_json, user_path, write_text
@@ -82,7 +84,7 @@ def export(
     loaded = Detector.of_training(place, window, "cpu", imports, trust_imports=trust_imports)
     _check_hooks(loaded.module)
     evaluated = _evaluated(place, loaded)
-    info = _info(loaded, evaluated, backbone, license, name)
+    info = _info(place, loaded, evaluated, backbone, license, name)
     with new_folder(target) as staging:
         _write(staging, info, loaded)
     return target
@@ -136,12 +138,15 @@ def _evaluated(place: Path, loaded: Detector) -> ExperimentPredictions:
     return load_experiment(place)
 
 
-def _info(loaded: Detector, evaluated: ExperimentPredictions, backbone: str, licence: str, name: str) -> Info:
+def _info(
+    place: Path, loaded: Detector, evaluated: ExperimentPredictions, backbone: str, licence: str, name: str
+) -> Info:
     window, trained = loaded.window, loaded.trained
     assert window is not None, "checked before"
     calibration, points = operating_points(evaluated, window)
     dates = [] if trained is None else [trained.dates[one] for one in trained.generators if one in trained.dates]
     model = _model(loaded, backbone)
+    standing = standing_of(evaluated, Experiment(place).records)
     return Info(
         name=name or f"{evaluated.name}_window_{window}",
         window=window,
@@ -151,6 +156,7 @@ def _info(loaded: Detector, evaluated: ExperimentPredictions, backbone: str, lic
         calibration=calibration,
         points=points,
         scores=_scores(evaluated, window),
+        stands_on=f"{standing.text}. {standing.meaning}",
         licence=licence or _licence(model["name"]),
         made_with=_versions(),
     )

@@ -53,6 +53,7 @@ class Info:
         calibration: Platt's scaling of the logit, fitted on the Past period.
         points: operating points, the strictest first.
         scores: AUROC by period: ``value``, ``interval``, ``images``.
+        stands_on: which images thresholds and scores come from, in words; "" where nobody says.
         licence: of the weights, or "" where nobody says.
         made_with: versions of what wrote it, by name.
         hashes: SHA-256 of every other file in the folder, by name.
@@ -67,6 +68,7 @@ class Info:
     calibration: Scaling
     points: tuple[OperatingPoint, ...]
     scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    stands_on: str = ""
     licence: str = ""
     made_with: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
@@ -106,6 +108,7 @@ class Info:
             "calibration": {"slope": self.calibration.slope, "offset": self.calibration.offset},
             "points": [point.to_record() for point in self.points],
             "scores": {period: dict(score) for period, score in self.scores.items()},
+            "stands_on": self.stands_on,
             "licence": self.licence,
             "made_with": dict(self.made_with),
             "hashes": dict(self.hashes),
@@ -135,7 +138,7 @@ def read_info(folder: Path) -> Info:
         raise InputError(f"{path} is of schema {schema}; this version reads up to {SCHEMA}: install a newer aigenbench")
     try:
         return _info(record)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         # an InputError is a ValueError, and says more
         reason = str(error) if isinstance(error, InputError) else repr(error)
         raise InputError(f"{path} is damaged ({reason}); get the detector again") from error
@@ -154,12 +157,21 @@ def _info(record: Mapping[str, Any]) -> Info:
         model=_checked_model(record["model"]),
         calibration=Scaling(float(calibration["slope"]), float(calibration["offset"])),
         points=points,
-        scores={str(period): dict(score) for period, score in record["scores"].items()},
+        scores={str(period): _score(score) for period, score in record["scores"].items()},
+        stands_on=str(record["stands_on"]),
         licence=str(record["licence"]),
         made_with={str(name): str(version) for name, version in record["made_with"].items()},
         hashes={_file_name(name): str(digest) for name, digest in record["hashes"].items()},
         schema=record["schema"],
     )
+
+
+def _score(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    interval = record["interval"]
+    if interval is not None:
+        low, high = interval
+        interval = [float(low), float(high)]
+    return {"value": float(record["value"]), "interval": interval, "images": int(record["images"])}
 
 
 def _checked_model(model: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -86,13 +86,16 @@ def _lines(info: Info) -> Iterator[str]:
     yield (
         "A score says how much a picture looks like what the detector learnt from; it proves nothing. Generators "
         "released after the date above, edited and re-saved pictures are recognised less well. The rates were measured "
-        "on the benchmark's pictures, half of them real and all recompressed as its protocol asks for."
+        "on pictures half of which are real and that were recompressed as the benchmark's protocol asks for."
     )
 
 
 def _how_good(info: Info) -> Iterator[str]:
     yield "## How well it tells them apart"
     yield ""
+    if info.stands_on:
+        yield f"Evaluated on: {info.stands_on}"
+        yield ""
     yield "| period | AUROC | 95 % | images |"
     yield "|---|---|---|---|"
     for period, score in info.scores.items():

@@ -15,8 +15,9 @@ from aigenbench.models.build import build_model
 from aigenbench.models.preprocessing import normalised
 from aigenbench.models.probe import Classifier, fake_logits_of_classes, weights_hash
 from aigenbench.models.registry import BUILT_IN, split_source
+from aigenbench.models.sizes import check_input_size
 from aigenbench.models.sources.base import built_with, load_errors, load_into
-from aigenbench.models.weights.reading import StateDict, read_safetensors
+from aigenbench.models.weights.reading import StateDict, check_finite, read_safetensors
 
 
 class Network(nn.Module):
@@ -64,17 +65,25 @@ def load_network(folder: Path, info: Info, backbone_weights: Path | None = None)
     """
     path = folder / WEIGHTS_FILE
     state = read_safetensors(path)
+    check_finite(state, (), str(path))
+    if backbone_weights is not None and info.model["backbone"] is None:
+        raise InputError(f"{folder} holds its backbone's weights; leave the file {backbone_weights} out")
     with load_errors(str(info.model["name"]), path):
-        if info.model["backbone"] is not None:
-            return Network(_on_reference(info, state, backbone_weights), info)
-        if backbone_weights is not None:
-            raise InputError(f"{folder} holds its backbone's weights; leave the file {backbone_weights} out")
-        if _is_built_in(info):
-            return Network(built_with(state, lambda: _built(info, pretrained=False)), info)
-        # a user's own module may look at its weights while it is built
-        model = _built(info, pretrained=False)
-        load_into(model, state)
-        return Network(model, info)
+        model = _loaded(info, state, backbone_weights)
+    if info.model["cropping"]["strategy"] != "as_is":
+        check_input_size(model, info.preprocessing.input_size)
+    return Network(model, info)
+
+
+def _loaded(info: Info, state: StateDict, backbone_weights: Path | None) -> nn.Module:
+    if info.model["backbone"] is not None:
+        return _on_reference(info, state, backbone_weights)
+    if _is_built_in(info):
+        return built_with(state, lambda: _built(info, pretrained=False))
+    # a user's own module may look at its weights while it is built
+    model = _built(info, pretrained=False)
+    load_into(model, state)
+    return model
 
 
 def _built(info: Info, **arguments: Any) -> nn.Module:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,9 @@ FALSE_POSITIVES = (0.01, 0.05)
 """Of the operating points: the share of reals that may be called generated."""
 MISSED = 0.05
 """The share of fakes that may be called real."""
+FOLDS = 100
+"""Parts of Past that are measured one after the other, under thresholds fitted on the rest. With few, these thresholds
+would be others than those that are used, and the intervals too narrow."""
 CROSSED = "Past, cross-fitted"
 """Where the rates of the last window were measured, which has no Next period."""
 
@@ -131,7 +136,7 @@ def _rates_of_record(record: Mapping[str, Any]) -> Rates:
     rates = {}
     for name in Rates.__dataclass_fields__:
         count, of = int(record[name]["count"]), int(record[name]["of"])
-        if not 0 <= count <= of or of == 0:
+        if not 0 <= count <= of or not 0 < of < 2**53:
             raise ValueError(f"{name}: {count} of {of}")
         rates[name] = Rate(count, of)
     return Rates(**rates)
@@ -141,8 +146,8 @@ def operating_points(experiment: ExperimentPredictions, window: int) -> tuple[Sc
     """What a detector that is handed on answers by: Platt's scaling, and an operating point a false positive rate.
 
     All is fitted on the Past period of ``window`` with its paired reals. The rates are measured on its Next period; the
-    last window has none, there they are measured on Past by cross-fitting: each half of the pairs under the thresholds
-    of the other.
+    last window has none, there they are measured on Past by cross-fitting: each part of the pairs under thresholds that
+    were fitted on the others.
 
     Args:
         experiment: loaded predictions.
@@ -156,26 +161,26 @@ def operating_points(experiment: ExperimentPredictions, window: int) -> tuple[Sc
     of_rows = pair_up(predictions).of_rows(predictions)[groups.order]
     mask = groups.mask(groups.period_generators("growing", window))
     past, coming = groups.whole.take(mask), groups.period("immediate_future", window)
-    half = of_rows[mask] % 2 == 1
-    if not all(past.take(side).both_classes for side in (half, ~half)):
+    _, pairs = np.unique(of_rows[mask], return_inverse=True)
+    if len(pairs) < 4:
         raise InputError(
             f"{experiment.name}: the Past period of window {window} has {past.n_reals} real and {past.n_fakes} "
             "generated images to fit thresholds on; at least two pairs are needed"
         )
     (calibrated,) = calibrate(replace(experiment, windows={window: predictions}))
-    return calibrated.platt, tuple(_point(past, half, coming, fpr) for fpr in FALSE_POSITIVES)
+    return calibrated.platt, tuple(_point(past, pairs % FOLDS, coming, fpr) for fpr in FALSE_POSITIVES)
 
 
-def _point(past: Group, half: NDArray[np.bool_], coming: Group, fpr: float) -> OperatingPoint:
-    own = _fit(past, fpr)
+def _point(past: Group, folds: NDArray[np.int64], coming: Group, fpr: float) -> OperatingPoint:
+    own = _fit(past, fpr, MISSED)
     if coming.both_classes:
         measured, period = own.rates(coming), PERIOD_TITLES["immediate_future"]
     else:
-        measured = _fit(past.take(~half), fpr).rates(past.take(half)) + _fit(past.take(half), fpr).rates(
-            past.take(~half)
-        )
+        parts = (folds == fold for fold in np.unique(folds))
+        measured = reduce(add, (_fit_beside(past, part, fpr).rates(past.take(part)) for part in parts))
         period = CROSSED
-    return OperatingPoint(fpr, own.threshold, own.low, own.high, own.rates(past), measured, period, _note(past, fpr))
+    note = _note(past, fpr)
+    return OperatingPoint(fpr, own.threshold, own.low, own.high, own.rates(past), measured, period, note)
 
 
 @dataclass(frozen=True)
@@ -197,8 +202,8 @@ class _Fit:
         )
 
 
-def _fit(group: Group, fpr: float) -> _Fit:
-    """The threshold, and the band between it and the one below which at most `MISSED` of the fakes lie.
+def _fit(group: Group, fpr: float, missed: float) -> _Fit:
+    """The threshold, and the band between it and the one below which at most ``missed`` of the fakes lie.
 
     Where the classes are so far apart that the two thresholds cross, what lies between them looks like neither: it is
     the band too, and both rates are lower than aimed at.
@@ -206,8 +211,24 @@ def _fit(group: Group, fpr: float) -> _Fit:
     threshold = float(threshold_at_fpr(group, fpr))
     fakes = group.rows.ranks[group.fakes]
     # ranks fall: counted from the end, so many fakes may lie below
-    missed = float(fakes[len(fakes) - 1 - int(np.floor(MISSED * len(fakes) + 1e-9))])
-    return _Fit(threshold, min(missed, threshold), max(missed, threshold))
+    least = float(fakes[len(fakes) - 1 - _whole(missed, len(fakes))])
+    return _Fit(threshold, min(least, threshold), max(least, threshold))
+
+
+def _fit_beside(group: Group, part: NDArray[np.bool_], fpr: float) -> _Fit:
+    """The fit of all but a part, with as large shares above and below as the whole group's fit has.
+
+    Rounded down anew, the thresholds would be a rank stricter.
+    """
+    rest = group.take(~part)
+    above = round(_whole(fpr, group.n_reals) * rest.n_reals / group.n_reals) / rest.n_reals
+    below = round(_whole(MISSED, group.n_fakes) * rest.n_fakes / group.n_fakes) / rest.n_fakes
+    return _fit(rest, above, below)
+
+
+def _whole(share: float, n: int) -> int:
+    """The whole number of images that a share is at most."""
+    return int(np.floor(share * n + 1e-9))
 
 
 def _share(called: NDArray[np.bool_]) -> Rate:
