@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from importlib.resources import files as package_files
@@ -13,6 +15,7 @@ import pytest
 from inference_serve_made_up import GENERATED, REAL, UNSURE, PoolHere, ask, files, picture, two_detectors
 from starlette.applications import Starlette
 
+from aigenbench.cli import serve
 from aigenbench.inference.detector import Detector
 from aigenbench.inference.serve import uploads
 from aigenbench.inference.serve.app import make_app
@@ -319,3 +322,16 @@ def test_a_full_queue_and_missing_workers_are_told_apart(detectors: list[Path]) 
 )  # fmt: skip
 def test_shares_are_never_rounded_to_certainty(share: float, text: str) -> None:
     assert percent(share) == text
+
+
+def test_the_page_of_the_documentation_is_true(document: dict[str, Any]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
+    parsers = argparse.ArgumentParser().add_subparsers()
+    serve.register(parsers)
+    options = {option for option in parsers.choices["serve"]._option_string_actions if option.startswith("--")}
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| ")]
+    assert set(re.findall(r"--[a-z-]+", " ".join(rows))) == options - {"--help"}
+    statuses = document["paths"]["/api/detect"]["post"]["responses"]
+    assert {row.strip() for row in rows if row.strip().isdecimal()} == set(statuses) - {"200"}
+    fields = document["components"]["schemas"]["Upload"]["properties"]
+    assert {row.strip(" `") for row in rows} >= set(fields)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,7 +42,7 @@ class Looker:
     """
 
     def __init__(self, folders: Sequence[str], device: str, batch_size: int, workers: int) -> None:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+        torch.set_num_threads(max(1, torch.get_num_threads() // workers))
         cv2.setNumThreads(1)
         self._detectors: dict[str, Detector] = {}
         for folder in folders:
@@ -133,6 +132,7 @@ def _described(name: str, detector: Detector) -> dict[str, Any]:
         "generators": list(info.generators),
         "knows_until": None if info.knows_until is None else info.knows_until.isoformat(),
         "licence": info.licence,
+        "stands_on": info.stands_on,
         "input_size": list(detector.input_size),
         "cropping": info.model["cropping"]["strategy"],
         "band": {
