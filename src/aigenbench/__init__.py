@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aigenbench.engine.pages import compare, report
     from aigenbench.engine.results import Interval, Intervals, Scores
     from aigenbench.errors import InputError
+    from aigenbench.inference.serve.starting import serve
     from aigenbench.models import ModelFactoryRegistry
     from aigenbench.training import BaseDeepfakeDetectionModel
 
@@ -45,6 +46,7 @@ __all__ = [
     "predict",
     "report",
     "robustness",
+    "serve",
     "test",
     "validate",
 ]
@@ -70,6 +72,7 @@ _PLACES = {
     "predict": "engine.calls",
     "report": "engine.pages",
     "robustness": "engine.calls",
+    "serve": "inference.serve.starting",
     "test": "engine.calls",
     "validate": "engine.calls",
 }

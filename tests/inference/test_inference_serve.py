@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import json
 import re
 import tempfile
+import zlib
 from collections.abc import AsyncIterator
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from inference_serve_made_up import GENERATED, REAL, UNSURE, PoolHere, ask, files, picture, two_detectors
+from PIL import ExifTags, Image
 from starlette.applications import Starlette
 
 from aigenbench.cli import serve
@@ -91,6 +94,33 @@ def test_a_picture_that_cannot_be_read_is_a_result(app: Starlette) -> None:
     results = reply.json()["results"]
     assert [bool(result["error"]) for result in results] == [True, True, True, False]
     assert results[0]["detectors"] == []
+
+
+def test_odd_pictures_are_read_as_everywhere(app: Starlette) -> None:
+    bomb = bytearray(picture(REAL))
+    bomb[16:24] = (20_000).to_bytes(4, "big") * 2
+    bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    odd = {
+        "cmyk.jpg": saved(Image.new("CMYK", (40, 30), (10, 20, 30, 40)), "JPEG"),
+        "deep.png": saved(Image.fromarray(np.full((30, 40), 40_000, np.uint16)), "PNG"),
+        "alpha.png": saved(Image.new("RGBA", (40, 30), (200, 100, 50, 128)), "PNG"),
+        "moving.gif": saved(
+            Image.new("L", (40, 30)), "GIF", save_all=True, append_images=[Image.new("L", (40, 30), 255)]
+        ),
+        "turned.jpg": saved(Image.new("RGB", (30, 40)), "JPEG", exif=turned),
+        "bomb.png": bytes(bomb),
+    }
+    results = ask(app, "POST", "/api/detect", files=files(*odd.items())).json()["results"]
+    assert [(result["width"], result["height"]) for result in results] == [(40, 30)] * 5 + [(None, None)]
+    assert "more than 134217728 pixels" in results[-1]["error"]
+
+
+def saved(image: Image.Image, kind: str, **more: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **more)
+    return buffer.getvalue()
 
 
 def test_what_is_wished_for_is_done(app: Starlette) -> None:

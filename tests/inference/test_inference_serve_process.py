@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import socket
 import threading
@@ -16,7 +17,8 @@ import pytest
 from inference_serve_made_up import ONE, REAL, PoolHere, Server, begun, files, picture, two_detectors
 
 from aigenbench.cli import main
-from aigenbench.inference.serve import running
+from aigenbench.errors import InputError
+from aigenbench.inference.serve import running, starting
 from aigenbench.inference.serve.app import make_app
 
 
@@ -90,6 +92,16 @@ def test_a_worker_may_take_only_so_much_memory(ready: Server) -> None:
     assert re.search(r"Max core file size +0 ", limits)
 
 
+def test_a_picture_beyond_the_memory_is_an_error(ready: Server) -> None:
+    (worker,) = ready.workers()
+    pages = int(Path(f"/proc/{worker}/statm").read_text(encoding="ascii").split()[0])
+    most = pages * resource.getpagesize() + 2**26
+    resource.prlimit(worker, resource.RLIMIT_AS, (most, most))
+    large = picture(REAL, (9000, 9000))
+    assert ready.post(files=files(("a", large))).json()["results"][0]["error"]
+    ready.until_ready()
+
+
 def is_gone(process: int) -> bool:
     end = time.monotonic() + 20
     while Path(f"/proc/{process}").exists() and time.monotonic() < end:
@@ -124,10 +136,10 @@ def test_a_server_that_is_killed_takes_its_workers_along(detectors: list[Path], 
         (["--detector", "nothing"], "nothing is not a folder"),
         (["--detector", "DETECTOR", "--host", "no.such.host.invalid"], "no such address"),
         (["--detector", "DETECTOR", "--host", "203.0.113.7"], "name another with --host"),
-        (["--detector", "DETECTOR", "--port", "70000"], "--port must be at most 65535"),
-        (["--detector", "DETECTOR", "--workers", "0"], "--workers must be at least 1"),
-        (["--detector", "DETECTOR", "--queue", "-1"], "--queue must be at least 0"),
-        (["--detector", "DETECTOR", "--max-upload", "nan"], "--max-upload must be a positive number"),
+        (["--detector", "DETECTOR", "--port", "70000"], "port must be 0 to 65535"),
+        (["--detector", "DETECTOR", "--workers", "0"], "workers must be at least 1"),
+        (["--detector", "DETECTOR", "--queue", "-1"], "queue must be at least 0"),
+        (["--detector", "DETECTOR", "--max-upload", "nan"], "max_upload must be a positive number"),
         (["--detector", "DETECTOR", "--device", "abacus"], "device: expected auto, cpu"),
     ],
 )
@@ -139,6 +151,17 @@ def test_what_cannot_be_served_is_told_in_a_line(
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch, detectors: list[Path]) -> None:
+    monkeypatch.setattr(starting, "NEEDED", ("starlette", "no_such_package"))
+    with pytest.raises(InputError, match=r"serve needs no_such_package: pip install aigenbench\[serve\]"):
+        starting.serve(detectors[0], port=0)
+
+
+def test_other_machines_are_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--detector", "nothing", "--port", "0", "--host", "0.0.0.0"]) == 2
+    assert "host 0.0.0.0: whoever reaches this machine can use the page" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_told(detectors: list[Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from typing import Any
 
 from aigenbench.cli.terminal import say
-from aigenbench.errors import InputError
-
-logger = logging.getLogger(__name__)
-
-LOCAL = ("127.0.0.1", "::1", "localhost")
+from aigenbench.inference.serve.starting import serve
 
 _DESCRIPTION = """\
 Show a page in your browser where pictures are dropped and judged by exported detectors, and answer the same as JSON.
@@ -53,37 +48,17 @@ def register(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
-    _check(args)
-    try:
-        from aigenbench.inference.serve.pool import Pool
-        from aigenbench.inference.serve.running import listen
-        from aigenbench.inference.serve.running import run as serve
-    except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn", "python_multipart"):
-            raise
-        raise InputError(f"serve needs {error.name}: pip install aigenbench[serve]") from None
-    listener = listen(args.host, args.port)
-    if args.host not in LOCAL:
-        logger.warning("--host %s: whoever reaches this machine can use the page; there is no password", args.host)
-    setup = {
-        "folders": args.detector,
-        "device": args.device,
-        "batch_size": args.batch_size,
-        "workers": args.workers,
-    }
-    pool = Pool(setup, args.workers, args.queue, args.timeout)
-    host = f"[{args.host}]" if ":" in args.host else args.host
-    address = f"http://{host}:{listener.getsockname()[1]}"
-    serve(listener, pool, int(args.max_upload * 2**20), args.allowed_host, lambda: say(f"{address}  (Ctrl-C ends it)"))
+    serve(
+        *args.detector,
+        host=args.host,
+        port=args.port,
+        allowed_hosts=args.allowed_host,
+        max_upload=args.max_upload,
+        queue=args.queue,
+        workers=args.workers,
+        timeout=args.timeout,
+        device=args.device,
+        batch_size=args.batch_size,
+        started=lambda address: say(f"{address}  (Ctrl-C ends it)"),
+    )
     return 0
-
-
-def _check(args: argparse.Namespace) -> None:
-    for option, least in (("queue", 0), ("workers", 1), ("batch_size", 1), ("port", 0)):
-        if getattr(args, option) < least:
-            raise InputError(f"--{option.replace('_', '-')} must be at least {least}, found {getattr(args, option)}")
-    if args.port > 65535:
-        raise InputError(f"--port must be at most 65535, found {args.port}")
-    for option in ("max_upload", "timeout"):
-        if not 0 < getattr(args, option) < float("inf"):
-            raise InputError(f"--{option.replace('_', '-')} must be a positive number, found {getattr(args, option)}")

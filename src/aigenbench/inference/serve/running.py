@@ -49,17 +49,19 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def address(listener: socket.socket) -> str:
+    """Where a browser finds it."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def run(
-    listener: socket.socket,
-    pool: Pool,
-    most_bytes: int,
-    names: Collection[str],
-    started: Callable[[], object],
+    listener: socket.socket, pool: Pool, most_bytes: int, names: Collection[str], started: Callable[[], object]
 ) -> None:
     """Serve until Ctrl-C.
 
     Args:
-        listener: of `listen`; closed at the end.
+        listener: of `listen`.
         pool: workers, not yet started.
         most_bytes: of a request.
         names: of this machine, under which browsers may ask.
@@ -69,17 +71,13 @@ def run(
         InputError: a detector cannot be loaded.
         KeyboardInterrupt: after Ctrl-C, once requests under way had `END_SECONDS`.
     """
-    with listener:
-        asyncio.run(_serve(listener, pool, most_bytes, names, started))
 
+    async def served() -> None:
+        async with pool:
+            started()
+            await server_of(make_app(pool, most_bytes, names)).serve(sockets=[listener])
 
-async def _serve(
-    listener: socket.socket, pool: Pool, most_bytes: int, names: Collection[str], started: Callable[[], object]
-) -> None:
-    async with pool:
-        server = server_of(make_app(pool, most_bytes, names))
-        started()
-        await server.serve(sockets=[listener])
+    asyncio.run(served())
 
 
 def server_of(app: Starlette) -> uvicorn.Server:
