@@ -95,9 +95,10 @@ class Server:
                 found.append(int(status.parent.name))
         return found
 
-    def until_ready(self) -> None:
+    def until(self, **state: object) -> None:
+        """Wait until it says so of itself."""
         end = time.monotonic() + 60
-        while self.get("/healthz").status_code != 200:
+        while not state.items() <= self.get("/healthz").json().items():
             assert time.monotonic() < end
             time.sleep(0.1)
 

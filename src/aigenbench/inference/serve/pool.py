@@ -157,7 +157,7 @@ class Pool:
         while True:
             try:
                 return await self._start()
-            except (InputError, LostError) as error:
+            except InputError as error:
                 logger.warning("no worker: %s; tried again in %.0f s", error, pause)
             while not self.ready and not self._jobs.empty():
                 self._jobs.get_nowait().answer.set_exception(LostError("no worker is left to read this picture"))
@@ -177,7 +177,7 @@ class Pool:
             said = await _ask(process, frames.pack(self._setup))
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             await self._end(process)
-            raise LostError("it ended while it loaded its detectors") from error
+            raise InputError("a worker ended while it loaded the detectors; is there memory for them?") from error
         if "error" in said:
             await self._end(process)
             raise InputError(said["error"])
