@@ -26,7 +26,7 @@ def cases(rng: np.random.Generator) -> Iterator[bytes]:
         how = rng.random()
         if how < 0.8:
             yield next(pictures.cases(rng)).data
-        elif how < 0.95:
+        elif how < 0.985:
             yield next(file_facts.cases(rng))
         else:
             yield HOSTILE[rng.integers(len(HOSTILE))]()

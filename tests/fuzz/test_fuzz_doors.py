@@ -13,7 +13,7 @@ from fuzz import harness
 from fuzz.harness import FINDING, RESULT, TOLD, Worker, campaign, doors, outcome_of
 
 PER_DOOR = 250
-OF_SLOW_DOORS = {"arguments": 60, "bundles": 100, "json_files": 100}
+OF_SLOW_DOORS = {"arguments": 60, "bundles": 100, "json_files": 100, "detections": 500}
 SEED = 2
 
 

@@ -284,6 +284,30 @@ def test_stability_is_tried_where_it_is_asked(
     assert expected is not None or {row["verdict"] for row in tried} == {"unsure"}
 
 
+def test_threads_change_nothing(said: Said, pictures: Path) -> None:
+    one, many = (said.rows(pictures, "--workers", n, "--batch-size", 2, code=1) for n in (0, 3))
+    assert names(one) == names(many)
+    assert [row["logit"] for row in one if row["logit"]] == pytest.approx(
+        [row["logit"] for row in many if row["logit"]]
+    )
+
+
+def test_a_bar_appears_on_a_terminal_beside_rows_that_go_elsewhere(
+    said: Said, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = said(pictures / "[ab].png", form="csv")
+    assert said.aside.err == ""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert said(pictures / "[ab].png", form="csv").splitlines()[0] == plain.splitlines()[0]
+    assert "2/2" in said.aside.err
+    assert "2/2" not in said.aside.out
+    # rows that come to the same terminal are progress enough
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    said(pictures / "[ab].png", form="csv")
+    assert said.aside.err == ""
+
+
 def test_copies_of_a_picture_have_one_verdict(said: Said, tmp_path: Path) -> None:
     image = Image.fromarray(scene(1, (96, 128)))
     image.save(tmp_path / "a.png")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from made_detector import scene, write_detector
+from PIL import Image
 
 from aigenbench.augmentations.perturbations import GRID
 from aigenbench.errors import InputError
 from aigenbench.inference.detector import Detector
+from aigenbench.inference.looking import Asked, detect, forms
 from aigenbench.inference.looking.stability import WAYS, tried
 
 
@@ -61,3 +65,25 @@ def test_a_picture_that_cannot_be_scored_is_bad_input(detector: Detector, monkey
     monkeypatch.setattr(detector, "_logits", lambda crops: np.full(len(crops), np.nan))
     with pytest.raises(InputError, match="not a finite number"):
         tried(detector, scene(0))
+
+
+def test_a_large_picture_is_scored_without_its_forms(
+    detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "MOST_PIXELS", 48 * 64 - 1)
+    with pytest.raises(InputError, match="too large"):
+        tried(detector, scene(0))
+    Image.fromarray(scene(0)).save(tmp_path / "large.png")
+    (result,) = detect(detector, [tmp_path / "large.png"], Asked(stability="all", explain=tmp_path / "maps"))
+    assert result.answer.verdict
+    assert "no stability, no map" in result.to_dict()["note"]
+    assert not (tmp_path / "maps").exists()
+
+
+def test_few_forms_of_a_large_picture_are_held_at_once(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    whole = detector.answers
+    monkeypatch.setattr(detector, "answers", lambda images: asked.append(len(images)) or whole(images))
+    monkeypatch.setattr(forms, "_AT_ONCE", 2 * 48 * 64)
+    assert len(tried(detector, scene(0)).tries) == 6
+    assert asked == [2, 2, 2, 1]

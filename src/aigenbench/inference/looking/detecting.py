@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from aigenbench.data.pictures.decode import Pixels, UnreadableImageError, decode
 from aigenbench.data.pictures.finding import shown
 from aigenbench.data.pictures.given import file_of
-from aigenbench.inference.looking import explain, grouping, metadata, stability
+from aigenbench.inference.looking import explain, forms, grouping, metadata, stability
 
 if TYPE_CHECKING:
     from aigenbench.inference.detector import Answer, Detector
 
 When = Literal["band", "all", "off"]
+
+TOO_LARGE = f"more than {forms.MOST_PIXELS:,} pixels: no stability, no map"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Result:
         stability: None where that is not asked, or the picture is not inside the band.
         map: the file with its map, or None.
         print: what it is recognised by; None where that is not asked or it cannot be read.
+        note: why something that was asked is left out; "" where nothing is.
         group: number of its group, from 1 on, and the group, once all are known; None where it stands alone.
     """
 
@@ -53,6 +56,7 @@ class Result:
     stability: stability.Stability | None = None
     map: Path | None = None
     print: grouping.Print | None = None
+    note: str = ""
     group: tuple[int, grouping.Group] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,6 +83,8 @@ class Result:
             record["stability"] = self.stability.to_dict()
         if self.map is not None:
             record["map"] = shown(self.map)
+        if self.note:
+            record["note"] = self.note
         if self.group is not None:
             number, group = self.group
             record["group"] = {
@@ -121,10 +127,12 @@ def _with_more(detector: Detector, path: Path, result: Result, asked: Asked, num
     pixels = _decoded(data) if verdict is not None and (again or asked.group or asked.explain) else None
     if pixels is None:
         return result
-    if again:
-        result = replace(result, stability=stability.tried(detector, pixels))
     if asked.group:
         result = replace(result, print=grouping.fingerprint(data, pixels))
+    if forms.is_too_large(pixels):
+        return replace(result, note=TOO_LARGE) if again or asked.explain else result
+    if again:
+        result = replace(result, stability=stability.tried(detector, pixels))
     if asked.explain:
         drawn = asked.explain / f"{number:04d}_{_plain(path.stem)}.png"
         explain.write_overlay(drawn, pixels, explain.heat(detector, pixels))

@@ -22,12 +22,14 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from aigenbench.data.pictures.decode import Pixels
+from aigenbench.errors import InputError
 from aigenbench.files import whole_file
+from aigenbench.inference.looking.forms import answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aigenbench.inference.detector import Detector
+    from aigenbench.inference.detector import Answer, Detector
 
 CELLS = 8
 """Cells along each side."""
@@ -70,10 +72,19 @@ def heat(detector: Detector, image: Pixels, cells: int = CELLS) -> Heat:
         detector: an exported detector.
         image: uint8 (h, w, 3), RGB.
         cells: along each side; fewer where the side has fewer pixels.
+
+    Raises:
+        InputError: it cannot be scored, or is too large.
     """
     down, along = min(cells, image.shape[0]), min(cells, image.shape[1])
-    logits = detector.logits(_forms(image, down, along))
+    logits = np.array([_logit(answer) for answer in answers(detector, image, _forms(image, down, along))])
     return Heat(logits[0] - logits[1:].reshape(down, along), float(logits[0]))
+
+
+def _logit(answer: Answer) -> float:
+    if answer.logit is None:
+        raise InputError(f"{answer.name}: {answer.error}")
+    return answer.logit
 
 
 def _forms(image: Pixels, down: int, along: int) -> Iterator[Pixels]:

@@ -33,6 +33,7 @@ COLUMNS = (
     "stability_high",
     "stability",
     "map",
+    "note",
     "group",
     "group_verdict",
     "group_probability",
@@ -95,7 +96,9 @@ def _table(results: Iterable[Result]) -> Iterator[str]:
             yield f"{answer.verdict.word:<10}{answer.probability:>11.1%}{answer.logit:>9.2f}  {answer.name}"
         yield from _more(result, notes)
     yield ""
-    yield f"{counts.total()} pictures: " + ", ".join(f"{count} {word}" for word, count in counts.items())
+    yield f"{counts.total()} picture{'s' if counts.total() != 1 else ''}: " + ", ".join(
+        f"{count} {word}" for word, count in counts.items()
+    )
     yield from (f"{word}: {said}" for word, said in meanings.items())
     yield from notes
 
@@ -117,6 +120,8 @@ def _more(result: Result, notes: dict[str, None]) -> Iterator[str]:
             f"    group {number} of {len(group.members)} files that show one picture: {group.verdict.word} "
             f"({group.probability:.1%})"
         )
+    if result.note:
+        yield f"    note: {result.note}"
     if result.map is not None:
         notes[WHAT_IT_IS_NOT] = None
         yield f"    map: {shown(result.map)}"

@@ -15,6 +15,7 @@ from aigenbench.augmentations.jpeg import LONGEST_SIDE
 from aigenbench.augmentations.perturbations import GRID, LONGEST_WEBP_SIDE, Perturbation
 from aigenbench.data.pictures.decode import Pixels
 from aigenbench.errors import InputError
+from aigenbench.inference.looking.forms import answers
 
 if TYPE_CHECKING:
     from aigenbench.inference.detector import Detector
@@ -76,11 +77,11 @@ def tried(detector: Detector, image: Pixels) -> Stability:
         image: uint8 (h, w, 3), RGB.
 
     Raises:
-        InputError: it cannot be scored as it is.
+        InputError: it cannot be scored as it is, or is too large.
     """
     cells = [cell for cell in GRID if cell.name in WAYS and max(image.shape[:2]) <= _LONGEST.get(cell.family, 2**31)]
     forms = (image if cell is None else cell(image, np.random.default_rng(0)) for cell in (None, *cells))
-    first, *others = detector.answers(forms)
+    first, *others = answers(detector, image, forms)
     if first.verdict is None or first.probability is None:
         raise InputError(f"{first.name}: {first.error}")
     tries = tuple(
