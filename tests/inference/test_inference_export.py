@@ -20,6 +20,7 @@ from aigenbench.inference.detector import Detector
 from aigenbench.models import ModelFactoryRegistry
 from aigenbench.models.probe import weights_hash
 
+OF_160 = {"model.model_input_size": 160}
 AS_THEY_ARE = {"data.class_path": "inference_harness.AsTheyAre"}
 
 
@@ -70,6 +71,12 @@ def test_a_detector_of_classes_gives_the_probability_of_all_it_has_seen(
     detector = Detector.load(export(experiment, tmp_path / "detector"), "cpu")
     assert len(detector.info.model["seen"]) == 3
     assert np.abs(detector.logits(files) - expected).max() < 1e-5
+
+
+def test_what_was_evaluated_in_a_shorter_precision_is_exported_in_float32(trained: Trained, tmp_path: Path) -> None:
+    experiment = trained({"trainer.precision": "bf16-mixed", "model.model_name": "timm/test_vit_tune"} | OF_160)
+    folder = export(experiment, tmp_path / "detector")
+    assert main(["detector", "check", str(folder), "--device", "cpu"]) == 0
 
 
 def test_a_further_head_is_an_experiment_like_any_other(trained: Trained, small_dataset: Path, tmp_path: Path) -> None:
@@ -125,8 +132,11 @@ def test_the_command_exports_and_checks(
     folder = tmp_path / "new" / "detector"
     assert main(["export", str(experiment.folder), "-o", str(folder), "--name", "mine", "--license", "mit"]) == 0
     assert read_info(folder).name == "mine"
+    assert "no source states the licence" not in capsys.readouterr().err
     assert main(["detector", "check", str(folder), "--device", "cpu"]) == 0
     assert "self-test passed on cpu: largest difference 0" in capsys.readouterr().out
+    assert main(["export", str(experiment.folder), "-o", str(tmp_path / "unlicensed")]) == 0
+    assert "no source states the licence of the weights; --license NAME" in capsys.readouterr().err
     assert main(["export", str(experiment.folder), "-o", str(folder)]) == 2
     assert "is there already; name another folder" in capsys.readouterr().err
     assert main(["export", str(experiment.folder), "-o", str(tmp_path / "b"), "--window", "7"]) == 2

@@ -83,10 +83,8 @@ def test_scores_are_those_of_validate(
     experiment = ab.fit(PIPELINE, overrides=FEW | changes)
     predictions = experiment.predictions(0)
     detector = Detector.load(export(experiment, tmp_path / "detector"), "cpu", num_workers=1)
-    names = [
-        row["path"] for row in csv.DictReader((slice_of_real / "index.csv").open()) if row["split"] == "validation"
-    ]
-    logits = detector.logits([slice_of_real / names[row] for row in predictions.fused_identifiers])
+    files = [slice_of_real / row["path"] for row in rows_of(slice_of_real) if row["split"] == "validation"]
+    logits = detector.logits([files[row] for row in predictions.fused_identifiers])
     assert predictions.fused_logits is not None
     difference = float(np.abs(logits - predictions.fused_logits).max())
     with capsys.disabled():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from aigenbench.cli.terminal import say
+from aigenbench.cli.terminal import say, say_aside
 from aigenbench.errors import InputError
 
 IMPORTS = "import Python that registers models of your own"
@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the folder and say where."""
     window = _window(args.window)
     from aigenbench.engine.exporting import export
+    from aigenbench.inference.artefact import read_info
 
     path = export(
         args.experiment,
@@ -50,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
         args.trust_imports,
     )
     say(f"detector: {path}")
+    if not read_info(path).licence:
+        say_aside("aigenbench: no source states the licence of the weights; --license NAME writes it into the card")
     return 0
 
 
