@@ -95,6 +95,12 @@ def test_a_worker_may_take_only_so_much_memory(ready: Server) -> None:
     assert re.search(r"Max core file size +0 ", limits)
 
 
+def test_many_clients_may_be_connected(ready: Server) -> None:
+    limits = Path(f"/proc/{ready.process.pid}/limits").read_text(encoding="ascii")
+    soft, hard = re.search(r"Max open files +(\d+) +(\d+)", limits).groups()  # type: ignore[union-attr]
+    assert int(soft) == min(int(hard), running.CONNECTIONS)
+
+
 def test_a_picture_beyond_the_memory_is_an_error(ready: Server) -> None:
     (worker,) = ready.workers()
     pages = int(Path(f"/proc/{worker}/statm").read_text(encoding="ascii").split()[0])

@@ -157,7 +157,7 @@ class Pool:
         while True:
             try:
                 return await self._start()
-            except InputError as error:
+            except (InputError, OSError) as error:
                 logger.warning("no worker: %s; tried again in %.0f s", error, pause)
             while not self.ready and not self._jobs.empty():
                 self._jobs.get_nowait().answer.set_exception(LostError("no worker is left to read this picture"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import resource
 import socket
 from asyncio import Transport
 from collections.abc import Callable, Collection
@@ -24,6 +25,8 @@ SEND_SECONDS = 30.0
 END_SECONDS = 5
 """For requests that are under way when the server is ended."""
 BACKLOG = 1024
+CONNECTIONS = 8192
+"""At once, where the system allows it."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -77,7 +80,15 @@ def run(
             started()
             await server_of(make_app(pool, most_bytes, names)).serve(sockets=[listener])
 
+    _allow_connections()
     asyncio.run(served())
+
+
+def _allow_connections() -> None:
+    """Let this process have as many files open as it may; the usual limit is a thousand, and each client is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS if most == resource.RLIM_INFINITY else min(CONNECTIONS, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def server_of(app: Starlette) -> uvicorn.Server:
