@@ -66,15 +66,6 @@ def test_a_worker_that_dies_over_a_picture_is_replaced(ready: Server) -> None:
     assert ready.post().json()["results"][0]["error"] is None
 
 
-@pytest.mark.slow
-def test_a_picture_that_takes_too_long_is_given_up(detectors: list[Path], tmp_path: Path) -> None:
-    with begun(tmp_path / "here", "--detector", str(detectors[0]), "--timeout", "3") as made:
-        os.kill(made.workers()[0], signal.SIGSTOP)
-        assert made.post().json()["results"][0]["error"] == "this picture took more than 3 s"
-        made.until(status="ok")
-        assert made.post().json()["results"][0]["error"] is None
-
-
 def test_more_requests_than_wait_are_told_so_and_none_is_lost(ready: Server) -> None:
     (worker,) = ready.workers()
     os.kill(worker, signal.SIGSTOP)

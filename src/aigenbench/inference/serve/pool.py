@@ -19,6 +19,7 @@ from aigenbench.inference.serve import frames
 
 logger = logging.getLogger(__name__)
 
+COMMAND = ("-P", "-m", "aigenbench.inference.serve.worker")
 LONGEST_PAUSE_S = 30.0
 """Between two attempts to start a worker again."""
 STARTING_S = 5
@@ -33,6 +34,15 @@ class LostError(Exception):
 class _Job:
     frame: bytes
     answer: asyncio.Future[Any]
+
+    def tell(self, said: Any) -> None:
+        """Give the answer, or the error, to whoever still waits for it."""
+        if self.answer.done():
+            return
+        if isinstance(said, LostError):
+            self.answer.set_exception(said)
+        else:
+            self.answer.set_result(said)
 
 
 class Pool:
@@ -144,12 +154,10 @@ class Pool:
                 lost = "ended the worker that read it"
             else:
                 self._usual += 0.1 * (asyncio.get_running_loop().time() - begun - self._usual)
-                if not job.answer.done():
-                    job.answer.set_result(answer)
+                job.tell(answer)
                 continue
             logger.warning("a picture %s; the worker is replaced", lost)
-            if not job.answer.done():
-                job.answer.set_exception(LostError(f"this picture {lost}"))
+            job.tell(LostError(f"this picture {lost}"))
             return
 
     async def _replacement(self) -> Process:
@@ -160,13 +168,13 @@ class Pool:
             except (InputError, OSError) as error:
                 logger.warning("no worker: %s; tried again in %.0f s", error, pause)
             while not self.ready and not self._jobs.empty():
-                self._jobs.get_nowait().answer.set_exception(LostError("no worker is left to read this picture"))
+                self._jobs.get_nowait().tell(LostError("no worker is left to read this picture"))
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
     async def _start(self) -> Process:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "aigenbench.inference.serve.worker"),
+            *(sys.executable, *COMMAND),
             stdin=PIPE,
             stdout=PIPE,
             # Ctrl-C is for the server, which ends its workers
