@@ -271,10 +271,11 @@ def test_an_upload_is_counted_as_it_comes(app: Starlette) -> None:
 
 
 def test_nothing_of_an_upload_is_written(app: Starlette, monkeypatch: pytest.MonkeyPatch) -> None:
-    def rolled(*_: object) -> None:
-        raise AssertionError("written to disk")
+    def opened(*_: object, **__: object) -> None:
+        raise AssertionError("a temporary file")
 
-    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", rolled)
+    for name in ("TemporaryFile", "SpooledTemporaryFile", "NamedTemporaryFile", "mkstemp"):
+        monkeypatch.setattr(tempfile, name, opened)
     data = picture(REAL, (1000, 1000), "BMP")
     assert len(data) > 2**20
     assert ask(app, "POST", "/api/detect", files=files(("a", data))).json()["results"][0]["error"] is None
@@ -284,7 +285,7 @@ def test_nothing_of_an_upload_is_written(app: Starlette, monkeypatch: pytest.Mon
     ("content", "kind", "status", "said"),
     [
         (b"{}", "application/json", 415, "multipart/form-data"),
-        (b"", "multipart/form-data", 400, "boundary"),
+        (b"", "multipart/form-data", 400, "form"),
         (b"nonsense", FORM, 400, "form"),
         (b"--x--\r\n", FORM, 400, "no picture"),
         (b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\nabc\r\n--x--', FORM, 400, "no picture"),

@@ -70,13 +70,17 @@ async def _answers(request: Request) -> list[dict[str, Any]]:
 
 def _wishes(upload: Upload, known: list[str]) -> dict[str, Any]:
     fields = upload.fields
-    wanted = list(dict.fromkeys(fields.getlist("detector"))) or known
+    wanted = list(dict.fromkeys(fields.get("detector", []))) or known
     if unknown := [one for one in wanted if one not in known]:
         raise HTTPException(400, f"no detector {unknown[0]!r}; there are {', '.join(known)}")
-    stability = fields.get("stability", "band")
+    stability = fields.get("stability", ["band"])[-1]
     if stability not in STABILITY:
         raise HTTPException(400, f"stability {stability!r}: expected one of {', '.join(STABILITY)}")
-    return {"detectors": wanted, "with_map": fields.get("map", "") not in ("", "0", "false"), "stability": stability}
+    return {
+        "detectors": wanted,
+        "with_map": fields.get("map", ["0"])[-1] not in ("", "0", "false"),
+        "stability": stability,
+    }
 
 
 async def _page(request: Request) -> Response:
