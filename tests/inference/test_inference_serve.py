@@ -7,6 +7,7 @@ import json
 import re
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -295,6 +296,23 @@ def test_a_malformed_form_is_told(app: Starlette, content: bytes, kind: str, sta
     reply = ask(app, "POST", "/api/detect", content=content, headers={"Content-Type": kind})
     assert reply.status_code == status
     assert said in reply.json()["error"]
+
+
+def test_damaged_forms_are_answered_or_refused(app: Starlette) -> None:
+    part = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+    body = part + picture(REAL, (8, 8)) + b'\r\n--x\r\nContent-Disposition: form-data; name="map"\r\n\r\n0\r\n--x--\r\n'
+    rng = np.random.default_rng(0)
+    statuses = Counter[int]()
+    for _ in range(200):
+        damaged = bytearray(body)
+        for at in rng.integers(0, len(damaged), rng.integers(1, 8)):
+            damaged[at] = rng.choice([0, 10, 13, 34, 45, 58, 59, 61, 120, 255])
+        content = bytes(damaged[: rng.integers(1, len(damaged) + 1)] if rng.random() < 0.2 else damaged)
+        reply = ask(app, "POST", "/api/detect", content=content, headers={"Content-Type": FORM})
+        statuses[reply.status_code] += 1
+    assert set(statuses) == {200, 400}
+    header = b"--x\r\n" + b"a" * 2**20
+    assert ask(app, "POST", "/api/detect", content=header, headers={"Content-Type": FORM}).status_code == 400
 
 
 def test_too_many_pictures_are_refused(app: Starlette) -> None:
