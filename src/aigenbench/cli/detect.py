@@ -51,7 +51,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--point",
         default="1%",
         choices=_POINTS,
-        metavar="1%%|5%%",
+        metavar="1%|5%",
         help="the operating point: so many real pictures may be called generated (default: 1%%)",
     )
     parser.add_argument("--metadata", action="store_true", help="also what the file says of itself, unverified")
@@ -98,8 +98,8 @@ def run(args: argparse.Namespace) -> int:
     return SOME_FAILED if failed else 0
 
 
-def _named(given: list[str]) -> list[str]:
-    """The names that were typed, those of stdin in the place of ``-``."""
+def _named(given: list[str]) -> list[str | Path]:
+    """The names that were typed, the files that stdin names in the place of ``-``."""
     if given.count("-") > 1:
         raise InputError("- stands for the names on stdin; give it once")
     from aigenbench.inference.looking.places import LARGEST_LIST, listed

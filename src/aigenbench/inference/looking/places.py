@@ -18,33 +18,38 @@ LARGEST_LIST = 2**26
 """Bytes of a list of names."""
 
 
-def find(given: Sequence[str], recursive: bool = False) -> list[Path]:
+def find(given: Sequence[str | Path], recursive: bool = False) -> list[Path]:
     """The pictures that are meant, in the order given, each path once; of a folder those in it, sorted.
 
     Files are taken as they are: whatever they hold, their reader says so.
 
     Args:
-        given: names of files or folders; or patterns (``*``, ``?``, ``[...]``, ``**``) where nothing has that name.
+        given: names of files or folders; or patterns (``*``, ``?``, ``[...]``, ``**``) where nothing has that name. A
+            ``Path`` is of a file, whether it is there or not.
         recursive: take the pictures in folders below, too.
 
     Raises:
         InputError: there is nothing of a name, nothing that a pattern names, or no picture in a folder.
     """
-    return list(dict.fromkeys(path for name in given for path in _of_name(name, recursive)))
+    paths = (path for one in given for path in ((one,) if isinstance(one, Path) else _of_name(one, recursive)))
+    return list(dict.fromkeys(paths))
 
 
-def listed(data: bytes) -> list[str]:
-    """The names in a list, as ``find -print0`` or ``ls`` gives it: parted by NUL where it holds one, else by newlines.
+def listed(data: bytes) -> list[Path]:
+    """The files in a list, as ``find -print0`` or ``ls`` gives it: parted by NUL where it holds one, else by newlines.
+
+    Folders are passed over: ``find`` names what lies in them too.
 
     Raises:
-        InputError: it is too long, or empty.
+        InputError: it is too long, or names no file.
     """
     if len(data) > LARGEST_LIST:
         raise InputError(f"the list of pictures has more than {LARGEST_LIST >> 20} MiB; give it in parts")
     names = data.split(b"\0") if b"\0" in data else data.splitlines()
-    found = [os.fsdecode(name) for name in names if name]
+    found = [Path(os.fsdecode(name)) for name in names if name]
+    found = [path for path in found if not path.is_dir()]
     if not found:
-        raise InputError("the list of pictures is empty: expected a name a line, or names parted by NUL")
+        raise InputError("the list of pictures names none: expected a file a line, or files parted by NUL")
     return found
 
 
