@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aigenbench.engine.showing import show
     from aigenbench.engine.sweep.sweeping import sweep
     from aigenbench.errors import InputError
+    from aigenbench.inference.serve.starting import serve
     from aigenbench.models import ModelFactoryRegistry
     from aigenbench.training import BaseDeepfakeDetectionModel
 
@@ -50,6 +51,7 @@ __all__ = [
     "predict",
     "report",
     "robustness",
+    "serve",
     "show",
     "stats",
     "sweep",
@@ -79,6 +81,7 @@ _PLACES = {
     "predict": "engine.calls",
     "report": "engine.pages",
     "robustness": "engine.calls",
+    "serve": "inference.serve.starting",
     "show": "engine.showing",
     "stats": "curation.stats",
     "sweep": "engine.sweep.sweeping",

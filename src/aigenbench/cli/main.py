@@ -60,6 +60,7 @@ COMMANDS = (
     Command("detector", "aigenbench.cli.detector", "check an exported detector on this machine"),
     Command("submission", "aigenbench.cli.submission", "bundle an experiment's predictions, or verify such a bundle"),
     Command("leaderboard", "aigenbench.cli.leaderboard", "a static page from verified bundles"),
+    Command("serve", "aigenbench.cli.serve", "a page and an endpoint for exported detectors"),
     Command("data", "aigenbench.cli.data", "look at a data set: what a run would train and evaluate on"),
     Command("models", "aigenbench.cli.models", "which models there are, what they are, and their weights"),
     Command("demo-data", "aigenbench.cli.demo_data", "make a small synthetic data set in the real layout"),

@@ -245,7 +245,7 @@ def _names(backbone: nn.Module, finetune: Finetune, name: str) -> list[str]:
 
 
 def _norms(backbone: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    kinds = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.modules.batchnorm._BatchNorm)
+    kinds = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
     return ((path, module) for path, module in backbone.named_modules() if isinstance(module, kinds))
 
 
