@@ -57,7 +57,7 @@ class Parser(argparse.ArgumentParser):
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             name = unknown[0].partition("=")[0]
-            self.error(f"unknown argument {name!r}{nearest(name, set(self._options()))}")
+            self.error(f"unknown argument {name!r}{nearest(name, set(self._options()) - {name})}")
         return parsed
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
