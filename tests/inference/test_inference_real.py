@@ -16,7 +16,9 @@ from inference_harness import FEW, PIPELINE
 import aigenbench as ab
 from aigenbench.engine.exporting import export
 from aigenbench.inference.detector import Detector
+from aigenbench.inference.formats.runtimes import runtime
 from aigenbench.inference.selftest import check
+from aigenbench.inference.serve.looks import Looker
 
 FAKES = ("CycleGAN", "StarGAN", "ProGAN", "BigGAN")
 EACH = 3
@@ -82,12 +84,24 @@ def test_scores_are_those_of_validate(
     }
     experiment = ab.fit(PIPELINE, overrides=FEW | changes)
     predictions = experiment.predictions(0)
-    detector = Detector.load(export(experiment, tmp_path / "detector"), "cpu", num_workers=1)
+    folder = export(experiment, tmp_path / "detector", formats=("onnx", "program"))
+    detector = Detector.load(folder, "cpu", num_workers=1)
     files = [slice_of_real / row["path"] for row in rows_of(slice_of_real) if row["split"] == "validation"]
-    logits = detector.logits([files[row] for row in predictions.fused_identifiers])
+    pictures = [files[row] for row in predictions.fused_identifiers]
+    logits = detector.logits(pictures)
     assert predictions.fused_logits is not None
     difference = float(np.abs(logits - predictions.fused_logits).max())
     with capsys.disabled():
         print(f"\n{model} {strategy}: {len(logits)} pictures, largest difference of a logit {difference:.2g}")  # noqa: T201
     assert difference < 1e-5
     assert check(detector).passed
+    looker = Looker([str(folder)], "cpu", 16, 1)
+    ((name, _),) = ((one["id"], one) for one in looker.described)
+    served = [looker.look(path.read_bytes(), [name], False, "off")["detectors"][0]["logit"] for path in pictures[:4]]
+    np.testing.assert_allclose(served, logits[:4], atol=1e-5)
+    for form in ("onnx", "program"):
+        other = Detector.load(folder, "cpu", runtime=runtime(form)).logits(pictures)
+        moved = float(np.abs(other - predictions.fused_logits).max())
+        with capsys.disabled():
+            print(f"{form}: largest difference {moved:.2g}")  # noqa: T201
+        assert moved < 1e-3

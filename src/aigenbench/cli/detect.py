@@ -67,6 +67,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--device", default="auto", metavar="auto|cpu|cuda|cuda:N|mps", help="default: a GPU where one is"
     )
+    parser.add_argument(
+        "--runtime",
+        default="torch",
+        choices=("torch", "onnx", "program"),
+        metavar="torch|onnx|program",
+        help="what computes: PyTorch (default), or what export --format wrote beside it",
+    )
     parser.add_argument("--batch-size", default="16", metavar="N", help="pictures at a time (default 16)")
     parser.add_argument("--workers", metavar="N", help="threads that read ahead (default: one a processor, at most 8)")
     parser.set_defaults(run=run)
@@ -84,10 +91,13 @@ def run(args: argparse.Namespace) -> int:
     # torch takes seconds to import: only once the arguments are right
     from aigenbench.data.samples.loading import usable_processors
     from aigenbench.inference.detector import Detector
+    from aigenbench.inference.formats.runtimes import runtime
     from aigenbench.inference.looking import Asked, detect, with_groups
 
     threads = usable_processors() if workers is None else workers
-    detector = Detector.load(args.detector, args.device, batch_size, threads, _POINTS[args.point])
+    detector = Detector.load(
+        args.detector, args.device, batch_size, threads, _POINTS[args.point], runtime=runtime(args.runtime)
+    )
     asked = Asked(args.metadata, args.stability, args.group, explain)
     failed: list[str] = []
     with _progress(len(paths), output is not None or args.group) as tracked:

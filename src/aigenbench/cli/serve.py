@@ -42,6 +42,13 @@ def register(commands: Any) -> None:
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that hold the detectors (1)")
     parser.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="for one picture (60)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, ... (auto)")
+    parser.add_argument(
+        "--runtime",
+        default="torch",
+        choices=("torch", "onnx", "program"),
+        metavar="torch|onnx|program",
+        help="what computes: PyTorch, or what export --format wrote beside it (torch)",
+    )
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="crops scored at once (16)")
     parser.set_defaults(run=run)
 
@@ -59,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         timeout=args.timeout,
         device=args.device,
         batch_size=args.batch_size,
+        runtime=args.runtime,
         started=lambda address: say(f"{address}  (Ctrl-C ends it)"),
     )
     return 0

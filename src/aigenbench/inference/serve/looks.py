@@ -14,6 +14,7 @@ import torch
 from aigenbench.data.pictures.decode import Pixels, UnreadableImageError, decode
 from aigenbench.evaluation.predictions.fusion import sigmoid
 from aigenbench.inference.detector import Detector
+from aigenbench.inference.formats.runtimes import runtime as runtime_named
 from aigenbench.inference.looking.explain import heat, overlay
 from aigenbench.inference.looking.metadata import read as read_metadata
 from aigenbench.inference.looking.stability import tried
@@ -33,6 +34,7 @@ class Looker:
         device: as of `Detector.load`.
         batch_size: likewise.
         workers: processes like this one, which share the processors.
+        runtime: what computes; see ``inference.formats.runtimes``.
 
     Attributes:
         described: what ``GET /api/detectors`` says.
@@ -41,12 +43,14 @@ class Looker:
         InputError: a detector cannot be loaded.
     """
 
-    def __init__(self, folders: Sequence[str], device: str, batch_size: int, workers: int) -> None:
+    def __init__(
+        self, folders: Sequence[str], device: str, batch_size: int, workers: int, runtime: str = "torch"
+    ) -> None:
         torch.set_num_threads(max(1, torch.get_num_threads() // workers))
         cv2.setNumThreads(1)
         self._detectors: dict[str, Detector] = {}
         for folder in folders:
-            detector = Detector.load(folder, device, batch_size)
+            detector = Detector.load(folder, device, batch_size, runtime=runtime_named(runtime))
             self._detectors[_free_name(detector.info.name, self._detectors)] = detector
         self.described = [_described(name, detector) for name, detector in self._detectors.items()]
 

@@ -28,6 +28,7 @@ def serve(
     timeout: float = 60,
     device: str = "auto",
     batch_size: int = 16,
+    runtime: str = "torch",
     started: Callable[[str], object] = print,
 ) -> None:
     """Serve a page and an endpoint until Ctrl-C, which raises `KeyboardInterrupt`.
@@ -43,6 +44,7 @@ def serve(
         timeout: seconds for one picture under all detectors.
         device: as of ``Detector.load``.
         batch_size: likewise.
+        runtime: ``torch``, ``onnx`` or ``program``: what computes; see ``inference.formats.runtimes``.
         started: called with the address once pictures can be looked at.
 
     Raises:
@@ -72,6 +74,7 @@ def serve(
             "folders": [os.fspath(folder) for folder in detectors],
             "device": device,
             "batch_size": batch_size,
+            "runtime": runtime,
             "workers": workers,
         }
         most_bytes = int(max_upload * 2**20)
