@@ -8,7 +8,7 @@ _PLACES = {
     "BaseDeepfakeDetectionModel": "detector.base",
     "SoftTrainAugmentationsModel": "detector.base",
     "EvaluationOutput": "detector.stage",
-    "Term": "detector.objectives",
+    "Term": "detector.terms",
     "register_term": "detector.objectives",
     "DeepFakePredictionsDump": "lightning.compatibility",
     "MetricsManager": "lightning.compatibility",

@@ -27,12 +27,13 @@ from aigenbench.protocol.published import SGD
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.trained import Trained
 from aigenbench.training.detector.base_weights import LoadsBaseWeights
-from aigenbench.training.detector.objectives import Objective, Rows, values_of
+from aigenbench.training.detector.objectives import Objective
 from aigenbench.training.detector.picture_hooks import PictureHooks
 from aigenbench.training.detector.records import said_of
 from aigenbench.training.detector.seeding import BatchSeeds
 from aigenbench.training.detector.stage import EvaluationOutput, Stage
 from aigenbench.training.detector.tasks import BinaryTask, MulticlassTask, Task, check_task
+from aigenbench.training.detector.terms import Rows, values_of
 
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 MetricFunction = Callable[..., Any]
@@ -78,7 +79,7 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         n_classes: outputs of a multiclass detector; None takes one for real and each published generator (37).
         finetune: which of a ``_tune`` model's weights train beside its head: ``all``, or one of
             `aigenbench.models.finetune.KINDS`, with its arguments where it has some: ``{"lora": {"rank": 4}}``.
-        objective: what it is trained for: a name of `aigenbench.training.detector.objectives`, or several, each with
+        objective: what it is trained for: one of the names in docs/objectives.md, or several, each with
             its arguments: ``{"focal": {"gamma": 2}, "auxiliary": {"weight": 0.5}}``. Evaluations do not change.
 
     Raises:
