@@ -154,6 +154,7 @@ MODEL = {
     "evaluation_type": Row("multiclass", Seen.scores, MULTICLASS),
     "model_args": Row({"channels_last": True}, lambda seen: [w.stride() for w in seen.detector().model.parameters()]),
     "finetune": Row("bias", Seen.trained),
+    "objective": Row("auxiliary", Seen.trained),
     "n_classes": Row(40, lambda seen: seen.detector().n_outputs, MULTICLASS),
     "preprocessing": Row({"mean": [0.1, 0.1, 0.1]}, Seen.batch),
 }

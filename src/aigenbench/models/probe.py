@@ -72,12 +72,17 @@ class Classifier(nn.Module):
 
     def classify(self, features: torch.Tensor) -> torch.Tensor:
         """Float32 logits (N, ``num_classes``) of features (N, D), computed outside autocast."""
-        with _autocast_off(features.device.type):
+        with autocast_off(features.device.type):
             return F.linear(features.float(), self.head.weight.float(), self.head.bias.float())
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Float32 logits (N, ``num_classes``) of normalised float images (N, 3, H, W)."""
-        return self.classify(self.features(images))
+    def forward(self, images: torch.Tensor, with_features: bool = False) -> Any:
+        """Float32 logits (N, ``num_classes``) of normalised float images (N, 3, H, W).
+
+        ``with_features`` gives them and the features (N, D).
+        """
+        features = self.features(images)
+        logits = self.classify(features)
+        return (logits, features) if with_features else logits
 
     @property
     def backbone_reference(self) -> dict[str, str] | None:
@@ -198,7 +203,8 @@ def weights_hash(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _autocast_off(device_type: str) -> contextlib.AbstractContextManager[Any]:
+def autocast_off(device_type: str) -> contextlib.AbstractContextManager[Any]:
+    """A context without autocast on a kind of device."""
     if torch.amp.is_autocast_available(device_type):
         return torch.autocast(device_type, enabled=False)
     return contextlib.nullcontext()

@@ -8,6 +8,8 @@ _PLACES = {
     "BaseDeepfakeDetectionModel": "detector.base",
     "SoftTrainAugmentationsModel": "detector.base",
     "EvaluationOutput": "detector.stage",
+    "Term": "detector.terms",
+    "register_term": "detector.objectives",
     "DeepFakePredictionsDump": "lightning.compatibility",
     "MetricsManager": "lightning.compatibility",
     "MetricsManagerSlidingWindow": "lightning.compatibility",

@@ -27,11 +27,13 @@ from aigenbench.protocol.published import SGD
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.trained import Trained
 from aigenbench.training.detector.base_weights import LoadsBaseWeights
+from aigenbench.training.detector.objectives import Objective
 from aigenbench.training.detector.picture_hooks import PictureHooks
 from aigenbench.training.detector.records import said_of
 from aigenbench.training.detector.seeding import BatchSeeds
 from aigenbench.training.detector.stage import EvaluationOutput, Stage
 from aigenbench.training.detector.tasks import BinaryTask, MulticlassTask, Task, check_task
+from aigenbench.training.detector.terms import Rows, values_of
 
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 MetricFunction = Callable[..., Any]
@@ -77,6 +79,8 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         n_classes: outputs of a multiclass detector; None takes one for real and each published generator (37).
         finetune: which of a ``_tune`` model's weights train beside its head: ``all``, or one of
             `aigenbench.models.finetune.KINDS`, with its arguments where it has some: ``{"lora": {"rank": 4}}``.
+        objective: what it is trained for: one of the names in docs/objectives.md, or several, each with
+            its arguments: ``{"focal": {"gamma": 2}, "auxiliary": {"weight": 0.5}}``. Evaluations do not change.
 
     Raises:
         InputError: an argument is none of the known ones, or no model has that name.
@@ -98,8 +102,10 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         preprocessing: Mapping[str, Any] | None = None,
         n_classes: int | None = None,
         finetune: str | dict[str, Any] = "all",
+        objective: str | dict[str, Any] = "cross_entropy",
     ) -> None:
         super().__init__()
+        self._objective = Objective.of(objective)
         self.finetune = Finetune.of(finetune)
         check_task("training_task", training_task)
         check_task("evaluation_type", evaluation_type)
@@ -149,6 +155,10 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         }
         """Arguments of the model's factory that change a backbone's features beside its weights."""
         self.model: nn.Module = self._first_model()
+        if self._objective.changes or self._objective.terms:
+            self._check_objective()
+        if self._objective.terms:
+            self.objective_terms = self._objective.terms_for(self.model, self.model_name, training_task)
         self.register_buffer("pixel_mean", torch.zeros(1, 3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.ones(1, 3, 1, 1), persistent=False)
         self.use_preprocessing(self._preprocessing(preprocessing))
@@ -169,6 +179,15 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
             # a user's own module is used as it is
             check_input_size(model, self.input_size)
         return model
+
+    def _check_objective(self) -> None:
+        """Refuse an objective beside a hook that would keep it from having its effect."""
+        for hook in ("training_step", *(("forward",) if self._objective.needs_features else ())):
+            if getattr(type(self), hook) is not getattr(BaseDeepfakeDetectionModel, hook):
+                raise InputError(
+                    f"model.objective: {type(self).__name__} overrides {hook}, which would have to compute it; write "
+                    "the loss as a term of your own (docs/hooks.md), or leave the objective out"
+                )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let Lightning's own checkpoints say what ours do: the model, and what its weights were trained on."""
@@ -268,10 +287,21 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean loss of a batch. Override to train otherwise; it must return the loss, a scalar tensor."""
-        outputs = self(batch.images)
-        loss = self.task.losses(outputs, batch.labels, batch.generator_ids).mean()
+        outputs, features = self._outputs_and_features(batch.images)
+        loss = self._objective.losses(self.task, outputs, batch.labels, batch.generator_ids).mean()
+        if self._objective.terms:
+            seen = sorted({0, *self.stage.seen_generator_ids}) if self.stage.n_classes else ()
+            rows = Rows(outputs, features, batch.labels, batch.generator_ids, seen)
+            for name, (weight, value) in values_of(self.objective_terms, rows).items():
+                self.log(f"train/{name}", value, batch_size=len(batch.labels))
+                loss = loss + weight * value
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.labels))
         return loss
+
+    def _outputs_and_features(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        if not self._objective.needs_features:
+            return self(images), None
+        return self.model(self.normalise(images), with_features=True)
 
     def configure_optimizers(self) -> Any:
         """The optimizer over what trains, stepped each optimizer step by OneCycleLR where asked for."""

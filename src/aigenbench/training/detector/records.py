@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_SCHEMA = 1
+OF_TERMS = "objective_terms."
+"""Where a detector keeps the parameters of its objective's terms."""
 
 
 def detector_record(detector: BaseDeepfakeDetectionModel, keep: bool = True) -> dict[str, Any]:
@@ -104,10 +106,12 @@ def load_record(detector: BaseDeepfakeDetectionModel, record: Mapping[str, Any],
     own = detector.state_dict()
     if not any(name in own for name in weights) and any(f"model.{name}" in own for name in weights):
         weights = {f"model.{name}": tensor for name, tensor in weights.items()}
-    missing = [name for name in own if name not in weights]
+    # parameters of an objective's terms are no part of what is evaluated: another objective may go on from it
+    weights = {k: v for k, v in weights.items() if k in own or not k.startswith(OF_TERMS)}
+    missing = [name for name in own if name not in weights and not name.startswith(OF_TERMS)]
     unexpected = [name for name in weights if name not in own]
     # a probe's head fits the head of a detector that is to be tuned, and the other way round
-    heads = [name for name in own if name not in missing]
+    heads = [name for name in own if name in weights]
     kept: list[str] = []
     if missing and heads and _is_probe_record(record) and not unexpected:
         missing, kept = [], missing

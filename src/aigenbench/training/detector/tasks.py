@@ -24,6 +24,8 @@ class BinaryTask:
     """One output: the logit that an image is fake."""
 
     n_outputs = 1
+    seen = (0, 1)
+    """The classes: real and fake."""
 
     def losses(self, outputs: Tensor, labels: Tensor, generator_ids: Tensor) -> Tensor:
         """Binary cross-entropy of every row: float (n,), from outputs (n, 1)."""
@@ -39,6 +41,15 @@ class BinaryTask:
             f"the model gives outputs of shape {tuple(outputs.shape)} for a binary task; expected one logit an "
             "image, (n, 1): let the model factory use its argument num_classes"
         )
+
+    def log_probabilities(self, outputs: Tensor) -> Tensor:
+        """Of real and of fake: (n, 2)."""
+        logits = self.fake_logits(outputs)
+        return torch.stack([F.logsigmoid(-logits), F.logsigmoid(logits)], dim=1)
+
+    def targets(self, labels: Tensor, generator_ids: Tensor) -> Tensor:
+        """The true class of every row: int64 (n,)."""
+        return labels
 
     def class_probabilities(self, outputs: Tensor) -> None:
         """A binary detector has none."""
@@ -73,6 +84,14 @@ class MulticlassTask:
     def fake_logits(self, outputs: Tensor) -> Tensor:
         """log(p / (1 - p)), p the softmax probability of all seen fake classes together: (n,)."""
         return fake_logits_of_classes(self._checked(outputs), self.seen)
+
+    def log_probabilities(self, outputs: Tensor) -> Tensor:
+        """Of every class, as training has them, those not yet seen included: (n, n_classes)."""
+        return self._checked(outputs).log_softmax(dim=1)
+
+    def targets(self, labels: Tensor, generator_ids: Tensor) -> Tensor:
+        """The true class of every row: int64 (n,)."""
+        return generator_ids
 
     def class_probabilities(self, outputs: Tensor) -> Tensor:
         """Softmax over the seen classes, 0 for the others: float32 (n, n_classes)."""

@@ -43,6 +43,7 @@ _NOT_OF_THE_EVALUATION = (
     "model.init_args.base_weights",
     "model.init_args.classification_threshold",
     "model.init_args.logging_initial_step",
+    "model.init_args.objective",
     "model.init_args.optimizer",
     "model.init_args.scheduler",
     "model.init_args.training_cropping_strategy",
