@@ -17,6 +17,8 @@ from aigenbench.config.packaged import packaged_configs
 from aigenbench.evaluation.predictions.record import load_predictions
 from aigenbench.models import build_model
 
+# an archive of TorchScript is what OpenAI ships
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
 CONFIGS = [name for name in packaged_configs() if name.startswith(("RN50_clip/", "ViTL14_openclip/", "dinov2/"))]
 
 
