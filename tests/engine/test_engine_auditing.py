@@ -120,3 +120,5 @@ def test_the_command(small_dataset: Path, tmp_path: Path, capsys: pytest.Capture
     assert said.startswith("error    ")
     assert "(Pipeline's samples)" in said
     assert main([*command, "missing.yaml"]) == 2
+    assert main(["data", "audit", str(small_dataset), "--import", "missing.py"]) == 2
+    assert "import missing.py: no config is given" in capsys.readouterr().err
