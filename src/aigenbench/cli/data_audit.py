@@ -59,10 +59,8 @@ def run(args: argparse.Namespace) -> int:
     from aigenbench.curation.audit.auditing import read_foreign
     from aigenbench.curation.audit.page import write_page
     from aigenbench.engine.auditing import audit
-    from aigenbench.protocol.timeline import load_timeline
 
     output = output_file(args.output, "--output", "audit.html") if args.output else None
-    timeline = load_timeline(args.timeline)
     # by their names, in full where two have one
     stems = [Path(path).stem for path in args.against]
     foreign = {
@@ -72,7 +70,15 @@ def run(args: argparse.Namespace) -> int:
     work = output and output.with_name(f".{output.name}.auditing")
     with progress_bar() as progress:
         found = audit(
-            args.source, timeline, foreign, args.workers, progress, work, args.config, args.imports, args.follow_links
+            args.source,
+            args.timeline,
+            foreign,
+            args.workers,
+            progress,
+            work,
+            args.config,
+            args.imports,
+            args.follow_links,
         )
     if output:
         write_page(output, found)

@@ -47,15 +47,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.workers < 1:
         raise InputError(f"--workers must be at least 1, found {arguments.workers}")
     from aigenbench.curation.stats import stats
-    from aigenbench.protocol.timeline import load_timeline
 
-    timeline = load_timeline(arguments.timeline)
     with progress_bar() as progress:
         found = stats(
             arguments.source,
             arguments.split,
             arguments.generator,
-            timeline,
+            arguments.timeline,
             arguments.workers,
             progress,
             arguments.follow_links,

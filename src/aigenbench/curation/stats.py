@@ -20,7 +20,7 @@ from aigenbench.data.sources.mark import marks_of
 from aigenbench.data.sources.opening import open_images
 from aigenbench.data.sources.tables import ImageTable, SplitTables
 from aigenbench.errors import InputError, nearest
-from aigenbench.protocol.timeline import PUBLISHED, Timeline
+from aigenbench.protocol.timeline import Timeline, load_timeline
 
 REAL = "real"
 """What real images are called where generators are chosen."""
@@ -113,7 +113,7 @@ def stats(
     place: Path | str,
     splits: Sequence[str] = (),
     generators: Sequence[str] = (),
-    timeline: Timeline = PUBLISHED,
+    timeline: Path | str | None = None,
     workers: int = 1,
     progress: Progress = no_progress,
     follow_links: bool = False,
@@ -124,7 +124,7 @@ def stats(
         place: a saved data set, Parquet shards, or a folder with ``index.csv``.
         splits: only these.
         generators: only these; ``real`` for reals.
-        timeline: orders and dates the generators.
+        timeline: a file that orders and dates the generators; None takes the published one.
         workers: processes.
         progress: called with what is being done, how many images are done, and how many there are.
         follow_links: read files outside the data set's folder too.
@@ -134,7 +134,7 @@ def stats(
     """
     # what an earlier call has opened may have changed since
     _opened.cache_clear()
-    source = open_images(place, follow_links)
+    dated, source = load_timeline(timeline), open_images(place, follow_links)
     tables = _chosen(source, splits, generators)
     groups: list[Group] = []
     with mapper(workers) as mapped:
@@ -145,7 +145,7 @@ def stats(
             for found in mapped(_look_at, chunks):
                 seen += found
                 progress(f"reading headers of {split}", len(seen), len(rows))
-            groups += _groups(source.splits[split], rows, seen, timeline)
+            groups += _groups(source.splits[split], rows, seen, dated)
     return Stats(source.path, marks_of(source.path), tuple(groups))
 
 

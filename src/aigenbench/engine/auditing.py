@@ -22,7 +22,7 @@ from aigenbench.engine.assembly.request import request
 from aigenbench.engine.assembly.run import Run
 from aigenbench.engine.calling import as_a_call
 from aigenbench.errors import InputError
-from aigenbench.protocol.timeline import PUBLISHED, Timeline
+from aigenbench.protocol.timeline import load_timeline
 
 if TYPE_CHECKING:
     from aigenbench.data import AIGenBenchPipeline
@@ -43,7 +43,7 @@ _ANYWHERE = {
 
 def audit(
     place: Path | str,
-    timeline: Timeline = PUBLISHED,
+    timeline: Path | str | None = None,
     foreign: Mapping[str, Foreign] | None = None,
     workers: int = 1,
     progress: Progress = no_progress,
@@ -56,7 +56,7 @@ def audit(
 
     Args:
         place: a saved data set, Parquet shards, or a folder with ``index.csv``.
-        timeline: which generators belong to which window.
+        timeline: a file of generators and release dates, by which they belong to windows; None takes the published one.
         foreign: lists of other training sets, by name; see ``read_foreign``.
         workers: processes.
         progress: called with what is being done, how much of it is done, and how much there is.
@@ -71,9 +71,9 @@ def audit(
     """
     if imports and not configs:
         raise InputError(f"import {imports[0]}: no config is given that could name what is in it")
-    source = open_images(place, follow_links)
+    dated, source = load_timeline(timeline), open_images(place, follow_links)
     uneven_steps = _uneven_steps(source, configs, imports, progress) if configs else []
-    found = audit_images(place, timeline, foreign, workers, progress, work, follow_links)
+    found = audit_images(place, dated, foreign, workers, progress, work, follow_links)
     return replace(
         found, findings=tuple(sorted([*uneven_steps, *found.findings], key=lambda one: one.weight != "error"))
     )
