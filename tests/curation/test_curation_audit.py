@@ -142,6 +142,16 @@ def test_images_that_are_missing_are_not_one_picture(tmp_path: Path) -> None:
     assert kinds(audit(folder)) == {"unreadable": len(made.rows)}
 
 
+def test_one_name_of_several_images(tmp_path: Path) -> None:
+    made = Made()
+    for number, row in enumerate(made.rows):
+        row["file_id"] = "same" if number in (0, 1, len(made.rows) - 1) else str(number)
+    found = audit(made.write(tmp_path / "data"))
+    assert [(one.kind, one.weight, one.images) for one in found.findings] == [
+        ("same_name", "warning", ((("train", 0), ("train", 1)),))
+    ]
+
+
 def test_a_set_without_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "index.csv").write_text("path,label,generator,split\n")
     for command in ("audit", "stats"):

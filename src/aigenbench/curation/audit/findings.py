@@ -103,7 +103,13 @@ def all_findings(
         progress: as of ``audit``.
     """
     groups = same_pictures(looks, progress)
-    found = [*_unusable(looks), *_doubles(groups, known), *_biased(bias), *_contaminated(looks, known, foreign or {})]
+    found = [
+        *_unusable(looks),
+        *_doubles(groups, known),
+        *_same_names(known),
+        *_biased(bias),
+        *_contaminated(looks, known, foreign or {}),
+    ]
     return sorted(found, key=lambda one: one.weight != "error")
 
 
@@ -188,6 +194,19 @@ def _doubles(groups: Sequence[tuple[Image, ...]], known: Known) -> Iterator[Find
     for kind, (weight, text) in texts.items():
         if chosen := sorted_by.get(kind):
             yield Finding(kind, weight, f"{_images(chosen, 'picture')} {text}", tuple(chosen))
+
+
+def _same_names(known: Known) -> Iterator[Finding]:
+    """Names that several images of a split have."""
+    rows: dict[tuple[str, str], list[Image]] = defaultdict(list)
+    for split, names in known.names.items():
+        for row, name in enumerate(names):
+            if name:
+                rows[split, name].append((split, row))
+    groups = tuple(tuple(images) for images in rows.values() if len(images) > 1)
+    if groups:
+        text = f"{_images(groups, 'file_id')} of several images: results of runs cannot be paired by image"
+        yield Finding("same_name", "warning", text, groups)
 
 
 def _biased(bias: FormatBias | None) -> Iterator[Finding]:
