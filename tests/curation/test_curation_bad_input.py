@@ -407,8 +407,9 @@ def test_options_out_of_range_are_refused(forms: Any, tmp_path: Path, options: d
     source = forms.folder(tmp_path / "source", forms.files(1, 1))
     with pytest.raises(InputError, match=message):
         import_data(source, out=tmp_path / "set", **options)
-    with pytest.raises(InputError, match="no source is given"):
-        import_data(out=tmp_path / "set")
+    for none in ((), ("",), (source, "")):
+        with pytest.raises(InputError, match="no source is given"):
+            import_data(*none, out=tmp_path / "set")
 
 
 @pytest.mark.parametrize(
