@@ -142,6 +142,14 @@ def test_images_that_are_missing_are_not_one_picture(tmp_path: Path) -> None:
     assert kinds(audit(folder)) == {"unreadable": len(made.rows)}
 
 
+def test_the_page_names_the_set_it_is_called_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Made()
+    made.rows = made.rows[:2]
+    monkeypatch.chdir(made.write(tmp_path / "data"))
+    write_page(tmp_path / "audit.html", audit("."))
+    assert "<title>Audit of data</title>" in (tmp_path / "audit.html").read_text(encoding="utf-8")
+
+
 def test_one_name_of_several_images(tmp_path: Path) -> None:
     made = Made()
     for number, row in enumerate(made.rows):
