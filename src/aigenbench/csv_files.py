@@ -55,8 +55,10 @@ def read_csv(path: Path | str, required: Sequence[str]) -> CsvTable:
     columns = found[delimiter]
     missing = [name for name in required if name not in columns]
     if missing:
-        hint = nearest(missing[0], columns)
         listed = ", ".join(repr(name) for name in missing)
+        hint = nearest(missing[0], columns)
+        if len(columns) == 1 and missing[0] in columns[0]:
+            hint = "; expected columns parted by comma, semicolon or tab"
         raise InputError(f"{path}: no column {listed}; found {', '.join(filter(None, columns)) or 'none'}{hint}")
     doubled = next((name for name in columns if name and columns.count(name) > 1), None)
     if doubled is not None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from aigenbench.cli import main
 from aigenbench.cli.main import log_to_stderr
-from aigenbench.cli.terminal import say
+from aigenbench.cli.terminal import progress_bar, say
 from aigenbench.errors import printable
 from aigenbench.yaml_text import read_yaml, write_yaml
 
@@ -26,6 +26,12 @@ def test_errors_logs_and_results_are_escaped(capsys: pytest.CaptureFixture[str])
         assert "accepted" in text
         assert not set(text) & set("\x1b\x07\x9b\u202e\r")
     assert told.out == "x\\u001b[2J\\u001b[1;1Haccepted\\u0007\\u009b31m\\u202etxt.exe\n"
+
+
+def test_progress_is_for_terminals_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar() as progress:
+        progress("looking", 1, 2)
+    assert capsys.readouterr().err == ""
 
 
 def test_plain_text_stays_as_it_is() -> None:

@@ -54,7 +54,7 @@ class Made:
         return next(r["path"] for r in self.rows if (r["split"], r["generator"]) == (split, generator))
 
     def write(self, folder: Path) -> Path:
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         for path, data in self.files.items():
             (folder / path).write_bytes(data)
         with (folder / "index.csv").open("w", newline="") as target:
@@ -130,6 +130,73 @@ def test_unreadable_tiny_and_flat_pictures(tmp_path: Path) -> None:
         made.add("train", "", stored(Image.new("RGB", (256, 256), (level,) * 3)))
     found = audit(made.write(tmp_path / "data"))
     assert kinds(found) == {"unreadable": 2, "tiny": 1}
+
+
+def test_images_that_are_missing_are_not_one_picture(tmp_path: Path) -> None:
+    made = Made()
+    made.rows = [row for row in made.rows if row["split"] == "validation"]
+    made.files = {row["path"]: b"" for row in made.rows}
+    folder = made.write(tmp_path / "data")
+    (folder / made.first("validation", "")).unlink()
+    (folder / made.first("validation", "ProGAN")).unlink()
+    assert kinds(audit(folder)) == {"unreadable": len(made.rows)}
+
+
+def test_the_page_names_the_set_it_is_called_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Made()
+    made.rows = made.rows[:2]
+    monkeypatch.chdir(made.write(tmp_path / "data"))
+    write_page(tmp_path / "audit.html", audit("."))
+    assert "<title>Audit of data</title>" in (tmp_path / "audit.html").read_text(encoding="utf-8")
+
+
+def test_one_name_of_several_images(tmp_path: Path) -> None:
+    made = Made()
+    for number, row in enumerate(made.rows):
+        row["file_id"] = "same" if number in (0, 1, len(made.rows) - 1) else str(number)
+    found = audit(made.write(tmp_path / "data"))
+    assert [(one.kind, one.weight, one.images) for one in found.findings] == [
+        ("same_name", "warning", ((("train", 0), ("train", 1)),))
+    ]
+
+
+def test_a_set_without_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "index.csv").write_text("path,label,generator,split\n")
+    for command in ("audit", "stats"):
+        assert main(["data", command, str(tmp_path)]) == 2
+        assert capsys.readouterr().err.endswith("holds no images: no split of it has a row\n")
+
+
+def test_a_set_that_was_added_to_is_opened_anew(tmp_path: Path) -> None:
+    made = Made()
+    audit(made.write(tmp_path / "data"))
+    made.add("train", "", b"no picture")
+    assert kinds(audit(made.write(tmp_path / "data"))) == {"unreadable": 1}
+
+
+def test_images_elsewhere_are_looked_at_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "a.png").write_bytes(stored(picture(1)))
+    (tmp_path / "set" / "index.csv").write_text("path,label,generator,split\n../a.png,real,,train\n")
+    for command in ("audit", "stats"):
+        asked = ["data", command, str(tmp_path / "set"), "--workers", "1"]
+        assert main(asked) == 2
+        assert "give --follow-links" in capsys.readouterr().err
+        assert main([*asked, "--follow-links"]) == 0
+        assert capsys.readouterr().err == ""
+
+
+def test_lists_of_one_name_in_two_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = Made()
+    folder = made.write(tmp_path / "data")
+    lists = []
+    for name, image in (("a", made.first("train", "")), ("b", made.first("train", "ProGAN"))):
+        (tmp_path / name).mkdir()
+        lists.append(tmp_path / name / "list.csv")
+        lists[-1].write_text(f"file_id\n{image}\n")
+    assert main(["data", "audit", str(folder), *(f"--against={one}" for one in lists), "--workers", "1"]) == 1
+    told = capsys.readouterr().out
+    assert all(f"1 image in {one}: seen" in told for one in lists)
 
 
 def test_fakes_stored_otherwise_are_found_without_a_pixel(tmp_path: Path) -> None:
@@ -212,7 +279,7 @@ def test_a_columns_file_has_no_images(tmp_path: Path, capsys: pytest.CaptureFixt
     path = tmp_path / "columns.json"
     path.write_text('{"train": ["", "ProGAN"], "validation": ["", "ProGAN"]}')
     assert main(["data", "audit", str(path)]) == 2
-    assert "holds no images to audit" in capsys.readouterr().err
+    assert "which holds no images" in capsys.readouterr().err
 
 
 @settings(max_examples=60, deadline=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import io
 import json
 import os
@@ -164,7 +165,7 @@ def index(forms: Any, folder: Path, text: str | bytes) -> Path:
     return folder
 
 
-@case("no column 'path'; found path.label.generator")
+@case("no column 'path'; found path.label.generator; expected columns parted by comma, semicolon or tab")
 def wrong_delimiter(forms: Any, folder: Path) -> Path:
     return index(forms, folder, "path|label|generator\na.png|real|\n")
 
@@ -191,7 +192,7 @@ def doubled_id(forms: Any, folder: Path) -> Path:
     return index(forms, folder, "path,label,file_id\na.png,real,same\nb.png,real,same\n")
 
 
-@case("a real image with a generator: 1 .line 2.; label is neither 'real' nor 'fake': 1 .line 3")
+@case("a real image with a generator: 1 .line 2.; label 'true', expected real or fake, 0 or 1: 1 .line 3")
 def contradiction(forms: Any, folder: Path) -> Path:
     return index(forms, folder, "path,label,generator\na.png,real,DDPM\nb.png,true,\n")
 
@@ -248,9 +249,29 @@ def damaged_state(forms: Any, folder: Path) -> Path:
     return forms.folder(folder, {"dataset_dict.json": b'{"splits": ["train"]}', "train/state.json": b"{"})
 
 
-@case("no column 'path'; found GIF89a")
+@case("is a picture .GIF.; give its folder")
 def no_source(forms: Any, folder: Path) -> Path:
     return forms.folder(folder, {"a": b"GIF89a"}) / "a"
+
+
+@case("a.tar.gz is compressed; unpack it")
+def compressed(forms: Any, folder: Path) -> Path:
+    path = forms.tar(folder / "a.tar", {"real/a.png": forms.picture(1)})
+    return forms.folder(folder, {"a.tar.gz": gzip.compress(path.read_bytes())}) / "a.tar.gz"
+
+
+@case(r"links that lead nowhere: 2 \(real/gone.png, real/round.png\)")
+def broken_links(forms: Any, folder: Path) -> Path:
+    forms.folder(folder, {"real/a.png": forms.picture(1)})
+    for name, target in (("gone.png", "elsewhere.png"), ("round.png", "round.png"), ("latest", "nothing")):
+        (folder / "real" / name).symlink_to(target)
+    return folder
+
+
+@case(r"split 's0', .*: 1 \(line 2\); .*split 's5', [^;]*; and 14 other faults; set that right")
+def many_faults(forms: Any, folder: Path) -> Path:
+    rows = "".join(f"{name}.png,real,s{number}\n" for number, name in enumerate("ab" * 10))
+    return index(forms, folder, f"path,label,split\n{rows}")
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -379,15 +400,16 @@ def test_two_imports_into_one_place_do_not_meet(forms: Any, tmp_path: Path) -> N
         ({"per_generator": 0}, "at least 1"),
         ({"defaults": {"licens": "CC0"}}, "defaults: no column 'licens'; did you mean 'license'"),
         ({"pattern": "{generator}/{colour}.png"}, "{colour} is no column"),
-        ({"pattern": "{generator}/x/*.png"}, "no image found"),
+        ({"pattern": "{generator}/x/*.png"}, r"name is as --pattern .* found 4 \(fake/BigGAN"),
     ],
 )
 def test_options_out_of_range_are_refused(forms: Any, tmp_path: Path, options: dict[str, Any], message: str) -> None:
     source = forms.folder(tmp_path / "source", forms.files(1, 1))
     with pytest.raises(InputError, match=message):
         import_data(source, out=tmp_path / "set", **options)
-    with pytest.raises(InputError, match="no source is given"):
-        import_data(out=tmp_path / "set")
+    for none in ((), ("",), (source, "")):
+        with pytest.raises(InputError, match="no source is given"):
+            import_data(*none, out=tmp_path / "set")
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,8 @@ def test_images_are_drawn_evenly_and_the_same_each_time(train: Any) -> None:
 def test_what_cannot_be_shown_is_told(train: Any, arguments: tuple[Any, Any, Any], said: str) -> None:
     with pytest.raises(ab.InputError, match=said):
         choose(train, np.arange(5), *arguments, 0)
+    with pytest.raises(ab.InputError, match="--timeline dates others"):
+        choose(train, np.arange(0), ["real"], (), None, 0)
 
 
 def test_finished_floats_are_shown_between_their_extremes() -> None:

@@ -15,7 +15,6 @@ from PIL import Image
 import aigenbench as ab
 from aigenbench.cli import main
 from aigenbench.curation.stats import Spread
-from aigenbench.protocol.timeline import load_timeline
 
 SHAPES = [(40, 20), (60, 30), (90, 30)]
 
@@ -94,7 +93,7 @@ def test_a_timeline_of_ones_own_orders_and_dates(data: Path, tmp_path: Path) -> 
     path.write_text(
         """extend: false\ngenerators: {"Nobody's": 2000-01-01, ProGAN: 2001-01-01, CycleGAN: 2002-01-01}\n"""
     )
-    found = ab.stats(data, timeline=load_timeline(path))
+    found = ab.stats(data, timeline=path)
     days = [(one.generator, one.released) for one in found.groups if one.generator]
     assert days == [("ProGAN", "2001-01-01"), ("CycleGAN", "2002-01-01"), ("Nobody's", "2000-01-01")]
 

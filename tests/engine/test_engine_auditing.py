@@ -108,6 +108,11 @@ def test_a_detector_of_the_originals_contract(small_dataset: Path, tmp_path: Pat
     assert list(steps(audited(small_dataset, tmp_path, ORIGINAL, model="Detector"))) == ["label_dependent_steps"]
 
 
+def test_a_timeline_is_a_file_as_elsewhere(small_dataset: Path) -> None:
+    with pytest.raises(ab.InputError, match="timeline: no file"):
+        ab.audit(small_dataset, timeline="nowhere.csv")
+
+
 def test_the_command(small_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["data", "audit", str(small_dataset), "--workers", "1", "--config", PIPELINE, "--config"]
     main([*command, SMALL])
@@ -120,3 +125,5 @@ def test_the_command(small_dataset: Path, tmp_path: Path, capsys: pytest.Capture
     assert said.startswith("error    ")
     assert "(Pipeline's samples)" in said
     assert main([*command, "missing.yaml"]) == 2
+    assert main(["data", "audit", str(small_dataset), "--import", "missing.py"]) == 2
+    assert "import missing.py: no config is given" in capsys.readouterr().err

@@ -24,7 +24,7 @@ def register(commands: Any) -> None:
         description="Look at every image of a data set once and say what is wrong. Exit code 1 where results on it "
         "would mislead.",
     )
-    parser.add_argument("source", help="a saved data set, or a folder with index.csv")
+    parser.add_argument("source", help="a saved data set, Parquet shards, or a folder with index.csv")
     parser.add_argument("-o", "--output", metavar="FILE", help="also write one page with pictures, such as audit.html")
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
     parser.add_argument("--strict", action="store_true", help="exit code 1 for warnings too")
@@ -46,6 +46,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--import", dest="imports", action="append", default=[], metavar="FILE", help="Python that the config names"
     )
+    parser.add_argument("--follow-links", action="store_true", help="read files outside the data set's folder too")
     parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1), metavar="N", help="processes")
     parser.set_defaults(run=run)
 
@@ -58,14 +59,27 @@ def run(args: argparse.Namespace) -> int:
     from aigenbench.curation.audit.auditing import read_foreign
     from aigenbench.curation.audit.page import write_page
     from aigenbench.engine.auditing import audit
-    from aigenbench.protocol.timeline import load_timeline
 
     output = output_file(args.output, "--output", "audit.html") if args.output else None
-    timeline = load_timeline(args.timeline)
-    foreign = {Path(path).stem: read_foreign(path) for path in args.against}
+    # by their names, in full where two have one
+    stems = [Path(path).stem for path in args.against]
+    foreign = {
+        stem if stems.count(stem) == 1 else path: read_foreign(path)
+        for stem, path in zip(stems, args.against, strict=True)
+    }
     work = output and output.with_name(f".{output.name}.auditing")
     with progress_bar() as progress:
-        found = audit(args.source, timeline, foreign, args.workers, progress, work, args.config, args.imports)
+        found = audit(
+            args.source,
+            args.timeline,
+            foreign,
+            args.workers,
+            progress,
+            work,
+            args.config,
+            args.imports,
+            args.follow_links,
+        )
     if output:
         write_page(output, found)
     if args.json:

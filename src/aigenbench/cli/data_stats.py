@@ -30,13 +30,14 @@ def register(commands: Any) -> None:
         description="Read the header of every image and say what a data set is made of: the middle of each number, "
         "with the least and the greatest; shares of formats. Pixels are not decoded.",
     )
-    parser.add_argument("source", help="a saved data set, or a folder with index.csv")
+    parser.add_argument("source", help="a saved data set, Parquet shards, or a folder with index.csv")
     parser.add_argument("--split", action="append", default=[], metavar="NAME", help="only this; may be repeated")
     parser.add_argument(
         "--generator", action="append", default=[], metavar="NAME", help="only this, 'real' for reals; may be repeated"
     )
     add_timeline(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser.add_argument("--follow-links", action="store_true", help="read files outside the data set's folder too")
     parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1), metavar="N", help="processes")
     parser.set_defaults(run=run)
 
@@ -46,12 +47,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.workers < 1:
         raise InputError(f"--workers must be at least 1, found {arguments.workers}")
     from aigenbench.curation.stats import stats
-    from aigenbench.protocol.timeline import load_timeline
 
-    timeline = load_timeline(arguments.timeline)
     with progress_bar() as progress:
         found = stats(
-            arguments.source, arguments.split, arguments.generator, timeline, arguments.workers, progress=progress
+            arguments.source,
+            arguments.split,
+            arguments.generator,
+            arguments.timeline,
+            arguments.workers,
+            progress,
+            arguments.follow_links,
         )
     say(json.dumps(found.to_dict(), ensure_ascii=False) if arguments.json else table(found))
     return 0

@@ -30,7 +30,9 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    # where there is no terminal it would leave a blank line
+    with Progress(*columns, transient=True, console=console, disable=not console.is_terminal) as bar:
         tasks: dict[str, Any] = {}
 
         def progress(doing: str, done: int, total: int) -> None:

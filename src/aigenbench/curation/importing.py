@@ -83,7 +83,8 @@ def import_data(
     unknown = [name for name in defaults or () if name not in SAID]
     if unknown:
         raise InputError(f"defaults: no column {unknown[0]!r}{nearest(unknown[0], SAID)}; there are {', '.join(SAID)}")
-    if not sources:
+    # of a shell's variable that is not set comes "", which as a path is the working folder
+    if not sources or "" in sources:
         raise InputError("no source is given; name a folder, an archive or a table")
     check_part(per_generator)
     if match_formats is not None and match_formats < LEAST_SIDE:

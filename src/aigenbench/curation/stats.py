@@ -17,10 +17,10 @@ from aigenbench.data.mapping import mapper
 from aigenbench.data.pictures.decode import UnreadableImageError
 from aigenbench.data.pictures.facts import SUBSAMPLINGS, Facts, picture_facts
 from aigenbench.data.sources.mark import marks_of
-from aigenbench.data.sources.opening import NoImages, open_source
+from aigenbench.data.sources.opening import open_images
 from aigenbench.data.sources.tables import ImageTable, SplitTables
 from aigenbench.errors import InputError, nearest
-from aigenbench.protocol.timeline import PUBLISHED, Timeline
+from aigenbench.protocol.timeline import Timeline, load_timeline
 
 REAL = "real"
 """What real images are called where generators are chosen."""
@@ -113,43 +113,44 @@ def stats(
     place: Path | str,
     splits: Sequence[str] = (),
     generators: Sequence[str] = (),
-    timeline: Timeline = PUBLISHED,
+    timeline: Path | str | None = None,
     workers: int = 1,
     progress: Progress = no_progress,
+    follow_links: bool = False,
 ) -> Stats:
     """Read the header of every image of a data set; pixels are not decoded.
 
     Args:
-        place: a saved data set, or a folder with ``index.csv``.
+        place: a saved data set, Parquet shards, or a folder with ``index.csv``.
         splits: only these.
         generators: only these; ``real`` for reals.
-        timeline: orders and dates the generators.
+        timeline: a file that orders and dates the generators; None takes the published one.
         workers: processes.
         progress: called with what is being done, how many images are done, and how many there are.
+        follow_links: read files outside the data set's folder too.
 
     Raises:
         InputError: no data set, one without images, or no such split or generator.
     """
     # what an earlier call has opened may have changed since
     _opened.cache_clear()
-    source = open_source(place)
+    dated, source = load_timeline(timeline), open_images(place, follow_links)
     tables = _chosen(source, splits, generators)
     groups: list[Group] = []
     with mapper(workers) as mapped:
         for split, rows in tables.items():
-            chunks = [(str(source.path), split, rows[at : at + _CHUNK]) for at in range(0, len(rows), _CHUNK)]
+            parts = [rows[at : at + _CHUNK] for at in range(0, len(rows), _CHUNK)]
+            chunks = [(str(source.path), follow_links, split, part) for part in parts]
             seen: list[_Seen] = []
             for found in mapped(_look_at, chunks):
                 seen += found
                 progress(f"reading headers of {split}", len(seen), len(rows))
-            groups += _groups(source.splits[split], rows, seen, timeline)
+            groups += _groups(source.splits[split], rows, seen, dated)
     return Stats(source.path, marks_of(source.path), tuple(groups))
 
 
 def _chosen(source: SplitTables, splits: Sequence[str], generators: Sequence[str]) -> dict[str, npt.NDArray[np.int64]]:
     """Rows by split."""
-    if any(isinstance(table.store, NoImages) for table in source.splits.values()):
-        raise InputError(f"{source.path} is a columns file, which holds no images; give the data set")
     known = {REAL, *source.generator_names}
     for name, there in (*((one, set(source.splits)) for one in splits), *((one, known) for one in generators)):
         if name not in there:
@@ -165,13 +166,13 @@ def _chosen(source: SplitTables, splits: Sequence[str], generators: Sequence[str
 
 
 @lru_cache(maxsize=1)
-def _opened(place: str) -> SplitTables:
-    return open_source(place)
+def _opened(place: str, follow_links: bool) -> SplitTables:
+    return open_images(place, follow_links)
 
 
-def _look_at(task: tuple[str, str, npt.NDArray[np.int64]]) -> list[_Seen]:
-    place, split, rows = task
-    store = _opened(place).splits[split].store
+def _look_at(task: tuple[str, bool, str, npt.NDArray[np.int64]]) -> list[_Seen]:
+    place, follow_links, split, rows = task
+    store = _opened(place, follow_links).splits[split].store
     return [_look(store.read, int(row)) for row in rows]
 
 

@@ -16,12 +16,13 @@ from aigenbench.curation.audit.auditing import audit as audit_images
 from aigenbench.curation.audit.findings import Finding, Foreign
 from aigenbench.curation.audit.steps import Came, relabelled, tried_images, uneven
 from aigenbench.curation.inspection import Progress, no_progress
-from aigenbench.data.sources.opening import open_source
+from aigenbench.data.sources.opening import open_images
 from aigenbench.data.sources.tables import SplitTables
 from aigenbench.engine.assembly.request import request
 from aigenbench.engine.assembly.run import Run
 from aigenbench.engine.calling import as_a_call
-from aigenbench.protocol.timeline import PUBLISHED, Timeline
+from aigenbench.errors import InputError
+from aigenbench.protocol.timeline import load_timeline
 
 if TYPE_CHECKING:
     from aigenbench.data import AIGenBenchPipeline
@@ -42,19 +43,20 @@ _ANYWHERE = {
 
 def audit(
     place: Path | str,
-    timeline: Timeline = PUBLISHED,
+    timeline: Path | str | None = None,
     foreign: Mapping[str, Foreign] | None = None,
     workers: int = 1,
     progress: Progress = no_progress,
     work: Path | str | None = None,
     configs: Sequence[str | Path | Mapping[str, Any]] = (),
     imports: Sequence[str] = (),
+    follow_links: bool = False,
 ) -> Audit:
     """Look at every image of a data set once, and say what is wrong with them.
 
     Args:
-        place: a saved data set, or a folder with ``index.csv``.
-        timeline: which generators belong to which window.
+        place: a saved data set, Parquet shards, or a folder with ``index.csv``.
+        timeline: a file of generators and release dates, by which they belong to windows; None takes the published one.
         foreign: lists of other training sets, by name; see ``read_foreign``.
         workers: processes.
         progress: called with what is being done, how much of it is done, and how much there is.
@@ -62,26 +64,30 @@ def audit(
         configs: layers of configuration, as of ``fit``: the steps of its pipeline and detector are tried on some of
             the images under their own labels and under others, and must do the same.
         imports: Python files or modules that these name.
+        follow_links: read files outside the data set's folder too.
 
     Raises:
         InputError: no data set, or one without images; ``work`` holds something else; or anything wrong with a config.
     """
-    uneven_steps = _uneven_steps(place, configs, imports, progress) if configs else []
-    found = audit_images(place, timeline, foreign, workers, progress, work)
+    if imports and not configs:
+        raise InputError(f"import {imports[0]}: no config is given that could name what is in it")
+    dated, source = load_timeline(timeline), open_images(place, follow_links)
+    uneven_steps = _uneven_steps(source, configs, imports, progress) if configs else []
+    found = audit_images(place, dated, foreign, workers, progress, work, follow_links)
     return replace(
         found, findings=tuple(sorted([*uneven_steps, *found.findings], key=lambda one: one.weight != "error"))
     )
 
 
 def _uneven_steps(
-    place: Path | str, configs: Sequence[Any], imports: Sequence[str], progress: Progress
+    source: SplitTables, configs: Sequence[Any], imports: Sequence[str], progress: Progress
 ) -> list[Finding]:
     layers = [argument_layer(key, value) for key, value in _ANYWHERE.items()]
     with as_a_call():
         run = request(configs, [*(argument_layer("imports+", item) for item in imports), *layers]).run("fit")
         pipeline = run.instantiate_data()
         makers = type(pipeline).__name__, run.config["model"]["class_path"].rpartition(".")[2]
-        tables = tried_images(open_source(place), pipeline.timeline.names)
+        tables = tried_images(source, pipeline.timeline.names)
         told = "trying the config"
         progress(told, 0, 2)
         own = dict(_outcomes(run, tables))

@@ -106,7 +106,7 @@ def write_contact_sheet(wanted: Wanted, output: Path, asked: Request | None, aug
         usable = usable_rows(table, pipeline, model)
         rows = choose(table, usable, wanted.generators, wanted.index, wanted.count, wanted.seed)
         images = list(show_images(pipeline, table.split, rows, model))
-    title = f"{len(images)} of {len(table):,} images of {pipeline.source.path.name}, {table.split}"
+    title = f"{len(images)} of {len(table):,} images of {pipeline.source.path.resolve().name}, {table.split}"
     write_sheet(output, Sheet(title, f"Their pixels in {about}.", images))
     return output
 

@@ -20,7 +20,7 @@ from aigenbench.curation.reading.places import stamp_of
 from aigenbench.data.identity import FILE_ID
 from aigenbench.data.mapping import mapper
 from aigenbench.data.sources.mark import marks_of
-from aigenbench.data.sources.opening import NoImages, open_source
+from aigenbench.data.sources.opening import open_images
 from aigenbench.data.sources.tables import ImageTable, SplitTables
 from aigenbench.data.store.identity import describe_format
 from aigenbench.errors import InputError
@@ -87,27 +87,29 @@ def audit(
     workers: int = 1,
     progress: Progress = no_progress,
     work: Path | str | None = None,
+    follow_links: bool = False,
 ) -> Audit:
     """Look at every image of a data set once, and say what is wrong with them.
 
     Args:
-        place: a saved data set, or a folder with ``index.csv``.
+        place: a saved data set, Parquet shards, or a folder with ``index.csv``.
         timeline: which generators belong to which window.
         foreign: lists of other training sets, by name; see ``read_foreign``.
         workers: processes.
         progress: called with what is being done, how many images are done, and how many there are.
         work: folder that keeps what was seen until the audit is done: one that was killed goes on where it was.
+        follow_links: read files outside the data set's folder too.
 
     Raises:
         InputError: no data set, or one without images; or ``work`` holds something else.
     """
-    source = open_source(place)
-    if any(isinstance(table.store, NoImages) for table in source.splits.values()):
-        raise InputError(f"{place} is a columns file, which holds no images to audit; give the data set")
-    tables = source.splits.items()
+    source = open_images(place, follow_links)
     with _kept_in(work, source.path) as kept:
         with mapper(workers) as mapped:
-            looks = [look_at(source.path, split, len(table), mapped, progress, kept) for split, table in tables]
+            looks = [
+                look_at(source.path, split, len(table), mapped, progress, kept, follow_links)
+                for split, table in source.splits.items()
+            ]
         return _judged(source, looks, timeline, foreign or {}, progress)
 
 
@@ -143,7 +145,7 @@ def _kept_in(work: Path | str | None, source: Path) -> Iterator[Path | None]:
 def _identity(source: Path, besides: Path) -> str:
     """Of a data set's files as they are now, and of what looks at them."""
     digest = hashlib.sha256(canonical_json(describe_format()).encode())
-    for path in sorted(source.rglob("*")):
+    for path in sorted([source, *source.rglob("*")]):
         if path.is_file() and besides not in path.parents:
             digest.update(repr((os.fsencode(path), stamp_of(path))).encode())
     return digest.hexdigest()

@@ -25,8 +25,6 @@ LARGEST_PIXELS = 49_766_400
 BIASED = 0.6
 """AUROC of the classifier without pixels from which on a detector may learn the format instead of the picture."""
 _COMPARED = 1024
-"""So many pairs of small pictures are compared at once."""
-_COMPARED = 1024
 """So many pairs are compared at once."""
 
 
@@ -105,15 +103,23 @@ def all_findings(
         progress: as of ``audit``.
     """
     groups = same_pictures(looks, progress)
-    found = [*_unusable(looks), *_doubles(groups, known), *_biased(bias), *_contaminated(looks, known, foreign or {})]
+    found = [
+        *_unusable(looks),
+        *_doubles(groups, known),
+        *_same_names(known),
+        *_biased(bias),
+        *_contaminated(looks, known, foreign or {}),
+    ]
     return sorted(found, key=lambda one: one.weight != "error")
 
 
 def same_pictures(looks: Sequence[Looks], progress: Progress = no_progress) -> list[tuple[Image, ...]]:
-    """Images that are one picture: byte for byte, or stored again or resized."""
+    """Images that are one picture: byte for byte, or stored again or resized; of those that decode."""
     sets = _Sets()
     places = [(of.split, row) for of in looks for row in range(len(of))]
-    for same in _equal(np.concatenate([of.sha256 for of in looks])):
+    sha256, readable = (np.concatenate([getattr(of, name) for of in looks]) for name in ("sha256", "readable"))
+    rows = np.flatnonzero(readable)
+    for same in (rows[group] for group in _equal(sha256[rows])):
         for other in same[1:]:
             sets.join(places[same[0]], places[other])
     telling = np.flatnonzero(np.concatenate([of.telling for of in looks]))
@@ -122,9 +128,9 @@ def same_pictures(looks: Sequence[Looks], progress: Progress = no_progress) -> l
     # one picture stands for those whose small copies are equal
     firsts = []
     for rows in (telling[same] for same in _equal(hashes[telling])):
-        for same in _equal(_texts(small[rows])):
-            firsts.append(rows[same[0]])
-            for other in rows[same[1:]]:
+        for group in _equal(_texts(small[rows])):
+            firsts.append(rows[group[0]])
+            for other in rows[group[1:]]:
                 sets.join(places[firsts[-1]], places[other])
     kept = np.sort(np.array(firsts, dtype=np.int64))
     for pairs in near_pairs(hashes[kept], lambda done, total: progress("comparing hashes", done, total)):
@@ -137,6 +143,8 @@ def same_pictures(looks: Sequence[Looks], progress: Progress = no_progress) -> l
 
 def _equal(values: npt.NDArray[np.bytes_]) -> list[npt.NDArray[np.intp]]:
     """Places of equal values, rising, a group for each value."""
+    if not len(values):
+        return []
     order = np.argsort(values, kind="stable")
     return np.split(order, np.flatnonzero(values[order][1:] != values[order][:-1]) + 1)
 
@@ -186,6 +194,19 @@ def _doubles(groups: Sequence[tuple[Image, ...]], known: Known) -> Iterator[Find
     for kind, (weight, text) in texts.items():
         if chosen := sorted_by.get(kind):
             yield Finding(kind, weight, f"{_images(chosen, 'picture')} {text}", tuple(chosen))
+
+
+def _same_names(known: Known) -> Iterator[Finding]:
+    """Names that several images of a split have."""
+    rows: dict[tuple[str, str], list[Image]] = defaultdict(list)
+    for split, names in known.names.items():
+        for row, name in enumerate(names):
+            if name:
+                rows[split, name].append((split, row))
+    groups = tuple(tuple(images) for images in rows.values() if len(images) > 1)
+    if groups:
+        text = f"{_images(groups, 'file_id')} of several images: results of runs cannot be paired by image"
+        yield Finding("same_name", "warning", text, groups)
 
 
 def _biased(bias: FormatBias | None) -> Iterator[Finding]:

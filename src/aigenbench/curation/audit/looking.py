@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from aigenbench.data.mapping import Mapped
 from aigenbench.data.pictures.decode import UnreadableImageError, decode
 from aigenbench.data.pictures.facts import NO_JPEG, picture_facts
 from aigenbench.data.pictures.hashing import LEAST_CONTRAST, SIDE, Hashes, perceptual_hash, small_grey
-from aigenbench.data.sources.opening import open_source
+from aigenbench.data.sources.opening import open_images
 from aigenbench.data.sources.tables import ImageTable, SplitTables
 from aigenbench.files import whole_file
 
@@ -119,12 +120,20 @@ class Looks:
 
 
 def look_at(
-    source: Path, split: str, n: int, mapped: Mapped, progress: Progress = no_progress, work: Path | None = None
+    source: Path,
+    split: str,
+    n: int,
+    mapped: Mapped,
+    progress: Progress = no_progress,
+    work: Path | None = None,
+    follow_links: bool = False,
 ) -> Looks:
     """Look at all ``n`` images of a split, with the processes behind ``mapped``.
 
     With a folder ``work``, what is found is kept there in parts; a part that is there is not looked at again.
     """
+    # what an earlier call has opened may have changed since
+    _opened.cache_clear()
     parts = [_columns([])]
     for start in range(0, n, _PART):
         rows = range(start, min(start + _PART, n))
@@ -132,9 +141,8 @@ def look_at(
         if kept and kept.exists():
             parts.append(read_npz(kept, _KINDS))
         else:
-            parts.append(
-                _looked(str(source), split, rows, mapped, lambda done: progress(f"looking at {split}", done, n))
-            )
+            place = str(source), follow_links, split
+            parts.append(_looked(place, rows, mapped, lambda done: progress(f"looking at {split}", done, n)))
             if kept:
                 with whole_file(kept) as temporary:
                     np.savez(temporary, **parts[-1])  # type: ignore[arg-type]
@@ -147,11 +155,11 @@ def look_at(
 
 
 def _looked(
-    source: str, split: str, rows: range, mapped: Mapped, progress: Callable[[int], None]
+    place: tuple[str, bool, str], rows: range, mapped: Mapped, progress: Callable[[int], None]
 ) -> dict[str, npt.NDArray[Any]]:
     """Looks at these rows by field."""
     looks: list[Look] = []
-    for found in mapped(_look_at_rows, [(source, split, rows[at : at + _CHUNK]) for at in range(0, len(rows), _CHUNK)]):
+    for found in mapped(_look_at_rows, [(*place, rows[at : at + _CHUNK]) for at in range(0, len(rows), _CHUNK)]):
         looks += found
         progress(rows.start + len(looks))
     return _columns(looks)
@@ -169,15 +177,14 @@ def _bytes(values: Sequence[bytes], length: int) -> npt.NDArray[np.uint8]:
     return np.frombuffer(b"".join(values), dtype=np.uint8).reshape(-1, length)
 
 
-_opened: dict[str, SplitTables] = {}
+@lru_cache(maxsize=1)
+def _opened(place: str, follow_links: bool) -> SplitTables:
+    return open_images(place, follow_links)
 
 
-def _look_at_rows(task: tuple[str, str, Sequence[int]]) -> list[Look]:
-    place, split, rows = task
-    if place not in _opened:
-        _opened.clear()
-        _opened[place] = open_source(place)
-    table = _opened[place].table(split)
+def _look_at_rows(task: tuple[str, bool, str, Sequence[int]]) -> list[Look]:
+    place, follow_links, split, rows = task
+    table = _opened(place, follow_links).table(split)
     return [_look_at_row(table, row) for row in rows]
 
 

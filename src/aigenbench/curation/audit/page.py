@@ -30,6 +30,7 @@ def write_page(path: Path, audit: Audit) -> None:
         path,
         _template().render(
             audit=audit,
+            name=audit.source.path.resolve().name,
             shown=[
                 (
                     finding,

@@ -21,6 +21,8 @@ SYNONYMS |= {"licence": "license", "source": "group"}
 _LABELS = {"real": False, "0": False, "fake": True, "1": True}
 _NAMED = 3
 """So many of the images of one fault are named."""
+_TOLD = 6
+"""So many faults are told."""
 
 
 @dataclass(slots=True)
@@ -83,8 +85,10 @@ class Faults:
     def check(self, place: object, advice: str) -> None:
         """Raise RefusedError if there is any."""
         if self._names:
-            told = "; ".join(f"{fault}: {listed(names)}" for fault, names in self._names.items())
-            raise RefusedError(f"{place}: {told}; {advice}")
+            told = [f"{fault}: {listed(names)}" for fault, names in self._names.items()]
+            if len(told) > _TOLD:
+                told[_TOLD:] = [f"and {len(told) - _TOLD} other faults"]
+            raise RefusedError(f"{place}: {'; '.join(told)}; {advice}")
 
 
 def listed(names: list[str]) -> str:
@@ -156,7 +160,7 @@ def _settle(words: dict[str, str]) -> str:
     words.update(generator=generator, split=split)
     is_fake = _LABELS.get(label, bool(generator) if not label else None)
     if is_fake is None:
-        return "label is neither 'real' nor 'fake'"
+        return f"label {label!r}, expected real or fake, 0 or 1"
     if not label and not generator:
         return "nothing says whether it is real or which generator made it"
     if is_fake != bool(generator):

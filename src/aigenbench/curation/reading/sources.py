@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aigenbench.csv_files import read_csv
-from aigenbench.curation.reading.entries import Faults, Listing, Rules, in_our_words
+from aigenbench.curation.reading.entries import Faults, Listing, Rules, in_our_words, listed
 from aigenbench.curation.reading.layouts import list_tree
 from aigenbench.curation.reading.places import Place, file_place, read
 from aigenbench.curation.reading.tables import list_parquet, list_saved, open_parquet, parquet_rows
 from aigenbench.curation.reading.trees import Tree, folder_tree, tar_tree, zip_tree
-from aigenbench.data.pictures.formats import SUFFIXES
+from aigenbench.data.pictures.formats import SUFFIXES, format_of
 from aigenbench.data.sources.folders import INDEX
 from aigenbench.data.sources.inside import check_inside
 from aigenbench.data.sources.tables import is_saved
@@ -20,6 +20,8 @@ from aigenbench.errors import InputError
 from aigenbench.files import readable_name, user_path
 
 _HEAD = 512
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")
+"""Begin gzip, bzip2, xz, Zstandard, 7z and RAR files."""
 
 
 def list_source(source: str | Path, rules: Rules) -> Listing:
@@ -41,6 +43,10 @@ def list_source(source: str | Path, rules: Rules) -> Listing:
     else:
         raise InputError(f"{path}: {'neither a file nor a folder' if path.exists() else 'no such file or folder'}")
     listing.check(path, "set that right and import again")
+    if not listing.entries and rules.pattern is not None and listing.left_out:
+        raise InputError(
+            f"{path}: no image's name is as --pattern {rules.pattern!r} says; found {listed(listing.left_out)}"
+        )
     if not listing.entries:
         raise InputError(
             f"{path}: no image found; expected real/... and fake/GENERATOR/... , {INDEX}, tar or zip archives, Parquet "
@@ -77,7 +83,18 @@ def _list_file(path: Path, listing: Listing) -> None:
     elif kind == _IMAGES:
         list_parquet(path.parent, path, listing)
     else:
+        _refuse_no_table(path)
         _list_table(path, listing)
+
+
+def _refuse_no_table(path: Path) -> None:
+    """Raise InputError for what is often given, and is no table."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if head.startswith(_COMPRESSED):
+        raise InputError(f"{path} is compressed; unpack it, and import the folder or the tar archive")
+    if (picture := format_of(head)) is not None:
+        raise InputError(f"{path} is a picture ({picture.name}); give its folder")
 
 
 def _list_archive(path: Path, kind: str, listing: Listing, prefix: str = "") -> None:

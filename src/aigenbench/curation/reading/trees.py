@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from aigenbench.curation.reading.entries import Faults
 from aigenbench.curation.reading.places import Place, file_place, stamp_of
+from aigenbench.data.pictures.formats import SUFFIXES
 from aigenbench.data.sources.inside import check_inside
 from aigenbench.errors import InputError
 from aigenbench.files import readable_name
@@ -30,7 +31,7 @@ def folder_tree(root: Path, follow_links: bool, faults: Faults) -> Tree:
     Args:
         root: the folder.
         follow_links: take what links lead to, each folder once; else only files that lie within.
-        faults: gets folders that cannot be read.
+        faults: gets folders that cannot be read, and images that are links to nothing.
 
     Raises:
         InputError: links lead out, and are not to be followed.
@@ -57,6 +58,8 @@ def folder_tree(root: Path, follow_links: bool, faults: Faults) -> Tree:
                 waiting.append((entry.path, name + "/"))
             elif (place := file_place(entry.path)) is not None:
                 tree[name] = place
+            elif entry.is_symlink() and not Path(entry.path).exists() and Path(name).suffix.lower() in SUFFIXES:
+                faults.add("links that lead nowhere", readable_name(name))
     if not follow_links:
         check_inside(root, links, str(root))
     return tree

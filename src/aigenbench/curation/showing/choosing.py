@@ -44,7 +44,10 @@ def choose(
     if not 1 <= wanted <= MOST:
         raise InputError(f"a contact sheet shows 1 to {MOST} images, found {wanted}")
     if not len(usable):
-        raise InputError(f"split {table.split!r} has no image to show of {', '.join(generators) or 'any generator'}")
+        raise InputError(
+            f"split {table.split!r} has no image to show of {', '.join(generators) or 'any generator'}: a run uses "
+            "none whose generator is not on the timeline; --timeline dates others"
+        )
     drawn = np.random.default_rng(seed).permutation(len(usable))
     seen: dict[int, int] = {}
     turns = []

@@ -79,6 +79,20 @@ def open_source(path: str | Path | None, follow_links: bool = False) -> SplitTab
     )
 
 
+def open_images(path: str | Path, follow_links: bool = False) -> SplitTables:
+    """Open a data set whose images are to be looked at.
+
+    Raises:
+        InputError: as of ``open_source``, or it holds no images.
+    """
+    source = open_source(path, follow_links)
+    if any(isinstance(table.store, NoImages) for table in source.splits.values()):
+        raise InputError(f"{source.path} is a columns file, which holds no images; give the data set")
+    if not any(map(len, source.splits.values())):
+        raise InputError(f"{source.path} holds no images: no split of it has a row")
+    return source
+
+
 def _open_columns(path: Path) -> dict[str, ImageTable]:
     content = read_json(path, largest=LARGEST_COLUMNS)
     if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in content.values()):
