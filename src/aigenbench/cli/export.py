@@ -57,6 +57,10 @@ def run(args: argparse.Namespace) -> int:
     from aigenbench.inference.artefact import read_info
     from aigenbench.inference.card import format_said
 
+    if args.push_to_hub is not None:
+        from aigenbench.inference.formats.hub import check_repository, push_to_hub
+
+        check_repository(args.push_to_hub)
     path = export(
         args.experiment,
         args.output,
@@ -73,9 +77,7 @@ def run(args: argparse.Namespace) -> int:
     say(f"detector: {path}")
     for name, facts in read_info(path).formats.items():
         say(format_said(name, facts))
-    if args.push_to_hub:
-        from aigenbench.inference.formats.hub import push_to_hub
-
+    if args.push_to_hub is not None:
         say(f"pushed: {push_to_hub(path, args.push_to_hub, private=not args.public)}")
     if not read_info(path).licence:
         say_aside("aigenbench: no source states the licence of the weights; --license NAME writes it into the card")

@@ -267,8 +267,13 @@ def new_folder(output: Path) -> Iterator[Path]:
 
 
 def write_info(folder: Path, info: Info) -> Info:
-    """Write ``detector.json`` last, with the hashes of all other files that are there by now."""
+    """Write ``detector.json`` last, with the hashes of all other files that are there by now.
+
+    All get the rights that the umask gives a new file: writers such as safetensors' keep theirs to their owner.
+    """
     hashes = {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.name != DETECTOR_FILE}
     named = Info(**{**vars(info), "hashes": hashes})
     write_json(folder / DETECTOR_FILE, named.to_record())
+    for name in hashes:
+        shutil.copymode(folder / DETECTOR_FILE, folder / name)
     return named

@@ -26,8 +26,6 @@ BIASED = 0.6
 """AUROC of the classifier without pixels from which on a detector may learn the format instead of the picture."""
 _COMPARED = 1024
 """So many pairs of small pictures are compared at once."""
-_COMPARED = 1024
-"""So many pairs are compared at once."""
 
 
 @dataclass(frozen=True)
