@@ -12,9 +12,9 @@ from aigenbench.evaluation.statistics.intervals import interval_text
 from aigenbench.evaluation.statistics.operating import MISSED, OperatingPoint, Rate
 from aigenbench.inference.artefact import Info
 
-_IDENTIFIERS = frozenset(
-    "apache-2.0 mit bsd-2-clause bsd-3-clause mpl-2.0 gpl-3.0 lgpl-3.0 agpl-3.0 openrail unlicense cc0-1.0 cc-by-4.0 "
-    "cc-by-sa-4.0 cc-by-nc-4.0 cc-by-nc-sa-4.0".split()
+_IDENTIFIERS = (
+    *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "mpl-2.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "openrail"),
+    *("unlicense", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"),
 )
 """Licences by the names that the Hub knows; any other is `other`."""
 
@@ -71,8 +71,8 @@ def _lines(info: Info) -> Iterator[str]:
     yield f"# {info.name}"
     yield ""
     yield (
-        "A detector of AI-generated images, trained and evaluated by the protocol of the AI-GenBench temporal benchmark. "
-        "It gives a picture the probability of being generated, and a verdict that may be *unsure*."
+        "A detector of AI-generated images, trained and evaluated by the protocol of the AI-GenBench temporal "
+        "benchmark. It gives a picture the probability of being generated, and a verdict that may be *unsure*."
     )
     yield ""
     yield f"- **Knows generators until** {until}: {', '.join(info.generators) or 'nobody says which'}."
