@@ -1,7 +1,8 @@
 """An exported detector on disk: what ``detector.json`` says, and whether the folder is what was written.
 
 The folder holds ``detector.json``, the weights as safetensors, a self-test and a model card; other formats of the
-network may stand beside them. ``detector.json`` names every file with its SHA-256. Nothing in the folder is code.
+network may stand beside them. ``detector.json`` names every file with its SHA-256. What is read by default holds no
+code.
 """
 
 from __future__ import annotations
