@@ -26,7 +26,7 @@ class Parts:
     """The scores of the first images, in files of some each.
 
     Args:
-        folder: where they lie; it need not exist.
+        folder: where they lie; it is made with the first of them.
         identity: of what is scored by what; parts of another are refused.
 
     Raises:
@@ -34,21 +34,18 @@ class Parts:
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
-        self._folder = folder
+        self._folder, self._identity = folder, dict(identity)
         path = folder / IDENTITY
-        if path.is_file():
-            other = differing(read_json(path), identity)
-            if other:
-                raise InputError(
-                    f"{folder} holds unfinished scores of another evaluation ({other}); remove it to begin anew, or "
-                    "give another -o"
-                )
-        else:
-            write_json(path, dict(identity))
+        if path.is_file() and (other := differing(read_json(path), identity)):
+            raise InputError(
+                f"{folder} holds unfinished scores of another evaluation ({other}); remove it to begin anew, or give "
+                "another -o"
+            )
 
     def read(self) -> Scored | None:
         """The scores of the images from the first on that are there, or None."""
-        files = {int(match[1]): path for path in self._folder.iterdir() if (match := _NAME.fullmatch(path.name))}
+        names = self._folder.iterdir() if (self._folder / IDENTITY).is_file() else ()
+        files = {int(match[1]): path for path in names if (match := _NAME.fullmatch(path.name))}
         found, done = [], 0
         while done in files:
             try:
@@ -62,6 +59,8 @@ class Parts:
 
     def write(self, start: int, scored: Scored) -> None:
         """Keep the scores of the images from position ``start`` on."""
+        if not (self._folder / IDENTITY).is_file():
+            write_json(self._folder / IDENTITY, self._identity)
         with whole_file(self._folder / f"scores_{start:09d}.npz") as temporary:
             np.savez(temporary, **{name: getattr(scored, name) for name in _ARRAYS})
 
