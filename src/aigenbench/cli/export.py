@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from aigenbench.cli.outputs import output_folder
 from aigenbench.cli.terminal import say, say_aside
 from aigenbench.errors import InputError
 
@@ -53,6 +54,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Write the folder and say where."""
     window = _window(args.window)
+    output = output_folder(args.output, "--output")
     from aigenbench.engine.exporting import export
     from aigenbench.inference.artefact import read_info
     from aigenbench.inference.card import format_said
@@ -63,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         check_repository(args.push_to_hub)
     path = export(
         args.experiment,
-        args.output,
+        output,
         window,
         args.backbone,
         args.license,

@@ -250,13 +250,15 @@ def new_folder(output: Path) -> Iterator[Path]:
     """A folder to write a detector to, which becomes ``output`` on leaving without an error, and else is gone.
 
     Raises:
-        InputError: ``output`` is there already.
+        InputError: ``output`` is there already, or cannot be made.
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"{output} is there already; name another folder, or remove it")
-    output.parent.mkdir(parents=True, exist_ok=True)
     staging = output.parent / f".{output.name}.{uuid.uuid4().hex[:8]}.tmp"
-    staging.mkdir()
+    try:
+        staging.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"{output} cannot be made ({error.strerror}); name another folder") from error
     try:
         yield staging
         if output.is_dir():

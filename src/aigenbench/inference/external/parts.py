@@ -6,6 +6,7 @@ import logging
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class Parts:
     """The scores of the first images, in files of some each.
 
     Args:
-        folder: where they lie; it is made with the first of them.
+        folder: where they lie; it need not exist.
         identity: of what is scored by what; parts of another are refused.
 
     Raises:
@@ -34,18 +35,18 @@ class Parts:
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
-        self._folder, self._identity = folder, dict(identity)
+        self._folder = folder
         path = folder / IDENTITY
-        if path.is_file() and (other := differing(read_json(path), identity)):
+        if path.is_file() and self._files() and (other := differing(read_json(path), identity)):
             raise InputError(
                 f"{folder} holds unfinished scores of another evaluation ({other}); remove it to begin anew, or give "
                 "another -o"
             )
+        write_json(path, dict(identity))
 
     def read(self) -> Scored | None:
         """The scores of the images from the first on that are there, or None."""
-        names = self._folder.iterdir() if (self._folder / IDENTITY).is_file() else ()
-        files = {int(match[1]): path for path in names if (match := _NAME.fullmatch(path.name))}
+        files = self._files()
         found, done = [], 0
         while done in files:
             try:
@@ -59,14 +60,18 @@ class Parts:
 
     def write(self, start: int, scored: Scored) -> None:
         """Keep the scores of the images from position ``start`` on."""
-        if not (self._folder / IDENTITY).is_file():
-            write_json(self._folder / IDENTITY, self._identity)
         with whole_file(self._folder / f"scores_{start:09d}.npz") as temporary:
             np.savez(temporary, **{name: getattr(scored, name) for name in _ARRAYS})
 
     def remove(self) -> None:
-        """Remove them: the predictions are written."""
+        """Remove them: the predictions are written, or there are none; then the folder that they lie in goes, too."""
         shutil.rmtree(self._folder)
+        with suppress(OSError):
+            self._folder.parent.rmdir()
+
+    def _files(self) -> dict[int, Path]:
+        """By the position of their first image."""
+        return {int(match[1]): path for path in self._folder.iterdir() if (match := _NAME.fullmatch(path.name))}
 
 
 _NAME = re.compile(r"scores_(\d{9})\.npz")
