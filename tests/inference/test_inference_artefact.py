@@ -131,3 +131,13 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is there already"), new_folder(target):
         pass
     assert target.joinpath("a").read_text() == "mine"
+
+
+def test_a_place_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    place = tmp_path / "file" / "detector"
+    with pytest.raises(InputError, match="cannot be made"), new_folder(place):
+        pass
+    for command in (["export", "nowhere"], ["evaluate", "nowhere", "--dataset_path", "nowhere"]):
+        assert main([*command, "-o", str(place)]) == 2
+        assert f"--output {place}: {tmp_path / 'file'} is no folder" in capsys.readouterr().err

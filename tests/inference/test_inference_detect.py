@@ -336,8 +336,9 @@ def test_what_the_file_says_stands_apart_from_the_score(said: Said, tmp_path: Pa
     assert told["file_says"][0]["hint"] == "generated"
     assert untold["file_says"] == []
     assert told["logit"] == pytest.approx(untold["logit"], abs=1e-5)
-    table = said(tmp_path / "told.png", "--metadata", form="table")
+    table = said(tmp_path / "told.png", tmp_path / "untold.png", "--metadata", form="table")
     assert "the file says: EXIF Software: Midjourney" in table
+    assert table.count("the file says: nothing of itself") == 1
     assert "not verified" in table
 
 

@@ -256,6 +256,13 @@ def test_a_failure_names_its_image_and_what_was_scored_is_kept(small_dataset: Pa
     assert sum(calls) == 4 + len(plan.evaluation.ids)
 
 
+def test_a_failure_before_any_score_leaves_the_place_free(small_dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(ab.InputError, match="returned 0 numbers"):
+        evaluate(lambda images: [], small_dataset, tmp_path / "x", **TWO)
+    assert not (tmp_path / "x").exists()
+    assert evaluate(by_pixels, small_dataset, tmp_path / "x", **TWO).folder == tmp_path / "x"
+
+
 # beside others
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from huggingface_hub import ModelCard
 from inference_harness import Trained
 
@@ -16,6 +19,7 @@ from aigenbench.cli import main
 from aigenbench.data.sources.opening import open_source
 from aigenbench.engine.exporting import export
 from aigenbench.inference.artefact import read_info
+from aigenbench.inference.card import model_card
 from aigenbench.inference.detector import Detector
 from aigenbench.models import ModelFactoryRegistry
 from aigenbench.models.probe import weights_hash
@@ -113,6 +117,21 @@ def test_the_folder_says_what_the_detector_is(exported: Path, experiment: ab.Exp
     assert f"Evaluated on: {info.stands_on}\n" in (exported / "README.md").read_text()
 
 
+@pytest.mark.parametrize("images", ["synthetic: stand-ins for 36 of 36 generators, 576 fakes. Rendered pictures.", ""])
+def test_scores_on_other_images_are_not_the_benchmarks(exported: Path, images: str) -> None:
+    card = model_card(replace(read_info(exported), stands_on=images))
+    dataset = yaml.safe_load(card.split("---\n")[1])["model-index"][0]["results"][0]["dataset"]
+    assert dataset["type"] == "other"
+    assert (images.split(". ")[0] or "nobody says which") in dataset["name"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no umask there")
+def test_others_may_read_it_where_the_umask_lets_them(exported: Path) -> None:
+    mask = os.umask(0)
+    os.umask(mask)
+    assert {path.stat().st_mode & 0o777 for path in exported.iterdir()} == {0o666 & ~mask}
+
+
 def test_the_hub_reads_the_model_card(exported: Path) -> None:
     card = ModelCard.load(exported / "README.md")
     assert (card.data.license, card.data.pipeline_tag) == ("mit", "image-classification")
@@ -122,6 +141,10 @@ def test_the_hub_reads_the_model_card(exported: Path) -> None:
     assert [one.metric_value for one in results] == [score["value"] for score in info.scores.values()]
     assert results[1].metric_name is not None
     assert results[1].metric_name.startswith("AUROC, Next (95 %: 0.")
+    assert (results[1].dataset_type, "partial: 6 of 36 generators, 12 fakes" in results[1].dataset_name) == (
+        "ai-genbench",
+        True,
+    )
     rate = info.points[0].measured.reals_called_generated
     assert f"| real images called generated | {100 * rate.value:.1f} %" in card.content
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from aigenbench.cli.main import main
 from aigenbench.errors import InputError
 from aigenbench.inference.formats.hub import push_to_hub
 
@@ -163,6 +164,18 @@ def test_what_the_hub_refuses(hub, folder):
     with pytest.raises(InputError, match="is no name of a repository"):
         push_to_hub(folder, "me/detector/of mine", token=TOKEN)
     assert hub.files == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("me/detector", "no token; run `hf auth login`"), ("", "is no name of a repository"), ("a/b/c", "is no name")],
+)
+def test_what_cannot_be_pushed_is_not_exported(hub, tmp_path, monkeypatch, capsys, name, said):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    # the experiment is not looked at yet
+    assert main(["export", "nowhere", "-o", str(tmp_path / "detector"), "--push-to-hub", name]) == 2
+    assert said in capsys.readouterr().err
+    assert hub.asked == []
 
 
 def test_a_hub_that_is_away(hub, folder, monkeypatch):

@@ -124,6 +124,14 @@ def saved(image: Image.Image, kind: str, **more: Any) -> bytes:
     return buffer.getvalue()
 
 
+def test_a_rate_reads_below_as_in_an_answer(app: Starlette) -> None:
+    (said, _) = ask(app, "POST", "/api/detect", files=files(("a.png", picture(REAL)))).json()["results"][0]["detectors"]
+    told = re.findall(r"\d+\.\d % \[.*?\]", said["verdict"]["said"])
+    assert len(told) == 1
+    text = re.sub("<[^>]*>", "", ask(app, "GET", "/").text)
+    assert text.count(f"{told[0]} of 100") == 2
+
+
 def test_what_is_wished_for_is_done(app: Starlette) -> None:
     one = files(("a.png", picture(REAL)))
     wishes = {"detector": "made up-2", "map": "1", "stability": "all"}

@@ -36,7 +36,7 @@ def test_what_is_said_is_how_far_it_moves(detector: Detector) -> None:
     found = tried(detector, scene(3))
     probabilities = [found.probability, *(one.probability for one in found.tries)]
     assert (found.lowest, found.highest) == (min(probabilities), max(probabilities))
-    assert f"{found.lowest:.0%} to {found.highest:.0%}" in found.said
+    assert f"it and 6 other forms give {found.lowest:.0%} to {found.highest:.0%}" in found.said
     assert found.to_dict()["tries"][0]["way"] == "jpeg_90"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from aigenbench.cli.compare import positive
+from aigenbench.cli.outputs import output_folder
 from aigenbench.cli.terminal import say
 
 _DESCRIPTION = """\
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     experiment = evaluate(
         args.detector,
         args.dataset_path,
-        args.output,
+        None if args.output is None else output_folder(args.output, "--output"),
         args.knows_until,
         trained_on,
         args.scores,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from aigenbench.cli.outputs import output_folder
 from aigenbench.cli.terminal import say, say_aside
 from aigenbench.errors import InputError
 
@@ -53,13 +54,18 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Write the folder and say where."""
     window = _window(args.window)
+    output = output_folder(args.output, "--output")
     from aigenbench.engine.exporting import export
     from aigenbench.inference.artefact import read_info
     from aigenbench.inference.card import format_said
 
+    if args.push_to_hub is not None:
+        from aigenbench.inference.formats.hub import check_repository, push_to_hub
+
+        check_repository(args.push_to_hub)
     path = export(
         args.experiment,
-        args.output,
+        output,
         window,
         args.backbone,
         args.license,
@@ -73,9 +79,7 @@ def run(args: argparse.Namespace) -> int:
     say(f"detector: {path}")
     for name, facts in read_info(path).formats.items():
         say(format_said(name, facts))
-    if args.push_to_hub:
-        from aigenbench.inference.formats.hub import push_to_hub
-
+    if args.push_to_hub is not None:
         say(f"pushed: {push_to_hub(path, args.push_to_hub, private=not args.public)}")
     if not read_info(path).licence:
         say_aside("aigenbench: no source states the licence of the weights; --license NAME writes it into the card")

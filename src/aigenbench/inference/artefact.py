@@ -1,7 +1,8 @@
 """An exported detector on disk: what ``detector.json`` says, and whether the folder is what was written.
 
 The folder holds ``detector.json``, the weights as safetensors, a self-test and a model card; other formats of the
-network may stand beside them. ``detector.json`` names every file with its SHA-256. Nothing in the folder is code.
+network may stand beside them. ``detector.json`` names every file with its SHA-256. What is read by default holds no
+code.
 """
 
 from __future__ import annotations
@@ -249,13 +250,15 @@ def new_folder(output: Path) -> Iterator[Path]:
     """A folder to write a detector to, which becomes ``output`` on leaving without an error, and else is gone.
 
     Raises:
-        InputError: ``output`` is there already.
+        InputError: ``output`` is there already, or cannot be made.
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"{output} is there already; name another folder, or remove it")
-    output.parent.mkdir(parents=True, exist_ok=True)
     staging = output.parent / f".{output.name}.{uuid.uuid4().hex[:8]}.tmp"
-    staging.mkdir()
+    try:
+        staging.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"{output} cannot be made ({error.strerror}); name another folder") from error
     try:
         yield staging
         if output.is_dir():
@@ -267,8 +270,13 @@ def new_folder(output: Path) -> Iterator[Path]:
 
 
 def write_info(folder: Path, info: Info) -> Info:
-    """Write ``detector.json`` last, with the hashes of all other files that are there by now."""
+    """Write ``detector.json`` last, with the hashes of all other files that are there by now.
+
+    All get the rights that the umask gives a new file: writers such as safetensors' keep theirs to their owner.
+    """
     hashes = {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.name != DETECTOR_FILE}
     named = Info(**{**vars(info), "hashes": hashes})
     write_json(folder / DETECTOR_FILE, named.to_record())
+    for name in hashes:
+        shutil.copymode(folder / DETECTOR_FILE, folder / name)
     return named

@@ -7,11 +7,15 @@ from typing import Any
 
 import yaml
 
+from aigenbench.evaluation.predictions.standing import BENCHMARK, PARTIAL
 from aigenbench.evaluation.statistics.intervals import interval_text
 from aigenbench.evaluation.statistics.operating import MISSED, OperatingPoint, Rate
 from aigenbench.inference.artefact import Info
 
-_IDENTIFIERS = frozenset(("apache-2.0", "mit", "bsd-3-clause", "bsd-2-clause", "cc-by-4.0", "cc-by-nc-4.0", "openrail"))
+_IDENTIFIERS = (
+    *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "mpl-2.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "openrail"),
+    *("unlicense", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0"),
+)
 """Licences by the names that the Hub knows; any other is `other`."""
 
 
@@ -34,11 +38,7 @@ def _metadata(info: Info) -> dict[str, Any]:
     ]
     result = {
         "task": {"type": "image-classification", "name": "Detection of AI-generated images"},
-        "dataset": {
-            "name": "Evaluation images of AI-GenBench's protocol",
-            "type": "ai-genbench",
-            "split": "validation",
-        },
+        "dataset": _dataset(info.stands_on),
         "metrics": metrics,
     }
     return {
@@ -48,6 +48,16 @@ def _metadata(info: Info) -> dict[str, Any]:
         "pipeline_tag": "image-classification",
         "tags": ["ai-generated-image-detection", "aigenbench"],
         "model-index": [{"name": info.name, "results": [result]}],
+    }
+
+
+def _dataset(stands_on: str) -> dict[str, str]:
+    """What the scores are of: programs that gather ``model-index`` read nothing else of it."""
+    images = stands_on.partition(". ")[0]
+    return {
+        "name": f"Evaluation images of AI-GenBench's protocol ({images or 'nobody says which'})",
+        "type": "ai-genbench" if images.startswith((BENCHMARK, PARTIAL)) else "other",
+        "split": "validation",
     }
 
 
@@ -61,8 +71,8 @@ def _lines(info: Info) -> Iterator[str]:
     yield f"# {info.name}"
     yield ""
     yield (
-        "A detector of AI-generated images, trained and evaluated on the AI-GenBench temporal benchmark. It gives a "
-        "picture the probability of being generated, and a verdict that may be *unsure*."
+        "A detector of AI-generated images, trained and evaluated by the protocol of the AI-GenBench temporal "
+        "benchmark. It gives a picture the probability of being generated, and a verdict that may be *unsure*."
     )
     yield ""
     yield f"- **Knows generators until** {until}: {', '.join(info.generators) or 'nobody says which'}."

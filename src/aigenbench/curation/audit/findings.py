@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from aigenbench.curation.audit.bias import FormatBias
 from aigenbench.curation.audit.looking import Looks
 from aigenbench.curation.inspection import Progress, no_progress
-from aigenbench.data.pictures.hashing import SIDE, alike, near_pairs
+from aigenbench.data.pictures.hashing import same_pictures
 
 Image = tuple[str, int]
 """An image: its split and its row in it."""
@@ -24,8 +23,6 @@ LARGEST_PIXELS = 49_766_400
 """Images outside these are no images of the benchmark (docs/data.md)."""
 BIASED = 0.6
 """AUROC of the classifier without pixels from which on a detector may learn the format instead of the picture."""
-_COMPARED = 1024
-"""So many pairs are compared at once."""
 
 
 @dataclass(frozen=True)
@@ -64,28 +61,6 @@ class Known:
         return self.generators[image[0]][image[1]]
 
 
-@dataclass
-class _Sets:
-    """Images that are one picture, joined as pairs of them are found."""
-
-    parents: dict[Image, Image] = field(default_factory=dict)
-
-    def join(self, a: Image, b: Image) -> None:
-        self.parents[self.root(b)] = self.root(a)
-
-    def root(self, one: Image) -> Image:
-        while self.parents.setdefault(one, one) != one:
-            self.parents[one] = self.parents[self.parents[one]]
-            one = self.parents[one]
-        return one
-
-    def groups(self) -> list[tuple[Image, ...]]:
-        found: dict[Image, list[Image]] = defaultdict(list)
-        for one in sorted(self.parents):
-            found[self.root(one)].append(one)
-        return sorted(tuple(group) for group in found.values() if len(group) > 1)
-
-
 def all_findings(
     looks: Sequence[Looks],
     known: Known,
@@ -102,7 +77,7 @@ def all_findings(
         foreign: other training sets by name, see `Foreign`.
         progress: as of ``audit``.
     """
-    groups = same_pictures(looks, progress)
+    groups = _same_pictures(looks, progress)
     found = [
         *_unusable(looks),
         *_doubles(groups, known),
@@ -113,45 +88,18 @@ def all_findings(
     return sorted(found, key=lambda one: one.weight != "error")
 
 
-def same_pictures(looks: Sequence[Looks], progress: Progress = no_progress) -> list[tuple[Image, ...]]:
+def _same_pictures(looks: Sequence[Looks], progress: Progress) -> list[tuple[Image, ...]]:
     """Images that are one picture: byte for byte, or stored again or resized; of those that decode."""
-    sets = _Sets()
     places = [(of.split, row) for of in looks for row in range(len(of))]
-    sha256, readable = (np.concatenate([getattr(of, name) for of in looks]) for name in ("sha256", "readable"))
-    rows = np.flatnonzero(readable)
-    for same in (rows[group] for group in _equal(sha256[rows])):
-        for other in same[1:]:
-            sets.join(places[same[0]], places[other])
-    telling = np.flatnonzero(np.concatenate([of.telling for of in looks]))
-    hashes = np.concatenate([of.hashes for of in looks])
-    small = np.concatenate([of.small for of in looks])
-    # one picture stands for those whose small copies are equal
-    firsts = []
-    for rows in (telling[same] for same in _equal(hashes[telling])):
-        for group in _equal(_texts(small[rows])):
-            firsts.append(rows[group[0]])
-            for other in rows[group[1:]]:
-                sets.join(places[firsts[-1]], places[other])
-    kept = np.sort(np.array(firsts, dtype=np.int64))
-    for pairs in near_pairs(hashes[kept], lambda done, total: progress("comparing hashes", done, total)):
-        for start in range(0, len(pairs), _COMPARED):
-            part = kept[pairs[start : start + _COMPARED]]
-            for a, b in part[alike(small[part[:, 0]], small[part[:, 1]])]:
-                sets.join(places[a], places[b])
-    return sets.groups()
-
-
-def _equal(values: npt.NDArray[np.bytes_]) -> list[npt.NDArray[np.intp]]:
-    """Places of equal values, rising, a group for each value."""
-    if not len(values):
-        return []
-    order = np.argsort(values, kind="stable")
-    return np.split(order, np.flatnonzero(values[order][1:] != values[order][:-1]) + 1)
-
-
-def _texts(small: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:
-    """Small pictures (n, `SIDE`, `SIDE`) as values that can be sorted, (n,)."""
-    return small.reshape(len(small), SIDE * SIDE).view(f"S{SIDE * SIDE}")[:, 0]
+    rows = np.flatnonzero(np.concatenate([of.readable for of in looks]))
+    groups = same_pictures(
+        np.concatenate([of.sha256 for of in looks])[rows],
+        np.concatenate([of.hashes for of in looks])[rows],
+        np.concatenate([of.small for of in looks])[rows],
+        np.concatenate([of.telling for of in looks])[rows],
+        lambda done, total: progress("comparing hashes", done, total),
+    )
+    return sorted(tuple(sorted(places[rows[place]] for place in group)) for group in groups)
 
 
 def _unusable(looks: Sequence[Looks]) -> Iterator[Finding]:

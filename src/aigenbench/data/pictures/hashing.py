@@ -20,6 +20,8 @@ LEAST_CONTRAST = 2.0
 """Standard deviation, in levels, below which a picture shows nothing that could be told from another."""
 ALIKE = 0.985
 """Correlation of the small grey pictures from which on two are one."""
+_COMPARED = 1024
+"""So many pairs of small pictures are compared at once."""
 _LOWEST = np.argsort(np.add.outer(np.arange(9), np.arange(9)).ravel(), kind="stable")[1:65]
 """Places of the frequencies that are compared, in rising order, among the first 9 x 9."""
 _BANDS = [np.uint64(sum(1 << bit for bit in range(64) if bit * (NEAR + 3) // 64 == band)) for band in range(NEAR + 3)]
@@ -88,3 +90,78 @@ def alike(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.
     scale = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
     correlation = np.divide((x * y).sum(axis=1), scale, out=np.zeros(len(x)), where=scale > 0)
     return np.asarray(correlation >= ALIKE)
+
+
+def same_pictures(
+    sha256: npt.NDArray[np.bytes_],
+    hashes: Hashes,
+    small: npt.NDArray[np.uint8],
+    telling: npt.NDArray[np.bool_],
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> list[tuple[int, ...]]:
+    """Groups of two or more files that show one picture: byte for byte, or stored again or resized.
+
+    Args:
+        sha256: of each file's bytes, 32 bytes each, (n,).
+        hashes: perceptual hashes, uint64 (n,).
+        small: uint8 (n, ``SIDE``, ``SIDE``).
+        telling: which pictures show something: only those can be told by their looks, bool (n,).
+        progress: as of ``near_pairs``.
+
+    Returns:
+        Their places, rising, in the order of the groups' first.
+    """
+    sets = _Sets(len(sha256))
+    for same in _equal(sha256):
+        sets.join(same)
+    # one picture stands for those whose small copies are equal
+    firsts = []
+    rows = np.flatnonzero(telling)
+    for of_hash in (rows[same] for same in _equal(hashes[rows])):
+        for same in (of_hash[one] for one in _equal(_texts(small[of_hash]))):
+            firsts.append(same[0])
+            sets.join(same)
+    kept = np.sort(np.array(firsts, dtype=np.int64))
+    for pairs in near_pairs(hashes[kept], progress):
+        for start in range(0, len(pairs), _COMPARED):
+            part = kept[pairs[start : start + _COMPARED]]
+            for pair in part[alike(small[part[:, 0]], small[part[:, 1]])]:
+                sets.join(pair)
+    return sets.groups()
+
+
+class _Sets:
+    """Places that are joined as pairs of them are found."""
+
+    def __init__(self, n: int) -> None:
+        self._parents = list(range(n))
+
+    def join(self, places: npt.NDArray[np.integer]) -> None:
+        first, *others = places.tolist()
+        for other in others:
+            self._parents[self._root(other)] = self._root(first)
+
+    def groups(self) -> list[tuple[int, ...]]:
+        found: dict[int, list[int]] = {}
+        for one in range(len(self._parents)):
+            found.setdefault(self._root(one), []).append(one)
+        return [tuple(group) for group in found.values() if len(group) > 1]
+
+    def _root(self, one: int) -> int:
+        while self._parents[one] != one:
+            self._parents[one] = self._parents[self._parents[one]]
+            one = self._parents[one]
+        return one
+
+
+def _equal(values: npt.NDArray[np.generic]) -> list[npt.NDArray[np.intp]]:
+    """Places of equal values, rising, a group for each value."""
+    if not len(values):
+        return []
+    order = np.argsort(values, kind="stable")
+    return np.split(order, np.flatnonzero(values[order][1:] != values[order][:-1]) + 1)
+
+
+def _texts(small: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:
+    """Small pictures (n, ``SIDE``, ``SIDE``) as values that can be sorted, (n,)."""
+    return small.reshape(len(small), SIDE * SIDE).view(f"S{SIDE * SIDE}")[:, 0]

@@ -6,6 +6,7 @@ import logging
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +37,16 @@ class Parts:
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
         self._folder = folder
         path = folder / IDENTITY
-        if path.is_file():
-            other = differing(read_json(path), identity)
-            if other:
-                raise InputError(
-                    f"{folder} holds unfinished scores of another evaluation ({other}); remove it to begin anew, or "
-                    "give another -o"
-                )
-        else:
-            write_json(path, dict(identity))
+        if path.is_file() and self._files() and (other := differing(read_json(path), identity)):
+            raise InputError(
+                f"{folder} holds unfinished scores of another evaluation ({other}); remove it to begin anew, or give "
+                "another -o"
+            )
+        write_json(path, dict(identity))
 
     def read(self) -> Scored | None:
         """The scores of the images from the first on that are there, or None."""
-        files = {int(match[1]): path for path in self._folder.iterdir() if (match := _NAME.fullmatch(path.name))}
+        files = self._files()
         found, done = [], 0
         while done in files:
             try:
@@ -66,8 +64,14 @@ class Parts:
             np.savez(temporary, **{name: getattr(scored, name) for name in _ARRAYS})
 
     def remove(self) -> None:
-        """Remove them: the predictions are written."""
+        """Remove them: the predictions are written, or there are none; then the folder that they lie in goes, too."""
         shutil.rmtree(self._folder)
+        with suppress(OSError):
+            self._folder.parent.rmdir()
+
+    def _files(self) -> dict[int, Path]:
+        """By the position of their first image."""
+        return {int(match[1]): path for path in self._folder.iterdir() if (match := _NAME.fullmatch(path.name))}
 
 
 _NAME = re.compile(r"scores_(\d{9})\.npz")

@@ -104,6 +104,8 @@ def score_images(scorer: Scorer, samples: Any, parts: Parts, effort: Effort, nam
         # also where it ends early: the same command goes on from here
         if fresh:
             _keep(parts, kept, fresh, found)
+        elif not found:
+            parts.remove()
     return Scored.joined(found)
 
 

@@ -8,6 +8,24 @@ from aigenbench.errors import InputError
 from aigenbench.models.weights.download import network_errors
 
 
+def check_repository(repository: str, token: str | None = None) -> None:
+    """Look, without asking the hub, whether ``push_to_hub`` could begin.
+
+    Raises:
+        InputError: the name is none, or there is no token.
+    """
+    from huggingface_hub import get_token
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise InputError(f"--push-to-hub: {repository!r} is no name of a repository, such as owner/name") from error
+    if not (token or get_token()):
+        raise InputError("--push-to-hub: no token; run `hf auth login`, or set HF_TOKEN")
+
+
 def push_to_hub(folder: Path, repository: str, private: bool = True, token: str | None = None) -> str:
     """Upload an exported detector's files in one commit; the repository's address is returned.
 
@@ -23,16 +41,13 @@ def push_to_hub(folder: Path, repository: str, private: bool = True, token: str 
         InputError: the name is none, there is no token, the hub refuses, or cannot be reached.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError
 
+    check_repository(repository, token)
     api = HfApi(token=token)
     try:
         made = api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(repo_id=made.repo_id, folder_path=folder, commit_message=f"Detector {folder.name}")
-    except HFValidationError as error:
-        raise InputError(f"--push-to-hub: {repository!r} is no name of a repository, such as owner/name") from error
-    except LocalTokenNotFoundError as error:
-        raise InputError("--push-to-hub: no token; run `hf auth login`, or set HF_TOKEN") from error
     except HfHubHTTPError as error:
         status = error.response.status_code
         hint = "; the token may not write there" if status in (401, 403) else ""

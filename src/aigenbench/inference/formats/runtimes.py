@@ -22,7 +22,8 @@ def runtime(name: str) -> Runtime | None:
     """What to give ``Detector.load`` as its ``runtime``: None for PyTorch.
 
     Args:
-        name: ``torch``; ``onnx``, by ONNX Runtime on the CPU; or ``program``, as ``torch.export`` wrote it.
+        name: ``torch``; ``onnx``, by ONNX Runtime on the CPU; or ``program``, as ``torch.export`` wrote it, which can
+            run code when it is opened: only of somebody you trust.
 
     Raises:
         InputError: it is none of these. Of the function: the detector was exported without that format.

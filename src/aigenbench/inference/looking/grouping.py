@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from aigenbench.data.pictures.decode import Pixels
-from aigenbench.data.pictures.hashing import LEAST_CONTRAST, SIDE, alike, near_pairs, perceptual_hash, small_grey
+from aigenbench.data.pictures.hashing import LEAST_CONTRAST, SIDE, perceptual_hash, same_pictures, small_grey
 from aigenbench.evaluation.predictions.fusion import sigmoid
 
 if TYPE_CHECKING:
@@ -92,24 +92,11 @@ def probability(detector: Detector, logit: float) -> float:
 
 
 def _same_pictures(prints: Sequence[Print]) -> list[tuple[int, ...]]:
-    # only where groups are asked for
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    n = len(prints)
-    first_with: dict[bytes, int] = {}
-    equal = [(first_with.setdefault(one.sha256, place), place) for place, one in enumerate(prints)]
-    small = np.frombuffer(b"".join(one.small for one in prints), np.uint8).reshape(n, SIDE, SIDE)
-    # what shows nothing could be any other such picture
-    telling = np.flatnonzero(small.std(axis=(1, 2)) >= LEAST_CONTRAST)
-    hashes = np.array([prints[place].hash for place in telling.tolist()], dtype=np.uint64)
-    near = np.concatenate([np.empty((0, 2), np.int64), *map(np.atleast_2d, near_pairs(hashes))])
-    pairs = telling[near]
-    pairs = np.concatenate(
-        [np.array(equal, np.int64).reshape(-1, 2), pairs[alike(small[pairs[:, 0]], small[pairs[:, 1]])]]
+    small = np.frombuffer(b"".join(one.small for one in prints), np.uint8).reshape(-1, SIDE, SIDE)
+    return same_pictures(
+        np.array([one.sha256 for one in prints], dtype="S32"),
+        np.array([one.hash for one in prints], dtype=np.uint64),
+        small,
+        # what shows nothing could be any other such picture
+        small.std(axis=(1, 2)) >= LEAST_CONTRAST,
     )
-    joins = coo_array((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
-    labels = connected_components(joins, directed=False)[1]
-    places = np.argsort(labels, kind="stable")
-    groups = np.split(places, np.flatnonzero(np.diff(labels[places])) + 1)
-    return sorted(tuple(group.tolist()) for group in groups if len(group) > 1)

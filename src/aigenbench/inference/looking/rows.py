@@ -107,6 +107,8 @@ def _more(result: Result, notes: dict[str, None]) -> Iterator[str]:
     """What else there is to say of a picture, indented; sentences that belong below the table go to ``notes``."""
     if len(result.answer.crop_logits) > 1:
         yield "    crops: " + " ".join(f"{logit:.2f}" for logit in result.answer.crop_logits)
+    if result.facts == [] and result.answer.verdict is not None:
+        yield "    the file says: nothing of itself"
     for fact in result.facts or ():
         notes[NOT_VERIFIED] = None
         yield f"    the file says: {fact.where} {fact.key}: {fact.value}" + (

@@ -93,7 +93,7 @@ def tried(detector: Detector, image: Pixels) -> Stability:
     probabilities = [first.probability, *(one.probability for one in tries)]
     changed = [one for one in tries if one.verdict != first.verdict.word]
     lowest, highest = min(probabilities), max(probabilities)
-    said = f"{len(tries)} other forms give {lowest:.0%} to {highest:.0%}"
+    said = f"it and {len(tries)} other forms give {lowest:.0%} to {highest:.0%}"
     if changed:
         said += "; the verdict becomes " + ", ".join(f"{one.verdict} {one.title}" for one in changed)
     else:

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from aigenbench import __version__
+from aigenbench.evaluation.statistics.intervals import interval_text
 from aigenbench.inference.serve.uploads import MOST_IMAGES
 
 Described = Sequence[dict[str, Any]]
@@ -53,7 +54,7 @@ def _environment() -> Environment:
     made = Environment(
         loader=PackageLoader("aigenbench.inference.serve"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    made.filters["percent"] = percent
+    made.filters |= {"percent": percent, "interval": interval_text}
     return made
 
 
