@@ -70,9 +70,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--runtime",
         default="torch",
-        choices=("torch", "onnx", "program"),
-        metavar="torch|onnx|program",
-        help="what computes: PyTorch (default), or what export --format wrote beside it",
+        choices=("torch", "onnx"),
+        metavar="torch|onnx",
+        help="what computes: PyTorch (default), or ONNX Runtime on what export --format onnx wrote",
     )
     parser.add_argument("--batch-size", default="16", metavar="N", help="pictures at a time (default 16)")
     parser.add_argument("--workers", metavar="N", help="threads that read ahead (default: one a processor, at most 8)")

@@ -45,9 +45,9 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--runtime",
         default="torch",
-        choices=("torch", "onnx", "program"),
-        metavar="torch|onnx|program",
-        help="what computes: PyTorch, or what export --format wrote beside it (torch)",
+        choices=("torch", "onnx"),
+        metavar="torch|onnx",
+        help="what computes: PyTorch, or ONNX Runtime on what export --format onnx wrote (torch)",
     )
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="crops scored at once (16)")
     parser.set_defaults(run=run)

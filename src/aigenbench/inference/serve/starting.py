@@ -44,7 +44,7 @@ def serve(
         timeout: seconds for one picture under all detectors.
         device: as of ``Detector.load``.
         batch_size: likewise.
-        runtime: ``torch``, ``onnx`` or ``program``: what computes; see ``inference.formats.runtimes``.
+        runtime: what computes: ``torch``, or ``onnx`` where the detectors were exported with it.
         started: called with the address once pictures can be looked at.
 
     Raises:
@@ -56,6 +56,8 @@ def serve(
     for name, value, least in (("queue", queue, 0), ("workers", workers, 1), ("batch_size", batch_size, 1)):
         if value < least:
             raise InputError(f"{name} must be at least {least}, found {value}")
+    if runtime not in ("torch", "onnx"):
+        raise InputError(f"runtime: expected torch or onnx, found {runtime!r}")
     if not 0 <= port <= 65535:
         raise InputError(f"port must be 0 to 65535, found {port}")
     for name, amount in (("max_upload", max_upload), ("timeout", timeout)):
