@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-slow check bench campaign coverage fuzz lowest lock clean
+.PHONY: quickstart test test-slow test-transformers check bench campaign coverage fuzz lowest lock clean
 
 # on a processor, the samples' workers need the cores more than torch's threads do
 QUICKSTART := experiments_data/experiment_quickstart
@@ -19,6 +19,12 @@ test: .venv
 
 test-slow: .venv
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not campaign"
+
+# transformers slows every start where it is installed: its tests have it beside .venv, not in it
+test-transformers: .venv
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --target .transformers \
+	    transformers==5.24.0 tokenizers==0.23.3
+	PYTHONPATH=.transformers $(BIN)/python -m pytest tests/inference/test_inference_external.py
 
 check: .venv
 	$(BIN)/ruff check .
@@ -67,4 +73,4 @@ lock:
 	touch $@
 
 clean:
-	rm -rf .venv .venv-lowest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist build
+	rm -rf .venv .venv-lowest .transformers .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist build
