@@ -113,6 +113,7 @@ def test_a_timeline_is_a_file_as_elsewhere(small_dataset: Path) -> None:
         ab.audit(small_dataset, timeline="nowhere.csv")
 
 
+@pytest.mark.slow
 def test_the_command(small_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["data", "audit", str(small_dataset), "--workers", "1", "--config", PIPELINE, "--config"]
     main([*command, SMALL])
