@@ -27,7 +27,7 @@ MODELS = [
     ("small_cnn_tune", 64),
     ("timm/test_vit_tune", 160),
     ("timm/test_resnet_probe", 160),
-    ("dinov2_vits14_probe", 56),
+    pytest.param("dinov2_vits14_probe", 56, marks=pytest.mark.slow),
     pytest.param("openai/ViT-B/32_probe", 224, marks=pytest.mark.slow),
     pytest.param("RN50_tune", 224, marks=pytest.mark.slow),
 ]

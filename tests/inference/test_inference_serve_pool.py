@@ -103,6 +103,25 @@ def test_a_worker_that_dies_idle_is_replaced(pool_of: PoolOf) -> None:
     run(test)
 
 
+def workers_of(folder: Path) -> list[str]:
+    """Processes that run the worker of this test."""
+    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    return [line.decode() for line in lines if str(folder / "worker.py").encode() in line]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.001, 0.005, 0.02, 0.1])
+def test_whenever_it_ends_no_worker_is_left(pool_of: PoolOf, tmp_path: Path, seconds: float) -> None:
+    async def test() -> None:
+        async with pool_of(2) as pool:
+            assert len(workers_of(tmp_path)) == 2
+            for process in tuple(pool._processes):
+                process.kill()
+            await asyncio.sleep(seconds)
+
+    run(test)
+    assert workers_of(tmp_path) == []
+
+
 @pytest.mark.parametrize(("how", "said"), [("broken", "the detector is damaged"), ("dead", "a worker ended while")])
 def test_what_does_not_start_is_told_and_leaves_nothing(pool_of: PoolOf, tmp_path: Path, how: str, said: str) -> None:
     (tmp_path / how).touch()

@@ -86,6 +86,7 @@ def test_every_source_has_norms_biases_and_blocks(name, size, arguments, kind) -
     assert 0 < share < (0.01 if few_numbers else 0.75)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "size", "arguments"), TRANSFORMERS[2:])
 def test_matrices_of_every_transformer(name, size, arguments) -> None:
     model = built(name, arguments)

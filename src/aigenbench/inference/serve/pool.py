@@ -7,7 +7,7 @@ import logging
 import math
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -77,9 +77,11 @@ class Pool:
         Raises:
             InputError: a detector cannot be loaded, in the worker's words.
         """
+        starts = [asyncio.create_task(self._start()) for _ in range(self._workers)]
         try:
-            processes = await asyncio.gather(*(self._start() for _ in range(self._workers)))
+            processes = await asyncio.gather(*starts)
         except BaseException:
+            await _cancelled(starts)
             await self._end()
             raise
         self._tasks = [asyncio.create_task(self._keep(process)) for process in processes]
@@ -87,8 +89,7 @@ class Pool:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
+        await _cancelled(self._tasks)
         await self._end()
 
     @contextmanager
@@ -206,6 +207,13 @@ class Pool:
             # after Ctrl-C the first wait ends so
             await gone
             raise
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and see them end: one that was ending a worker, or starting one, finishes that."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _gone(process: Process) -> None:
