@@ -17,7 +17,7 @@ from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions.record import load_predictions
 from aigenbench.models import ModelFactoryRegistry
 from aigenbench.training import BaseDeepfakeDetectionModel
-from aigenbench.training.detector.base import NO_HOOKS, ORIGINAL_ALONE
+from aigenbench.training.detector.arguments import NO_HOOKS, ORIGINAL_ALONE
 from aigenbench.training.original import BaseDeepfakeDetectionModel as Adapter
 from original_configs import MODELS, PIPELINES, model, pipeline
 

@@ -16,7 +16,7 @@ from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.samples.collation import Batch
 from aigenbench.data.samples.hooks import is_overridden, refuse_hooks
 from aigenbench.data.samples.transforms import Augmentation
-from aigenbench.errors import InputError, nearest
+from aigenbench.errors import InputError
 from aigenbench.evaluation.metrics.definitions import check_own_name
 from aigenbench.models import Preprocessing, build_model, check_input_size, preprocessing_of
 from aigenbench.models.build import NOT_OF_THE_FEATURES
@@ -26,32 +26,19 @@ from aigenbench.models.probe import Classifier
 from aigenbench.protocol.published import SGD
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.trained import Trained
+from aigenbench.training.detector.arguments import NO_HOOKS, ORIGINAL_ALONE, check_arguments, size_of
 from aigenbench.training.detector.base_weights import LoadsBaseWeights
 from aigenbench.training.detector.objectives import Objective
 from aigenbench.training.detector.picture_hooks import PictureHooks
 from aigenbench.training.detector.records import said_of
 from aigenbench.training.detector.seeding import BatchSeeds
 from aigenbench.training.detector.stage import EvaluationOutput, Stage
-from aigenbench.training.detector.tasks import BinaryTask, MulticlassTask, Task, check_task
+from aigenbench.training.detector.tasks import BinaryTask, MulticlassTask, Task
 from aigenbench.training.detector.terms import Rows, values_of
 
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 MetricFunction = Callable[..., Any]
 PUBLISHED_CLASSES = len(PUBLISHED.id_to_name)
-SCHEDULERS = ("OneCycleLR",)
-ORIGINAL_ALONE = {
-    "make_model": "a model is a factory registered with ModelFactoryRegistry",
-    "adapt_model_for_training": "freeze layers in __init__ or on_fit_start, or use a _probe model",
-    "adapt_model_for_evaluation": "use Lightning's on_validation_start",
-    "_managers_set_metrics": "use add_metric in register_metrics",
-    "_update_metrics": "use self.log in training_step",
-}
-"""Hooks of the original framework's detector that this one does not call, and what to do here."""
-NO_HOOKS = {
-    f"{split}_dataloader": "the pipeline serves the samples: subclass AIGenBenchPipeline, or its dataset_loader"
-    for split in ("train", "val", "test", "predict")
-}
-"""Lightning's hooks that nothing would call."""
 
 
 def _sgd(parameters: Iterable[Any]) -> Optimizer:
@@ -107,25 +94,8 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         super().__init__()
         self._objective = Objective.of(objective)
         self.finetune = Finetune.of(finetune)
-        check_task("training_task", training_task)
-        check_task("evaluation_type", evaluation_type)
-        if training_task == "binary" and evaluation_type == "multiclass":
-            raise InputError("model.evaluation_type: a detector trained as binary cannot be evaluated as multiclass")
-        if n_classes is not None and training_task == "binary":
-            raise InputError("model.n_classes: a binary detector has one output; give training_task multiclass")
-        if scheduler is not None and scheduler not in SCHEDULERS:
-            raise InputError(
-                f"model.scheduler: unknown {scheduler!r}; known: {', '.join(SCHEDULERS)}, or null"
-                f"{nearest(scheduler, SCHEDULERS)}; any other is written in configure_optimizers"
-            )
-        if not 0 <= classification_threshold <= 1:
-            raise InputError(f"model.classification_threshold must lie in 0..1, found {classification_threshold}")
-        size = (model_input_size,) * 2 if isinstance(model_input_size, int) else tuple(model_input_size)
-        if len(size) != 2 or min(size) < 1:
-            raise InputError(
-                f"model.model_input_size: expected pixels a side, 1 or more, or [height, width], found {size}"
-            )
-        self.model_name, self.input_size = model_name, (int(size[0]), int(size[1]))
+        check_arguments(training_task, evaluation_type, n_classes, scheduler, classification_threshold)
+        self.model_name, self.input_size = model_name, size_of(model_input_size)
         self.optimizer_factory, self.scheduler = optimizer, scheduler
         self.classification_threshold, self.base_weights = classification_threshold, base_weights
         self.training_crop = StochasticTraining(training_cropping_strategy, self.input_size)

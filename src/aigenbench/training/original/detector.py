@@ -20,7 +20,8 @@ from aigenbench.errors import InputError
 from aigenbench.models import Preprocessing
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD
 from aigenbench.training.detector import base as ours
-from aigenbench.training.detector.base import NO_HOOKS, OptimizerFactory
+from aigenbench.training.detector.arguments import NO_HOOKS
+from aigenbench.training.detector.base import OptimizerFactory
 from aigenbench.training.detector.outputs import ScoredCrops, rows_of_outputs, rows_of_probabilities
 from aigenbench.training.detector.records import load_detector
 from aigenbench.training.detector.stage import EvaluationOutput, Stage
