@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aigenbench.augmentations import MandatoryEvaluation, MandatoryTraining, Recipe
+from aigenbench.data.arguments import check_at_least, check_choices
 from aigenbench.data.identity import keys_of
 from aigenbench.data.loaders import source_of_loader, timeline_of_loader
 from aigenbench.data.plan import Plan, make_plan
@@ -42,7 +43,6 @@ from aigenbench.data.sources.tables import ImageTable, SplitTables
 from aigenbench.data.views.cached import ViewCache
 from aigenbench.data.views.views import StoredSquares
 from aigenbench.data.window_module import WindowDataModule
-from aigenbench.errors import InputError, nearest
 from aigenbench.files import user_path
 from aigenbench.protocol.identity import Keys, training_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet, evaluation_set
@@ -57,10 +57,6 @@ from aigenbench.protocol.timeline import load_timeline
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
-CACHES = ("none", "evaluation", "all")
-FEATURES = ("none", "cache")
-FEATURES_DTYPES = ("float16", "bfloat16")
-ORIENTATIONS = ("per_epoch", "per_copy")
 CROPS = {"validate": "make_val_crops", "test": "make_test_crops", "predict": "make_predict_crops"}
 """Hooks of a subclass that crop in place of the detector's, each from an image to an image or a sequence."""
 
@@ -139,24 +135,15 @@ class AIGenBenchPipeline(WindowDataModule):
     ) -> None:
         super().__init__()
         refuse_hooks(type(self), NO_LOADERS)
-        for key, value in (
-            ("train_batch_size", train_batch_size),
-            ("eval_batch_size", eval_batch_size),
-            ("augmentation_factor", augmentation_factor),
-            ("maximum_processing_size", maximum_processing_size),
-        ):
-            if value is not None and value < 1:
-                raise InputError(f"data.{key} must be at least 1, found {value}")
-        if num_workers is not None and num_workers < 0:
-            raise InputError(f"data.num_workers must be 0 or more, found {num_workers}")
-        for key, choice, known in (
-            ("cache", cache, CACHES),
-            ("features", features, FEATURES),
-            ("features_dtype", features_dtype, FEATURES_DTYPES),
-            ("orientation", orientation, ORIENTATIONS),
-        ):
-            if choice not in known:
-                raise InputError(f"data.{key}: one of {', '.join(known)}, found {choice!r}{nearest(choice, known)}")
+        check_at_least(
+            1,
+            train_batch_size=train_batch_size,
+            eval_batch_size=eval_batch_size,
+            augmentation_factor=augmentation_factor,
+            maximum_processing_size=maximum_processing_size,
+        )
+        check_at_least(0, num_workers=num_workers)
+        check_choices(cache=cache, features=features, features_dtype=features_dtype, orientation=orientation)
         self.dataset_loader = dataset_loader
         self.train_batch_size = train_batch_size
         self.eval_batch_size = eval_batch_size
