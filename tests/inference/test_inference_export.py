@@ -18,6 +18,7 @@ import aigenbench as ab
 from aigenbench.cli import main
 from aigenbench.data.sources.opening import open_source
 from aigenbench.engine.exporting import export
+from aigenbench.errors import InputError
 from aigenbench.inference.artefact import read_info
 from aigenbench.inference.card import model_card
 from aigenbench.inference.detector import Detector
@@ -65,6 +66,21 @@ def test_scores_are_those_of_validate(
     assert one.shape[1:] == (3, size, size)
     answer = next(detector.answers(files[:1]))
     np.testing.assert_allclose(detector.crop_logits(one), answer.crop_logits, atol=1e-6)
+
+
+def test_a_form_is_run_by_its_name(trained: Trained, small_dataset: Path, tmp_path: Path) -> None:
+    experiment = trained(AS_THEY_ARE)
+    folder = export(experiment, tmp_path / "detector", formats=("onnx",))
+    files, expected = evaluated_files(small_dataset, experiment)
+    detector = ab.Detector.load(folder, device="cpu", runtime="onnx")
+    assert np.abs(detector.logits(files) - expected).max() < 1e-5
+    for place, name, what in (
+        (folder, "program", "no model.pt2"),
+        (folder, "onxx", "did you mean 'onnx'"),
+        (experiment, "onnx", "export it first"),
+    ):
+        with pytest.raises(InputError, match=what):
+            ab.Detector.load(place, device="cpu", runtime=name)
 
 
 def test_a_detector_of_classes_gives_the_probability_of_all_it_has_seen(

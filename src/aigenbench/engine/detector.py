@@ -59,6 +59,7 @@ class Detector:
         batch_size: int | None = None,
         num_workers: int = 0,
         trust_imports: bool = False,
+        runtime: str = "torch",
     ) -> Detector | Exported:
         """Load a detector; no configuration and no data set are needed.
 
@@ -73,6 +74,8 @@ class Detector:
             num_workers: processes that read images.
             trust_imports: import whatever its training had imported, and build whatever classes the checkpoint names:
                 for one whose maker you trust.
+            runtime: of an exported one, what computes: ``torch``, or ``onnx`` or ``program`` where it was exported so;
+                see `aigenbench.inference.formats.runtimes.runtime`.
 
         Raises:
             InputError: there are no such weights; they do not say which detector they are of; or its class or model is
@@ -80,14 +83,17 @@ class Detector:
         """
         folder = folder_of(place)
         if not is_exported(folder):
+            if runtime != "torch":
+                raise InputError(f"runtime {runtime!r} is of an exported detector, {folder} is none: export it first")
             return cls.of_training(folder, window, device, imports, batch_size, num_workers, trust_imports)
         from aigenbench.config.imports import run_imports
         from aigenbench.inference.detector import Detector as Exported
+        from aigenbench.inference.formats.runtimes import runtime as runtime_named
 
         if window is not None:
             raise InputError(f"window picks one of an experiment's, {folder} is one exported detector; leave it out")
         run_imports([str(one) for one in imports])
-        return Exported.load(folder, device, batch_size or 16, num_workers)
+        return Exported.load(folder, device, batch_size or 16, num_workers, runtime=runtime_named(runtime))
 
     @classmethod
     def of_training(

@@ -32,7 +32,8 @@ class Verdict:
 def verdict(logit: float, point: OperatingPoint) -> Verdict:
     """The verdict on a picture of this logit at an operating point."""
     measured, period = point.measured, point.period
-    where = f"in the {period} period" if period == "Next" else f"on what it was trained up to ({period})"
+    newer = period == "Next"
+    where = "with generators newer than those it knows" if newer else f"with generators that it knows ({period})"
     if logit > point.high:
         rate = measured.reals_called_generated
         said = f"looks generated; {where}, {_told(rate)} of real images were called so by mistake"
