@@ -160,6 +160,7 @@ def test_the_same_call_goes_on_and_another_is_refused(
         ab.fit(PIPELINE, **{**again, "overrides": {**again["overrides"], "model.note": "other"}})
 
 
+@pytest.mark.slow
 def test_the_shell_says_what_of_python_it_lacks(fitted: ab.Experiment) -> None:
     command = [sys.executable, "-m", "aigenbench", "fit", "--config", str(fitted.folder / "config.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=fitted.folder.parents[1])
@@ -266,6 +267,7 @@ def test_what_can_be_imported_goes_on_from_the_shell(
     assert experiment.scores().logged["growing"]["third"][:2] == pytest.approx([1 / 3] * 2)
 
 
+@pytest.mark.slow
 def test_weights_of_a_class_that_is_not_here_name_it(fitted: ab.Experiment) -> None:
     program = (
         f"import aigenbench as ab\ntry:\n    ab.Detector.load({str(fitted.folder)!r})\n"

@@ -250,6 +250,7 @@ def test_ctrl_c_stops_the_cell_too_and_the_same_call_goes_on(small_dataset: Path
     assert sweep.run()[1] == 0
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_comes_to_the_same_table(small_dataset: Path, tmp_path: Path, orders: Any) -> None:
     values = sweep_of(small_dataset, grid={LR: [0.1, 0.2]}, seeds=[1, 2, 3, 4])
     whole = prepare(values, tmp_path / "whole").run()[0].to_dict()["rows"]
@@ -308,6 +309,7 @@ def test_a_search_without_optuna_says_what_to_install(monkeypatch: pytest.Monkey
         prepare(sweep_of(None, search={"trials": 2, "space": {LR: [0.1]}}), tmp_path, dry_run=True)
 
 
+@pytest.mark.slow
 def test_a_search_looks_at_past_and_repeats_itself(small_dataset: Path, tmp_path: Path, orders: Any) -> None:
     pytest.importorskip("optuna")
     space = {LR: {"low": 0.01, "high": 0.1, "log": True}, "trainer.max_epochs": {"low": 1, "high": 3}}

@@ -50,6 +50,7 @@ def test_time_and_memory_beyond_bounds_are_findings(monkeypatch: pytest.MonkeyPa
     assert outcome_of(door(lambda folder: None), 1, 1).text == "more than 1.5 GB"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("action", "text"), [("os.abort()", "the worker died"), ("time.sleep(99)", "no end in 3 s")])
 def test_a_worker_that_dies_or_hangs_is_a_finding_and_the_next_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str, text: str

@@ -6,11 +6,13 @@ import itertools
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from aigenbench.errors import InputError
 from fuzz.pictures import cases, check
 
 
+@pytest.mark.slow
 def test_pictures_are_read_as_pillow_reads_them_or_refused() -> None:
     outcomes: Counter[tuple[bool, bool]] = Counter()
     for case in itertools.islice(cases(np.random.default_rng(7), 0.4), 1500):

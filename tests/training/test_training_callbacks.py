@@ -174,6 +174,7 @@ def test_killed_and_gone_on_it_ends_alike(two: Path, tmp_path: Path, case: str) 
         assert "the weights changed after the last evaluation" in log(tmp_path / "killed")
 
 
+@pytest.mark.slow
 def test_a_stop_in_mid_epoch_ends_that_epoch(two: Path, tmp_path: Path) -> None:
     assert run(tmp_path, command(two, tmp_path, "stops in mid-epoch"))[0] == 0, log(tmp_path)[-3000:]
     assert "epoch 1 of 0..2: 4 optimizer steps" in log(tmp_path)

@@ -18,6 +18,8 @@ from aigenbench.evaluation.predictions.experiment import load_experiment
 from aigenbench.evaluation.predictions.record import load_predictions
 from aigenbench.protocol.timeline import PUBLISHED
 
+pytestmark = pytest.mark.slow
+
 OWN = ["Alpha", "Beta", "Gamma", "Delta", "Epsilon"]
 TIMELINE = "name: frontier\nversion: '1'\ngenerators:\n" + "".join(
     f"  {name}: 2025-0{month}-01\n" for month, name in enumerate(OWN, 1)
@@ -127,7 +129,6 @@ def test_validate_finds_the_same(data: Path, place: tuple[Path, int]) -> None:
     assert log.count("reproduced, logits differ by at most 0") == 6
 
 
-@pytest.mark.slow
 def test_killed_and_continued(data: Path, place: tuple[Path, int], tmp_path: Path) -> None:
     folder, events = place
     shutil.copytree(folder / "experiments_data" / "experiment_std", tmp_path / "experiments_data" / "experiment_std")
@@ -143,7 +144,6 @@ def test_killed_and_continued(data: Path, place: tuple[Path, int], tmp_path: Pat
     assert outcome(tmp_path, "ext") == outcome(folder, "ext")
 
 
-@pytest.mark.slow
 def test_further_reals_leave_the_old_windows_their_own(tmp_path: Path) -> None:
     (tmp_path / "frontier.yaml").write_text(TIMELINE)
     make_demo_data(tmp_path / "demo", 4, 4, 2)
@@ -189,7 +189,6 @@ def test_what_cannot_be_extended_is_told(data: Path, place: tuple[Path, int], mo
     assert not (folder / "experiments_data" / "experiment_other").exists()
 
 
-@pytest.mark.slow
 def test_an_extension_is_extended(data: Path, place: tuple[Path, int], tmp_path: Path) -> None:
     folder = place[0]
     shutil.copytree(folder / "experiments_data" / "experiment_std", tmp_path / "experiments_data" / "experiment_std")
@@ -205,7 +204,6 @@ def test_an_extension_is_extended(data: Path, place: tuple[Path, int], tmp_path:
     assert scores[0].standard_headline == scores[1].standard_headline is not None
 
 
-@pytest.mark.slow
 def test_two_processes_take_the_windows_over_together(data: Path, place: tuple[Path, int], tmp_path: Path) -> None:
     shutil.copytree(place[0] / "experiments_data" / "experiment_std", tmp_path / "experiments_data" / "experiment_std")
     results = run_together(tmp_path, extension(data, tmp_path, "--allow_config_change", "--data.train_batch_size=2"))

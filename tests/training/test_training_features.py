@@ -128,6 +128,7 @@ def drawn_views(dataset: Path, per_copy: bool, seed: int = 42) -> set[int]:
     return views
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", ["per_epoch", "per_copy"])
 def test_exactly_the_views_of_the_schedule_are_embedded_once(three: Path, tmp_path: Path, orientation: str) -> None:
     fit(three, tmp_path, CACHED, f"--data.orientation={orientation}")
@@ -145,6 +146,7 @@ def test_exactly_the_views_of_the_schedule_are_embedded_once(three: Path, tmp_pa
     assert set(stored_rows(tmp_path)[12,].tolist()) >= wanted
 
 
+@pytest.mark.slow
 def test_heads_trained_at_once_are_the_runs_of_their_own(three: Path, tmp_path: Path) -> None:
     heads = "--experiment_info.heads=[{lr: 0.5}, {weight_decay: 0.1, name: decayed}, {seed: 7}]"
     together = fit(three, tmp_path / "together", CACHED, heads)
@@ -231,6 +233,7 @@ def test_a_signal_to_one_process_ends_the_embedding_of_all(three: Path, tmp_path
     assert set(stored_rows(tmp_path)[12,].tolist()) == drawn_views(three, per_copy=False)
 
 
+@pytest.mark.slow
 def test_arguments_of_the_backbone_have_features_of_their_own(three: Path, tmp_path: Path) -> None:
     base = ("--model.model_name=timm/test_resnet_probe", "--model.model_args.pretrained=false", CACHED)
     fit(three, tmp_path, *base)
@@ -269,6 +272,7 @@ def test_a_head_that_diverges_is_named(three: Path, tmp_path: Path) -> None:
     assert "the loss of head 'wild' is not a finite number" in log(tmp_path)
 
 
+@pytest.mark.slow
 def test_where_weights_lie_makes_no_other_features_and_other_code_does(three: Path, tmp_path: Path) -> None:
     for name in ("here", "there"):
         (tmp_path / name).mkdir()

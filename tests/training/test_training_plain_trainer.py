@@ -45,6 +45,7 @@ print(trainer.global_step, pipeline.trainer is trainer)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_generators", ["1", "4"])
 def test_the_weights_are_the_windows_loops(made, tmp_path: Path, n_generators: str) -> None:
     dataset = made.default(tmp_path / "data", generators=5, fakes_each=4)
