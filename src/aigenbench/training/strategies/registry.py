@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from aigenbench.errors import InputError, nearest
-from aigenbench.training.strategies.base import HOOKS, Strategy, overrides
-from aigenbench.training.strategies.rows import Cumulative, NewWindow
+from aigenbench.training.strategies.base import HOOKS, KEY, Strategy, overrides
+from aigenbench.training.strategies.rows import Cumulative, Harmonic, NewWindow, Replay
 
-KEY = "experiment_info.strategy"
 STRATEGIES: dict[str, type[Strategy]] = {
     "cumulative": Cumulative,
     "new_window": NewWindow,
+    "replay": Replay,
+    "harmonic": Harmonic,
 }
 """Strategies by their names in a config."""
 _BUILT_IN = tuple(STRATEGIES)
