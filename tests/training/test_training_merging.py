@@ -1,0 +1,280 @@
+"""Which weights a window starts and ends with, and learning from the window before: plain definitions, runs, kills."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from training_harness import Events, arguments, outcome, run, run_together
+
+import aigenbench as ab
+from aigenbench.engine.exporting import export
+from aigenbench.errors import InputError
+from aigenbench.inference.detector import Detector
+from aigenbench.models.finetune import LowRank, Residual
+from aigenbench.training.detector.terms import Earlier, Rows
+from aigenbench.training.strategies.distillation import FeatureDistillation, LogitDistillation
+from aigenbench.training.strategies.ema import MeanOfSteps
+from aigenbench.training.strategies.merging import best, mixed
+from aigenbench.training.strategies.registry import Strategies
+from aigenbench.training.strategies.weights import FinishContext, Interpolate, Soup
+
+TINY = ("--model.model_args.pretrained=false", "--model.model_input_size=160", "--data.augmentation_factor=1")
+LORA = ("--model.model_name=timm/test_vit_tune", "--model.finetune={lora: {rank: 2}}", *TINY)
+KINDS = {
+    "reset": "{start: {weights: reset}}",
+    "interpolate": "{interpolate: {alpha: 0.3}}",
+    "fitted": "{interpolate: {alpha: fitted, grid: 3}}",
+    "ema": "{ema: {decay: 0.5}}",
+    "soup": "{soup: {}}",
+    "greedy": "{soup: {selection: greedy}}",
+    "distillation": "{distillation: {weight: 0.5}}",
+}
+
+
+class Network(nn.Module):
+    """A layer, BatchNorm with its counter, and one change of each low-rank kind."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        made = torch.Generator().manual_seed(seed)
+        fixed = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
+        self.norm, self.lora, self.svd = nn.BatchNorm1d(3), LowRank(fixed, 2, 4.0), Residual(fixed, 2)
+        for tensor in self.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(torch.randn(tensor.shape, generator=made))
+        assert self.norm.num_batches_tracked is not None
+        self.norm.num_batches_tracked.fill_(seed)
+
+
+def states(*seeds: int) -> list[dict[str, torch.Tensor]]:
+    return [Network(seed).state_dict() for seed in seeds]
+
+
+def nearest_of_rank(matrix: np.ndarray, rank: int) -> np.ndarray:
+    left, values, right = np.linalg.svd(matrix)
+    return sum(values[i] * np.outer(left[:, i], right[i]) for i in range(rank))
+
+
+def test_a_mean_is_of_tensors_and_of_products() -> None:
+    shares = (0.2, 0.3, 0.5)
+    given = states(1, 2, 3)
+    made = mixed(given, shares, Network(0))
+    for name in ("norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"):
+        expected = sum(s * one[name].numpy().astype(float) for s, one in zip(shares, given, strict=True))
+        np.testing.assert_allclose(made[name].numpy(), expected, rtol=1e-6)
+    assert made["norm.num_batches_tracked"] == 3, "the newest's"
+    products: dict[str, Callable[[Mapping[str, torch.Tensor]], torch.Tensor]] = {
+        "lora": lambda one: one["lora.up"].double() @ one["lora.down"].double(),
+        "svd": lambda one: (one["svd.left"] * one["svd.values"]).double() @ one["svd.right"].double(),
+    }
+    for product in products.values():
+        whole = sum(s * product(one).numpy() for s, one in zip(shares, given, strict=True))
+        np.testing.assert_allclose(product(made).numpy(), nearest_of_rank(whole, 2), atol=1e-5)
+    factors = sum(s * one["lora.up"] for s, one in zip(shares, given, strict=True))
+    assert not torch.allclose(made["lora.up"], factors), "no mean of factors"
+
+
+@pytest.mark.parametrize("end", [0, 1])
+def test_the_ends_are_the_given_weights_bit_for_bit(end: int) -> None:
+    given = states(1, 2)
+    made = mixed(given, (1 - end, end), Network(0))
+    assert all(torch.equal(made[name], tensor) for name, tensor in given[end].items())
+    assert made["norm.weight"].data_ptr() != given[end]["norm.weight"].data_ptr(), "a copy"
+
+
+def test_a_merge_of_equal_changes_is_that_change() -> None:
+    (one,) = states(1)
+    made = mixed((one, one), (0.5, 0.5), Network(0))
+    torch.testing.assert_close(made["lora.up"] @ made["lora.down"], one["lora.up"] @ one["lora.down"])
+
+
+def test_windows_of_other_shapes_are_not_merged() -> None:
+    one, other = states(1, 2)
+    with pytest.raises(InputError, match=r"strategy: norm\.bias is not of the same shape in every window"):
+        mixed((one, {**other, "norm.bias": torch.zeros(4)}), (0.5, 0.5), Network(0))
+
+
+class FakeTrainer:
+    accumulate_grad_batches = 2
+
+
+class Module(pl.LightningModule):
+    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.layer, self.norm = nn.Linear(3, 2, dtype=dtype), nn.BatchNorm1d(2)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.9])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_mean_of_steps(decay: float, dtype: torch.dtype) -> None:
+    trainer: Any = FakeTrainer()
+    module, mean = Module(dtype), MeanOfSteps(decay)
+    mean.on_train_start(trainer, module)
+    expected = module.layer.weight.detach().double()
+    for batch in range(12):
+        if batch % 2:
+            with torch.no_grad():
+                module.layer.weight += torch.randn(2, 3, generator=torch.Generator().manual_seed(batch))
+                module.norm.num_batches_tracked += 1  # type: ignore[operator]
+            expected = decay * expected + (1 - decay) * module.layer.weight.detach().double()
+        mean.on_train_batch_end(trainer, module, None, None, batch)
+        if batch == 5:
+            # as a resumed training has it
+            state = {"mean": {name: tensor.clone() for name, tensor in mean.state_dict()["mean"].items()}}
+            mean = MeanOfSteps(decay)
+            mean.load_state_dict(state)
+            mean.on_train_start(trainer, module)
+    made = mean.weights(module.state_dict())
+    assert made["layer.weight"].dtype == dtype
+    torch.testing.assert_close(made["layer.weight"], expected.to(dtype))
+    assert made["norm.num_batches_tracked"] == 6, "the newest's"
+    if not decay:
+        assert torch.equal(made["layer.weight"], module.layer.weight), "of decay 0, the last"
+
+
+def context(window: int, past: Callable[[Any], float | None], said: Any = None) -> FinishContext:
+    one, two = states(1, 2)
+    return FinishContext(window, two, lambda: one, lambda: said or {}, Network(0), past)
+
+
+def test_a_fitted_alpha_has_the_highest_past_score_and_is_the_larger_of_equals() -> None:
+    one, two = (state["norm.weight"][0].item() for state in states(1, 2))
+
+    def past(weights: Any) -> float:
+        alpha = (weights["norm.weight"][0].item() - one) / (two - one)
+        return 0.9 if 0.2 < alpha < 0.8 else 0.6
+
+    made = Interpolate("fitted", grid=5).finish(context(1, past))
+    assert made.told["alpha"] == 0.75
+    assert made.told["past_auroc"] == {"0": 0.6, "0.25": 0.9, "0.5": 0.9, "0.75": 0.9, "1": 0.6}
+    assert torch.equal(made.weights["norm.weight"], mixed(states(1, 2), (0.25, 0.75), Network(0))["norm.weight"])
+    assert not made.goes_on
+    assert best({0.0: None, 1.0: None}) == 1, "where Past is undefined, the trained ones"
+
+
+def test_a_soup_of_windows() -> None:
+    def never(_: Any) -> float:
+        raise AssertionError("a uniform soup asks for no score")
+
+    first = context(0, never)
+    alone = Soup().finish(first)
+    assert alone.weights is first.trained, "of one window"
+    made = Soup().finish(context(3, never, {"windows": [0, 1, 2]}))
+    one, two = states(1, 2)
+    torch.testing.assert_close(made.weights["norm.weight"], 0.75 * one["norm.weight"] + 0.25 * two["norm.weight"])
+    assert made.goes_on
+    assert made.told == {"windows": [0, 1, 2, 3]}
+
+
+@pytest.mark.parametrize("helps", [False, True])
+def test_a_greedy_soup_takes_in_what_does_not_lower_past(helps: bool) -> None:
+    one, _ = states(1, 2)
+    made = Soup("greedy").finish(
+        context(2, lambda w: 0.7 if helps or torch.equal(w["norm.weight"], one["norm.weight"]) else 0.6, {"windows": [1]})
+    )
+    assert made.told["windows"] == ([1, 2] if helps else [1])
+    assert torch.equal(made.weights["norm.weight"], one["norm.weight"]) is not helps
+
+
+def rows(outputs: torch.Tensor, earlier: torch.Tensor, seen: tuple[int, ...] = ()) -> Rows:
+    n = len(outputs)
+    features = torch.arange(n * 3.0).reshape(n, 3)
+    return Rows(outputs, features, torch.zeros(n), torch.zeros(n), (), Earlier(earlier, features + 2, seen))
+
+
+def test_distillation_of_one_logit() -> None:
+    z, teacher = torch.tensor([[0.5], [-2.0], [3.0]]), torch.tensor([[1.5], [-1.0], [3.0]])
+    p, q = (1 / (1 + np.exp(-x.numpy()[:, 0].astype(float) / 2)) for x in (teacher, z))
+    expected = 4 * np.mean(p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q)))
+    term = LogitDistillation(3, 1.0, 2.0)
+    assert term(rows(z, teacher)).item() == pytest.approx(expected, rel=1e-5)
+    assert term(rows(z, z)).item() == pytest.approx(0, abs=1e-7)
+
+
+def test_distillation_of_classes_is_over_those_that_the_earlier_window_knew() -> None:
+    made = torch.Generator().manual_seed(1)
+    outputs, teacher = torch.randn(4, 5, generator=made).requires_grad_(), torch.randn(4, 5, generator=made)
+    seen = [0, 1, 3]
+    p, q = (np.exp(x.detach().numpy().astype(float)[:, seen] / 3) for x in (teacher, outputs))
+    p, q = p / p.sum(axis=1, keepdims=True), q / q.sum(axis=1, keepdims=True)
+    value = LogitDistillation(3, 1.0, 3.0)(rows(outputs, teacher, tuple(seen)))
+    assert value.item() == pytest.approx(9 * np.mean((p * np.log(p / q)).sum(axis=1)), rel=1e-5)
+    value.backward()
+    assert outputs.grad is not None
+    assert not outputs.grad[:, [2, 4]].any(), "of classes to come"
+
+
+def test_distillation_of_features() -> None:
+    assert FeatureDistillation(3, 1.0)(rows(torch.zeros(4, 1), torch.zeros(4, 1))).item() == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"interpolate": {"alpha": 1.5}}, "interpolate alpha must be a number from 0 to 1 or fitted, found 1.5"),
+        ({"interpolate": {"alpha": "fited"}}, "interpolate alpha must be a number from 0 to 1 or fitted, found 'fited'"),
+        ({"interpolate": {"alpha": True}}, "alpha must be a number"),
+        ({"interpolate": {"alpha": 0.5, "grid": 3}}, "grid is of alpha: fitted"),
+        ({"interpolate": {"alpha": "fitted", "grid": 1}}, "grid must be a whole number from 2 on, found 1"),
+        ({"ema": {"decay": 1}}, "ema decay must be below 1"),
+        ({"ema": {"decay": -0.1}}, "ema decay must be a number from 0 to 1, found -0.1"),
+        ({"ema": {"decy": 0.1}}, "ema takes decay; unknown 'decy'; did you mean 'decay'"),
+        ({"soup": {"selection": "gredy"}}, "selection: expected uniform or greedy, found 'gredy'; did you mean 'greedy'"),
+        ({"start": {"weights": "rest"}}, "start weights: expected carried or reset, found 'rest'; did you mean 'reset'"),
+        ({"distillation": {"weight": 0}}, "distillation weight must be a number above 0, found 0"),
+        ({"distillation": {"on": "logit"}}, "distillation on: expected logits or features"),
+        ({"distillation": {"on": "features", "temperature": 3}}, "temperature is of on: logits"),
+        ({"ema": {}, "soup": {}}, "ema and soup both say the weights that a window ends with"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(given: Any, told: str) -> None:
+    with pytest.raises(InputError, match=rf"experiment_info\.strategy: .*{told}"):
+        Strategies.of(given)
+
+
+@pytest.fixture(scope="module")
+def three(made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three generators, a window each."""
+    return made.default(tmp_path_factory.mktemp("data") / "three", generators=3, fakes_each=4)
+
+
+def argv_of(three: Path, folder: Path, strategy: str, *more: str) -> list[str]:
+    return arguments(three, folder, f"--experiment_info.strategy={strategy}", *more)
+
+
+def fitted(folder: Path, argv: list[str]) -> Path:
+    assert run(folder, argv)[0] == 0, (folder / "log.txt").read_text()[-3000:]
+    return folder / "experiments_data" / "experiment_x"
+
+
+def record(experiment: Path, window: int) -> dict[str, Any]:
+    return torch.load(experiment / f"window_{window}" / "final.ckpt", weights_only=True)
+
+
+def told(experiment: Path, window: int) -> dict[str, Any]:
+    return json.loads((experiment / f"window_{window}" / "run.json").read_text()).get("merged", {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_killed_run_ends_as_an_undisturbed_one(kind: str, three: Path, tmp_path: Path) -> None:
+    whole, folder = tmp_path / "undisturbed", tmp_path / "killed"
+    code, events = run(whole, argv_of(three, whole, KINDS[kind]))
+    assert code == 0, (whole / "log.txt").read_text()[-3000:]
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        code, _ = run(folder, argv_of(three, folder, KINDS[kind]), Events(kill_at=int(rng.integers(20, events // 3))))
+        assert code == -signal.SIGKILL
+    fitted(folder, argv_of(three, folder, KINDS[kind]))
+    assert outcome(folder) == outcome(whole)
+    experiments = [one / "experiments_data" / "experiment_x" for one in (whole, folder)]
+    assert told(experiments[0], 2) == told(experiments[1], 2)
