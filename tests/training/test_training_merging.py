@@ -179,7 +179,9 @@ def test_a_soup_of_windows() -> None:
 def test_a_greedy_soup_takes_in_what_does_not_lower_past(helps: bool) -> None:
     one, _ = states(1, 2)
     made = Soup("greedy").finish(
-        context(2, lambda w: 0.7 if helps or torch.equal(w["norm.weight"], one["norm.weight"]) else 0.6, {"windows": [1]})
+        context(
+            2, lambda w: 0.7 if helps or torch.equal(w["norm.weight"], one["norm.weight"]) else 0.6, {"windows": [1]}
+        )
     )
     assert made.told["windows"] == ([1, 2] if helps else [1])
     assert torch.equal(made.weights["norm.weight"], one["norm.weight"]) is not helps
@@ -221,15 +223,24 @@ def test_distillation_of_features() -> None:
     ("given", "told"),
     [
         ({"interpolate": {"alpha": 1.5}}, "interpolate alpha must be a number from 0 to 1 or fitted, found 1.5"),
-        ({"interpolate": {"alpha": "fited"}}, "interpolate alpha must be a number from 0 to 1 or fitted, found 'fited'"),
+        (
+            {"interpolate": {"alpha": "fited"}},
+            "interpolate alpha must be a number from 0 to 1 or fitted, found 'fited'",
+        ),
         ({"interpolate": {"alpha": True}}, "alpha must be a number"),
         ({"interpolate": {"alpha": 0.5, "grid": 3}}, "grid is of alpha: fitted"),
         ({"interpolate": {"alpha": "fitted", "grid": 1}}, "grid must be a whole number from 2 on, found 1"),
         ({"ema": {"decay": 1}}, "ema decay must be below 1"),
         ({"ema": {"decay": -0.1}}, "ema decay must be a number from 0 to 1, found -0.1"),
         ({"ema": {"decy": 0.1}}, "ema takes decay; unknown 'decy'; did you mean 'decay'"),
-        ({"soup": {"selection": "gredy"}}, "selection: expected uniform or greedy, found 'gredy'; did you mean 'greedy'"),
-        ({"start": {"weights": "rest"}}, "start weights: expected carried or reset, found 'rest'; did you mean 'reset'"),
+        (
+            {"soup": {"selection": "gredy"}},
+            "selection: expected uniform or greedy, found 'gredy'; did you mean 'greedy'",
+        ),
+        (
+            {"start": {"weights": "rest"}},
+            "start weights: expected carried or reset, found 'rest'; did you mean 'reset'",
+        ),
         ({"distillation": {"weight": 0}}, "distillation weight must be a number above 0, found 0"),
         ({"distillation": {"on": "logit"}}, "distillation on: expected logits or features"),
         ({"distillation": {"on": "features", "temperature": 3}}, "temperature is of on: logits"),

@@ -100,6 +100,16 @@ class ExperimentInfo:
         for key in ("checkpoint_every_n_minutes", "checkpoint_every_n_steps"):
             if getattr(self, key) is not None:
                 _at_least(getattr(self, key), 1, key)
+        windows = self.sliding_windows_definition
+        if (
+            windows is not None
+            and windows.benchmark_type == "continual_learning"
+            and "cumulative" in (self.strategy or ())
+        ):
+            raise InputError(
+                "experiment_info.strategy: cumulative contradicts benchmark_type continual_learning, by which a window "
+                "trains on its own images alone; leave one of them out"
+            )
         if self.experiment_id is not None and (not self.experiment_id or "/" in self.experiment_id):
             raise InputError(
                 f"experiment_info.experiment_id names a folder: expected text without '/', found {self.experiment_id!r}"
@@ -152,10 +162,10 @@ def _heads(values: Any, where: str, prefix: str) -> tuple[Head, ...]:
 
 
 def _strategy(value: Any, where: str, prefix: str) -> dict[str, dict[str, Any]] | None:
-    """Names and their arguments; `cumulative` alone is the default."""
+    """Names and their arguments."""
     value = _read(value)
     given = {value: None} if isinstance(value, str) else value
-    if given is None or given in ({"cumulative": None}, {"cumulative": {}}):
+    if given is None:
         return None
     if not isinstance(given, Mapping) or not given or not all(isinstance(a, Mapping | None) for a in given.values()):
         raise InputError(

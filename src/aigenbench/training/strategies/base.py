@@ -28,15 +28,15 @@ class RowsContext:
         own: the rows of the train split that each window has for itself, up to this one; int64 (n_k,) each. Reals, as
             many as fakes, are among them; no image is in two.
         generator_ids: of every row of the train split, 0 for a real; int (n,).
-        before: the rows that the window before trained on, as it chose them; None at window 0.
+        before: gives the rows that the window before trained on, as it chose them; not at window 0.
         features: gives the features of ``own[window - 1]``, by the weights which that window ended with (of a run on
-            stored features: by its frozen backbone); float32 (n, D). None where sizes alone are asked for.
+            stored features: of its frozen backbone); float32 (n, D). None where only how many rows there are is asked.
     """
 
     window: int
     own: tuple[Rows, ...]
     generator_ids: npt.NDArray[np.integer]
-    before: Rows | None = None
+    before: Callable[[], Rows]
     features: Callable[[], npt.NDArray[np.float32]] | None = None
 
 

@@ -10,12 +10,14 @@ from typing import Any
 from aigenbench.errors import InputError, nearest
 from aigenbench.training.strategies.base import HOOKS, KEY, Strategy, overrides
 from aigenbench.training.strategies.distillation import Distillation
-from aigenbench.training.strategies.rows import Cumulative, NewWindow
+from aigenbench.training.strategies.rows import Cumulative, Harmonic, NewWindow, Replay
 from aigenbench.training.strategies.weights import Ema, Interpolate, Soup, Start
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "cumulative": Cumulative,
     "new_window": NewWindow,
+    "replay": Replay,
+    "harmonic": Harmonic,
     "start": Start,
     "interpolate": Interpolate,
     "ema": Ema,

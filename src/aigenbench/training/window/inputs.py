@@ -28,6 +28,7 @@ from aigenbench.training.features.stored import FeatureCache
 from aigenbench.training.lightning.trainer_check import check_optimizer, check_trainer
 from aigenbench.training.lightning.trainers import SHARDED, check_trainer_arguments, make_trainer, tell_steps
 from aigenbench.training.strategies.checks import check_strategies
+from aigenbench.training.strategies.features import check_features
 from aigenbench.training.strategies.registry import Strategies
 from aigenbench.training.window.extended import Base, planned
 
@@ -165,6 +166,8 @@ def set_up(inputs: RunInputs, purpose: Purpose = "evaluate") -> Setup:
     stages = {"train": "fit", "store": "fit", "evaluate": "validate"}
     plan, base = planned(inputs, pipeline, stages.get(purpose, purpose))
     prepare_detector(inputs, pipeline, plan, detector, seed, stages.get(purpose, purpose))
+    if (choosing := strategies.about("rows")) is not None and choosing[1].needs_features:
+        check_features(choosing[0], detector, dict(config.get("trainer") or {}))
     fingerprint = plan.fingerprint(pipeline.describe_mandatory_evaluation(), pipeline.augmentations_base_seed)
     setup = Setup(inputs, info, pipeline, detector, plan, fingerprint, seed, base=base, strategies=strategies)
     if pipeline.features == "cache":
@@ -282,7 +285,8 @@ def steps_of_epoch(
         limit: ``trainer.limit_train_batches``.
     """
     arithmetic = pipeline.arithmetic(trainer.world_size, trainer.accumulate_grad_batches)
-    steps = arithmetic.steps(len(plan.training.rows(window)), pipeline.augmentation_factor)
+    rows, samples = plan.training.sizes(window, pipeline.augmentation_factor)
+    steps = arithmetic.steps(rows, pipeline.augmentation_factor, samples)
     if limit is None:
         return steps
     batches = limit if isinstance(limit, int) else int(limit * steps * arithmetic.accumulate)
