@@ -27,7 +27,8 @@ from aigenbench.training.strategies.merging import best, mixed
 from aigenbench.training.strategies.registry import Strategies
 from aigenbench.training.strategies.weights import FinishContext, Interpolate, Soup
 
-TINY = ("--model.model_args.pretrained=false", "--model.model_input_size=160", "--data.augmentation_factor=1")
+DRAWN = "--model.model_args.pretrained=false"
+TINY = (DRAWN, "--model.model_input_size=160", "--data.augmentation_factor=1")
 LORA = ("--model.model_name=timm/test_vit_tune", "--model.finetune={lora: {rank: 2}}", *TINY)
 KINDS = {
     "reset": "{start: {weights: reset}}",
@@ -225,7 +226,7 @@ def test_distillation_of_features() -> None:
         ({"interpolate": {"alpha": 1.5}}, "interpolate alpha must be a number from 0 to 1 or fitted, found 1.5"),
         (
             {"interpolate": {"alpha": "fited"}},
-            "interpolate alpha must be a number from 0 to 1 or fitted, found 'fited'",
+            "must be a number from 0 to 1 or fitted, found 'fited'",
         ),
         ({"interpolate": {"alpha": True}}, "alpha must be a number"),
         ({"interpolate": {"alpha": 0.5, "grid": 3}}, "grid is of alpha: fitted"),
@@ -235,15 +236,15 @@ def test_distillation_of_features() -> None:
         ({"ema": {"decy": 0.1}}, "ema takes decay; unknown 'decy'; did you mean 'decay'"),
         (
             {"soup": {"selection": "gredy"}},
-            "selection: expected uniform or greedy, found 'gredy'; did you mean 'greedy'",
+            "expected uniform or greedy, found 'gredy'; did you mean 'greedy'",
         ),
         (
             {"start": {"weights": "rest"}},
-            "start weights: expected carried or reset, found 'rest'; did you mean 'reset'",
+            "expected carried or reset, found 'rest'; did you mean 'reset'",
         ),
         ({"distillation": {"weight": 0}}, "distillation weight must be a number above 0, found 0"),
-        ({"distillation": {"on": "logit"}}, "distillation on: expected logits or features"),
-        ({"distillation": {"on": "features", "temperature": 3}}, "temperature is of on: logits"),
+        ({"distillation": {"of": "logit"}}, "distillation of: expected logits or features"),
+        ({"distillation": {"of": "features", "temperature": 3}}, "temperature is for of: logits"),
         ({"ema": {}, "soup": {}}, "ema and soup both say the weights that a window ends with"),
     ],
 )
@@ -289,3 +290,189 @@ def test_a_killed_run_ends_as_an_undisturbed_one(kind: str, three: Path, tmp_pat
     assert outcome(folder) == outcome(whole)
     experiments = [one / "experiments_data" / "experiment_x" for one in (whole, folder)]
     assert told(experiments[0], 2) == told(experiments[1], 2)
+
+
+NOTES_STARTS = """
+import lightning.pytorch as pl
+import torch
+
+
+class NotesStarts(pl.Callback):
+    def on_train_start(self, trainer, module):
+        torch.save(module.state_dict(), f"start_{module.stage.window}.pt")
+"""
+
+
+def noted(three: Path, folder: Path, strategy: str, *more: str) -> tuple[Path, list[dict[str, torch.Tensor]]]:
+    """A finished run, and what each window started with."""
+    folder.mkdir()
+    (folder / "notes.py").write_text(NOTES_STARTS)
+    callback = (f"--import={folder / 'notes.py'}", "--trainer.callbacks={class_path: notes.NotesStarts}")
+    experiment = fitted(folder, argv_of(three, folder, strategy, *callback, *more))
+    return experiment, [torch.load(folder / f"start_{k}.pt", weights_only=True) for k in range(3)]
+
+
+def same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+@pytest.fixture(scope="module")
+def carried(three: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("carried")
+    fitted(folder, arguments(three, folder))
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ends", ["{interpolate: {alpha: 1}}", "{ema: {decay: 0}}", "{start: {weights: carried}}"])
+def test_ends_that_change_nothing(ends: str, carried: Path, three: Path, tmp_path: Path) -> None:
+    fitted(tmp_path, argv_of(three, tmp_path, ends))
+    assert outcome(tmp_path) == outcome(carried)
+
+
+@pytest.mark.slow
+def test_an_alpha_of_0_keeps_the_first_window(carried: Path, three: Path, tmp_path: Path) -> None:
+    experiment = fitted(tmp_path, argv_of(three, tmp_path, "{interpolate: {alpha: 0}}"))
+    first = record(carried / "experiments_data" / "experiment_x", 0)["state_dict"]
+    assert all(same(first, record(experiment, window)["state_dict"]) for window in range(3))
+
+
+@pytest.mark.slow
+def test_a_reset_window_starts_as_the_first_did(carried: Path, three: Path, tmp_path: Path) -> None:
+    experiment, starts = noted(three, tmp_path / "drawn", KINDS["reset"])
+    assert same(starts[0], starts[1])
+    assert same(starts[0], starts[2])
+    own = carried / "experiments_data" / "experiment_x"
+    assert same(record(own, 0)["state_dict"], record(experiment, 0)["state_dict"])
+    assert not same(record(own, 1)["state_dict"], record(experiment, 1)["state_dict"])
+    base = own / "window_2" / "final.ckpt"
+    _, starts = noted(three, tmp_path / "given", KINDS["reset"], f"--model.base_weights={base}")
+    assert all(same(record(own, 2)["state_dict"], start) for start in starts)
+
+
+@pytest.mark.slow
+def test_what_windows_end_with_and_go_on_from(three: Path, tmp_path: Path) -> None:
+    for kind in ("interpolate", "ema"):
+        experiment, starts = noted(three, tmp_path / kind, KINDS[kind])
+        for window in (0, 1):
+            assert same(record(experiment, window)["state_dict"], starts[window + 1])
+            assert "goes_on" not in record(experiment, window)
+    assert told(experiment.parents[2] / "interpolate/experiments_data/experiment_x", 1) == {
+        "interpolate": {"alpha": 0.3}
+    }
+    experiment, starts = noted(three, tmp_path / "soup", KINDS["soup"])
+    finals = [record(experiment, window) for window in range(3)]
+    assert "goes_on" not in finals[0]
+    assert same(finals[0]["state_dict"], starts[1])
+    assert same(finals[1]["goes_on"], starts[2])
+    trained = [finals[0]["state_dict"], finals[1]["goes_on"], finals[2]["goes_on"]]
+    for name, tensor in finals[2]["state_dict"].items():
+        if tensor.is_floating_point():
+            mean = torch.stack([one[name].double() for one in trained]).mean(dim=0)
+            torch.testing.assert_close(tensor.double(), mean, rtol=1e-5, atol=1e-7)
+        else:
+            assert torch.equal(tensor, trained[-1][name])
+    assert told(experiment, 2) == {"soup": {"windows": [0, 1, 2]}}
+
+
+@pytest.mark.slow
+def test_merged_weights_are_those_that_are_validated_and_exported(three: Path, tmp_path: Path) -> None:
+    argv = argv_of(three, tmp_path, KINDS["soup"], *LORA)
+    experiment = fitted(tmp_path, argv)
+    assert "merged changes keep" in (tmp_path / "log.txt").read_text()
+    assert run(tmp_path, argv, command="validate")[0] == 0
+    assert (tmp_path / "log.txt").read_text().count("reproduced") == 3
+    own = ab.Detector.load(experiment, device="cpu", trust_imports=True)
+    detector = Detector.load(export(experiment, tmp_path / "detector", trust_imports=True), "cpu")
+    pictures = [np.random.default_rng(i).integers(0, 255, (170, 180, 3), np.uint8) for i in range(3)]
+    np.testing.assert_allclose(detector.logits(pictures), own.logits(pictures), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_everything_together_on_stored_features_killed(three: Path, tmp_path: Path) -> None:
+    weights = "start: {weights: reset}, interpolate: {alpha: fitted, grid: 3}"
+    everything = f"{{{weights}, distillation: {{temperature: 3}}, new_window: {{}}}}"
+    more = (
+        "--model.model_name=timm/test_vit_probe",
+        "--data.features=cache",
+        "--model.training_task=multiclass",
+        *TINY,
+    )
+    whole, folder = tmp_path / "undisturbed", tmp_path / "killed"
+    experiment = fitted(whole, argv_of(three, whole, everything, *more))
+    assert 0 <= told(experiment, 2)["interpolate"]["alpha"] <= 1
+    for kill_at in (80, 60, 90):
+        assert run(folder, argv_of(three, folder, everything, *more), Events(kill_at=kill_at))[0] == -signal.SIGKILL
+    fitted(folder, argv_of(three, folder, everything, *more))
+    assert outcome(folder) == outcome(whole)
+
+
+@pytest.mark.slow
+def test_distillation_of_features_of_a_tuned_backbone(three: Path, tmp_path: Path) -> None:
+    logged = "--trainer.logger={class_path: CSVLogger, init_args: {save_dir: logs}}"
+    argv = argv_of(three, tmp_path, "{distillation: {of: features}}", *LORA, logged)
+    experiment = fitted(tmp_path, [one for one in argv if one != "--trainer.logger=false"])
+    values = [
+        [float(line.split(",")[-1]) for line in path.read_text().splitlines() if ",train/distillation," in line]
+        for window in range(3)
+        for path in [experiment / f"window_{window}" / "metrics.csv"]
+    ]
+    assert not values[0], "window 0 has nothing to learn from"
+    assert values[1][0] == pytest.approx(0, abs=1e-6), "it starts as the window before ended"
+    assert max(values[1]) > 1e-6
+
+
+@pytest.mark.slow
+def test_two_processes(three: Path, tmp_path: Path) -> None:
+    strategy = "{interpolate: {alpha: fitted, grid: 3}, distillation: {}}"
+    argv = argv_of(three, tmp_path, strategy, "--data.train_batch_size=2")
+    assert [code for code, _ in run_together(tmp_path, argv)] == [0, 0], (tmp_path / "log.txt").read_text()[-3000:]
+    experiment = tmp_path / "experiments_data" / "experiment_x"
+    assert told(experiment, 2)["interpolate"]["past_auroc"].keys() == {"0", "0.5", "1"}
+    argv = argv_of(three, tmp_path, strategy, "--data.train_batch_size=2")
+    assert run(tmp_path, argv, command="validate")[0] == 0
+    assert (tmp_path / "log.txt").read_text().count("reproduced") == 3
+
+
+OWN_STEP = """
+from aigenbench.training import BaseDeepfakeDetectionModel
+
+
+class OwnStep(BaseDeepfakeDetectionModel):
+    def training_step(self, batch, batch_idx):
+        return super().training_step(batch, batch_idx)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("strategy", "more", "what"),
+    [
+        (
+            "{distillation: {of: features}}",
+            ["--model.model_name=small_cnn_probe", DRAWN],
+            "distillation: it acts on the features",
+        ),
+        ("{distillation: {of: features}}", [], "distillation: tiny_tune is a module of its own"),
+        ("{distillation: {}}", ["--model=own_step.OwnStep"], "OwnStep overrides training_step"),
+        ("{ema: {}}", ["--trainer.strategy=fsdp"], "ema needs whole weights, trainer.strategy fsdp"),
+        (
+            "{start: {weights: reset}}",
+            [
+                "--model.model_name=small_cnn_probe",
+                DRAWN,
+                "--data.features=cache",
+                "--experiment_info.heads=[{lr: 0.1}]",
+            ],
+            "start does not reach experiment_info.heads",
+        ),
+    ],
+)
+def test_what_a_strategy_does_not_reach_is_refused(
+    strategy: str, more: list[str], what: str, three: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "own_step.py").write_text(OWN_STEP)
+    argv = argv_of(three, tmp_path, strategy, f"--import={tmp_path / 'own_step.py'}", *more)
+    assert run(tmp_path, argv)[0] == 2
+    assert what in (tmp_path / "log.txt").read_text()
+    assert not (tmp_path / "experiments_data").exists()

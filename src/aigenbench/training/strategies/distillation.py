@@ -15,7 +15,7 @@ from aigenbench.training.detector.terms import Rows, Term
 from aigenbench.training.strategies.base import KEY, Strategy
 from aigenbench.training.strategies.weights import one_of
 
-ON = ("logits", "features")
+OF = ("logits", "features")
 TEMPERATURE = 2.0
 
 
@@ -38,14 +38,14 @@ class Distillation(Strategy):
     Args:
         weight: of the term.
         temperature: softens the probabilities of both; 2 where not given.
-        on: ``logits``, or the ``features`` before the head.
+        of: ``logits``, or the ``features`` before the head.
     """
 
-    def __init__(self, weight: float = 1.0, temperature: float | None = None, on: str = "logits") -> None:
+    def __init__(self, weight: float = 1.0, temperature: float | None = None, of: str = "logits") -> None:
         self._weight = above_zero("distillation weight", weight)
-        self._features = one_of("distillation on", on, ON) == "features"
+        self._features = one_of("distillation of", of, OF) == "features"
         if temperature is not None and self._features:
-            raise InputError(f"{KEY}: distillation temperature is of on: logits; leave it out")
+            raise InputError(f"{KEY}: distillation temperature is for of: logits; leave it out")
         self._temperature = above_zero("distillation temperature", TEMPERATURE if temperature is None else temperature)
 
     def terms(self, context: TermsContext) -> Mapping[str, Term]:
