@@ -20,6 +20,8 @@ from aigenbench.engine.exporting import export
 from aigenbench.errors import InputError
 from aigenbench.inference.detector import Detector
 from aigenbench.models.finetune import LowRank, Residual
+from aigenbench.training import BaseDeepfakeDetectionModel
+from aigenbench.training.detector.teacher import Teacher
 from aigenbench.training.detector.terms import Earlier, Rows
 from aigenbench.training.strategies.distillation import FeatureDistillation, LogitDistillation
 from aigenbench.training.strategies.ema import MeanOfSteps
@@ -218,6 +220,35 @@ def test_distillation_of_classes_is_over_those_that_the_earlier_window_knew() ->
 
 def test_distillation_of_features() -> None:
     assert FeatureDistillation(3, 1.0)(rows(torch.zeros(4, 1), torch.zeros(4, 1))).item() == 4
+
+
+@pytest.mark.parametrize("finetune", ["all", {"lora": {"rank": 2}}])
+def test_a_teacher_is_the_detector_as_it_was(finetune: Any) -> None:
+    torch.manual_seed(0)
+    given = {"model_input_size": 160, "model_args": {"pretrained": False}, "finetune": finetune}
+    detector = BaseDeepfakeDetectionModel("timm/test_vit_tune", **given)
+    if finetune != "all":
+        # or its change is none
+        [nn.init.normal_(one) for name, one in detector.named_parameters() if name.endswith(".up")]
+    images = torch.randint(0, 255, (3, 3, 160, 160), dtype=torch.uint8)
+    with torch.no_grad():
+        outputs, features = detector.eval().model(detector.normalise(images), with_features=True)
+    teacher = Teacher({name: tensor.clone() for name, tensor in detector.state_dict().items()}, (0, 1))
+    detector.train()
+    detector.model.head.eval()
+    with torch.no_grad():
+        [one.add_(0.1) for one in detector.parameters()]
+    now = {name: tensor.clone() for name, tensor in detector.state_dict().items()}
+    said, alone = teacher(detector, images, True), teacher(detector, images, False)
+    assert torch.equal(said.outputs, outputs)
+    assert torch.equal(alone.outputs, outputs)
+    assert said.features is not None
+    assert torch.equal(said.features, features)
+    assert alone.features is None
+    assert not said.outputs.requires_grad
+    assert same(now, detector.state_dict()), "the detector keeps its own weights"
+    assert detector.training
+    assert not detector.model.head.training, "and its modes"
 
 
 @pytest.mark.parametrize(
