@@ -171,7 +171,7 @@ class WindowWeights:
         """The AUROC of weights on the Past period of a window."""
         setup = self._setup
         setup.detector.load_state_dict(weights)
-        arguments: Mapping[str, Any] = {**setup.inputs.trainer_arguments({"logger": {}}), "callbacks": []}
+        arguments: Mapping[str, Any] = {**setup.inputs.trainer_arguments({}), "callbacks": []}
         folder = self._experiment.window_folder(window)
         trainer = make_trainer(arguments, folder, 1, [], f"window {window}, weights compared on Past", [])
         predictions = evaluate_detector(setup, trainer, window, "validate", stop)
