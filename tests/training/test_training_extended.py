@@ -107,7 +107,6 @@ def test_it_is_what_training_all_windows_gives(data: Path, place: tuple[Path, in
     assert sums[0] == sums[1]
 
 
-@pytest.mark.slow
 def test_a_strategy_goes_on_as_it_would_have(data: Path, tmp_path: Path) -> None:
     harmonic = "--experiment_info.strategy=harmonic"
     done(tmp_path, argv(data, "std", harmonic))
@@ -122,6 +121,17 @@ def test_a_strategy_goes_on_as_it_would_have(data: Path, tmp_path: Path) -> None
     herding = "--experiment_info.strategy={replay: {budget: 8, selection: herding}}"
     line = "experiment_info.extends: with experiment_info.strategy replay by features a run extends none"
     assert line in refused(tmp_path, extension(data, tmp_path, herding))
+
+
+def test_it_is_so_with_strategies_about_weights(data: Path, tmp_path: Path) -> None:
+    strategy = "--experiment_info.strategy={start: {weights: reset}, soup: {}, distillation: {}}"
+    done(tmp_path, argv(data, "std", strategy))
+    done(tmp_path, extension(data, tmp_path, strategy))
+    done(tmp_path, argv(data, "whole", "--timeline=frontier.yaml", strategy))
+    extended, whole = of_windows(tmp_path, "ext"), of_windows(tmp_path, "whole")
+    assert {k: v for k, v in extended.items() if k.endswith((".npz", ".ckpt"))} == {
+        k: v for k, v in whole.items() if k.endswith((".npz", ".ckpt"))
+    }
 
 
 def test_both_headlines(place: tuple[Path, int]) -> None:

@@ -12,6 +12,7 @@ _PLACES = {
     "register_term": "detector.objectives",
     "Strategy": "strategies.base",
     "register_strategy": "strategies.registry",
+    "Finished": "strategies.weights",
     "DeepFakePredictionsDump": "lightning.compatibility",
     "MetricsManager": "lightning.compatibility",
     "MetricsManagerSlidingWindow": "lightning.compatibility",

@@ -34,7 +34,8 @@ from aigenbench.training.detector.records import said_of
 from aigenbench.training.detector.seeding import BatchSeeds
 from aigenbench.training.detector.stage import EvaluationOutput, Stage
 from aigenbench.training.detector.tasks import BinaryTask, MulticlassTask, Task
-from aigenbench.training.detector.terms import Rows, values_of
+from aigenbench.training.detector.teacher import Teacher
+from aigenbench.training.detector.terms import Rows, Term, values_of
 
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 MetricFunction = Callable[..., Any]
@@ -116,6 +117,10 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         self.registered_metrics: list[Any] = []
         """Those of the original framework's contract."""
         self.default_metrics = False
+        self.window_terms: dict[str, Term] = {}
+        """Terms of the loss that a run's strategy adds in a window."""
+        self.teacher: Teacher | None = None
+        """The detector of the window before, where one of them needs it."""
         self.fused_in_step = False
         """Whether the evaluation step under way fuses its images' scores itself; the original's contract tells."""
         arguments = {"pretrained": True, **(model_args or {})}
@@ -257,19 +262,26 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean loss of a batch. Override to train otherwise; it must return the loss, a scalar tensor."""
-        outputs, features = self._outputs_and_features(batch.images)
+        terms = self._terms()
+        with_features = any(term.needs_features for term in terms.values())
+        outputs, features = self._outputs_and_features(batch.images, with_features)
         loss = self._objective.losses(self.task, outputs, batch.labels, batch.generator_ids).mean()
-        if self._objective.terms:
+        if terms:
             seen = sorted({0, *self.stage.seen_generator_ids}) if self.stage.n_classes else ()
-            rows = Rows(outputs, features, batch.labels, batch.generator_ids, seen)
-            for name, (weight, value) in values_of(self.objective_terms, rows).items():
+            earlier = None if self.teacher is None else self.teacher(self, batch.images, with_features)
+            rows = Rows(outputs, features, batch.labels, batch.generator_ids, seen, earlier)
+            for name, (weight, value) in values_of(terms, rows).items():
                 self.log(f"train/{name}", value, batch_size=len(batch.labels))
                 loss = loss + weight * value
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.labels))
         return loss
 
-    def _outputs_and_features(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        if not self._objective.needs_features:
+    def _terms(self) -> dict[str, Term]:
+        own: Any = self.objective_terms.items() if self._objective.terms else ()
+        return {**dict(own), **self.window_terms}
+
+    def _outputs_and_features(self, images: Tensor, with_features: bool) -> tuple[Tensor, Tensor | None]:
+        if not with_features:
             return self(images), None
         return self.model(self.normalise(images), with_features=True)
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aigenbench.protocol.windows import Rows
+
+if TYPE_CHECKING:
+    from aigenbench.training.detector.terms import Term
+    from aigenbench.training.strategies.distillation import TermsContext
+    from aigenbench.training.strategies.weights import FinishContext, Finished, StartContext
 
 KEY = "experiment_info.strategy"
 
@@ -52,17 +57,21 @@ class Strategy:
         """How many of the ``factor`` augmented copies of each row are trained on: int64 (n,), 1 to ``factor``."""
         raise NotImplementedError
 
-    def start(self, context: Any) -> None:
-        """Set the weights that a window starts with."""
+    def start(self, context: StartContext) -> None:
+        """Set the weights that a window starts with, from window 1 on."""
         raise NotImplementedError
 
-    def finish(self, context: Any) -> None:
-        """Set the weights that a window ends with."""
+    def finish(self, context: FinishContext) -> Finished:
+        """The weights that a window ends with; the first of several processes keeps what it gets."""
         raise NotImplementedError
 
-    def terms(self, context: Any) -> Mapping[str, Any]:
-        """Terms that are added to the loss."""
+    def terms(self, context: TermsContext) -> Mapping[str, Term]:
+        """Terms that are added to a window's loss, by the names they are logged under; without parameters to train."""
         raise NotImplementedError
+
+    def callbacks(self) -> Sequence[Any]:
+        """Lightning callbacks, new for every window; what their ``state_dict`` gives is in checkpoints."""
+        return ()
 
 
 HOOKS = {

@@ -9,13 +9,20 @@ from typing import Any
 
 from aigenbench.errors import InputError, nearest
 from aigenbench.training.strategies.base import HOOKS, KEY, Strategy, overrides
+from aigenbench.training.strategies.distillation import Distillation
 from aigenbench.training.strategies.rows import Cumulative, Harmonic, NewWindow, Replay
+from aigenbench.training.strategies.weights import Ema, Interpolate, Soup, Start
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "cumulative": Cumulative,
     "new_window": NewWindow,
     "replay": Replay,
     "harmonic": Harmonic,
+    "start": Start,
+    "interpolate": Interpolate,
+    "ema": Ema,
+    "soup": Soup,
+    "distillation": Distillation,
 }
 """Strategies by their names in a config."""
 _BUILT_IN = tuple(STRATEGIES)
@@ -61,6 +68,10 @@ class Strategies:
         """The strategy that overrides a hook, with its name; None where the run does as by default."""
         found = ((name, one) for name, one in self.named.items() if overrides(type(one), hook))
         return next(found, None)
+
+    def callbacks(self) -> list[Any]:
+        """Those of all, new for a window."""
+        return [callback for one in self.named.values() for callback in one.callbacks()]
 
 
 def _made(name: str, arguments: Mapping[str, Any]) -> Strategy:

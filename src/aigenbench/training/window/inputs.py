@@ -26,7 +26,8 @@ from aigenbench.training.detector.base_weights import base_weights_later
 from aigenbench.training.detector.seeding import seed_everything
 from aigenbench.training.features.stored import FeatureCache
 from aigenbench.training.lightning.trainer_check import check_optimizer, check_trainer
-from aigenbench.training.lightning.trainers import check_trainer_arguments, make_trainer, tell_steps
+from aigenbench.training.lightning.trainers import SHARDED, check_trainer_arguments, make_trainer, tell_steps
+from aigenbench.training.strategies.checks import check_strategies
 from aigenbench.training.strategies.features import check_features
 from aigenbench.training.strategies.registry import Strategies
 from aigenbench.training.window.extended import Base, planned
@@ -160,6 +161,8 @@ def set_up(inputs: RunInputs, purpose: Purpose = "evaluate") -> Setup:
     detector = make_detector(inputs, seed)
     if purpose == "train":
         check_optimizer(detector.optimizer_factory, detector, _optimizer_of(config))
+        is_sharded = (config.get("trainer") or {}).get("strategy") == SHARDED
+        check_strategies(strategies, detector, bool(info.heads), is_sharded)
     stages = {"train": "fit", "store": "fit", "evaluate": "validate"}
     plan, base = planned(inputs, pipeline, stages.get(purpose, purpose))
     prepare_detector(inputs, pipeline, plan, detector, seed, stages.get(purpose, purpose))
