@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import TYPE_CHECKING, Any
 
-from aigenbench.cli.arguments import add_timeline
+from aigenbench.cli.arguments import add_timeline, add_workers
 from aigenbench.cli.terminal import progress_bar, say
 from aigenbench.errors import InputError
 
@@ -46,7 +45,7 @@ def register(commands: Any) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="folder to make")
     parser.add_argument("--per-generator", type=int, metavar="N", help="only N images of each, and as many reals")
     parser.add_argument("--seed", type=int, default=0, help="of that part and of the split (default: 0)")
-    parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1), metavar="N", help="processes")
+    add_workers(parser)
     parser.add_argument("--restart", action="store_true", help="throw away what an interrupted import left")
     parser.add_argument("--follow-links", action="store_true", help="take what links and paths out of a source lead to")
     own = parser.add_argument_group("images of your own")
