@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aigenbench.cli.arguments import add_imports, add_stage, positive
 from aigenbench.cli.outputs import output_file
 from aigenbench.cli.terminal import say
-from aigenbench.errors import InputError, nearest
+from aigenbench.errors import InputError
 
 if TYPE_CHECKING:
     from aigenbench.engine.results import Evaluated
@@ -86,14 +86,10 @@ def run(args: argparse.Namespace) -> int:
     run_metric_imports(args.imports)
     from aigenbench.engine.results import evaluated
     from aigenbench.evaluation.drawing.table import score_table
-    from aigenbench.evaluation.metrics.definitions import METRICS
 
     plot = _plot_file(args.plot) if args.plot else None
     found = evaluated(args.experiment, args.stage, pairing, threshold, args.dataset)
-    known = [*METRICS, *next(iter(found.logged.values()), {})]
-    if args.metric not in known:
-        hint = nearest(args.metric, known)
-        raise InputError(f"unknown metric {args.metric!r}; known: {', '.join(known)}{hint}")
+    found.check_metric(args.metric)
     if plot:
         from aigenbench.evaluation.drawing.plots import plot_scores
 

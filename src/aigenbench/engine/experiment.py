@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -172,14 +172,11 @@ class Experiment:
             InputError: another ending, no such metric, or see ``scores``.
         """
         from aigenbench.evaluation.drawing.plots import check_format, plot_scores
-        from aigenbench.evaluation.metrics.definitions import METRICS
 
         path = user_path(path)
         check_format(path)
         found = self._evaluated(stage, True, 0.5)
-        known: Sequence[str] = [*METRICS, *next(iter(found.logged.values()), {})]
-        if metric not in known:
-            raise InputError(f"unknown metric {metric!r}; known: {', '.join(known)}{nearest(metric, known)}")
+        found.check_metric(metric)
         plot_scores(found.shown, path, metric)
         return path
 

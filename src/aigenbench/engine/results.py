@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aigenbench.errors import InputError
+from aigenbench.errors import InputError, nearest
+from aigenbench.evaluation.metrics.definitions import METRICS
 from aigenbench.evaluation.metrics.logged import Logged, logged_metrics, with_logged
 from aigenbench.evaluation.metrics.score import score
 from aigenbench.evaluation.predictions.changes import config_changes
@@ -192,6 +193,16 @@ class Evaluated:
     def shown(self) -> dict[str, Any]:
         """The values with the logged metrics among them, for tables and plots."""
         return with_logged(self.values, self.logged)
+
+    def check_metric(self, name: str) -> None:
+        """See that there is a metric of this name.
+
+        Raises:
+            InputError: there is none.
+        """
+        known = [*METRICS, *next(iter(self.logged.values()), {})]
+        if name not in known:
+            raise InputError(f"unknown metric {name!r}; known: {', '.join(known)}{nearest(name, known)}")
 
     def intervals(self, replicates: int = REPLICATES) -> dict[str, Any]:
         """Every interval; raises as ``uncertainty``."""
