@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aigenbench.config.folder import CONFIG_FILE, predictions_file
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError, nearest
-from aigenbench.evaluation.predictions.experiment import STAGES, window_folder
+from aigenbench.evaluation.predictions.experiment import STAGES, window_folder, window_folders
 from aigenbench.evaluation.predictions.record import Predictions, load_predictions
 from aigenbench.evaluation.report.results import RUN_FILE, read_record
 from aigenbench.evaluation.statistics.draws import REPLICATES
@@ -90,14 +89,10 @@ class Experiment:
         from aigenbench.training.resume.state import is_trained, read_state
 
         found = []
-        prefix = window_folder(self.folder, 0).name[:-1]
-        for folder in self.folder.iterdir():
-            match = re.fullmatch(rf"{re.escape(prefix)}(\d+)", folder.name)
-            if match and folder.is_dir():
-                stages = tuple(stage for stage in STAGES if (folder / predictions_file(stage)).is_file())
-                finished = is_trained(read_state(folder))
-                found.append(Window(int(match[1]), folder, finished, stages, read_record(folder / RUN_FILE)))
-        return tuple(sorted(found, key=lambda window: window.index))
+        for k, folder in window_folders(self.folder).items():
+            stages = tuple(stage for stage in STAGES if (folder / predictions_file(stage)).is_file())
+            found.append(Window(k, folder, is_trained(read_state(folder)), stages, read_record(folder / RUN_FILE)))
+        return tuple(found)
 
     @property
     def records(self) -> dict[int, Mapping[str, Any]]:

@@ -15,7 +15,7 @@ from aigenbench.evaluation.metrics.score import score
 from aigenbench.evaluation.predictions.changes import config_changes
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions as Loaded
 from aigenbench.evaluation.predictions.experiment import load_experiment
-from aigenbench.evaluation.statistics.draws import OTHER_REPLICATES, REPLICATES
+from aigenbench.evaluation.statistics.draws import REPLICATES
 from aigenbench.evaluation.statistics.seen import seen_and_unseen
 from aigenbench.evaluation.statistics.uncertainty import Effort, uncertainty
 
@@ -206,8 +206,8 @@ class Evaluated:
 
     def intervals(self, replicates: int = REPLICATES) -> dict[str, Any]:
         """Every interval; raises as ``uncertainty``."""
-        effort = Effort(replicates, min(OTHER_REPLICATES, replicates))
-        return uncertainty(self.experiment, self.values["pairing"], self.values["threshold"], effort, self.values)
+        values = self.values
+        return uncertainty(self.experiment, values["pairing"], values["threshold"], Effort.of(replicates), values)
 
 
 def evaluated(
@@ -348,12 +348,11 @@ def reported(
 
     table = evaluation_table(dataset, stage) if dataset else None
     thumbnail = thumbnails(str(dataset), table) if table else None
-    effort = Effort(replicates, min(OTHER_REPLICATES, replicates))
     # what is wrong with any of them is told before minutes are spent on the first
     for experiment in [load_experiment(folder, stage) for folder in folders]:
         if table:
             check_belongs(str(dataset), table, experiment)
-    runs = [load_run(folder, stage, effort) for folder in folders]
+    runs = [load_run(folder, stage, Effort.of(replicates)) for folder in folders]
     views = [make_view(loaded, i, thumbnail, table.columns if table else {}) for i, loaded in enumerate(runs)]
     together = put_together(views, seeds, by_row)
     write_report(output, views, together)
