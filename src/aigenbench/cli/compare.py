@@ -29,7 +29,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Print the comparison."""
     replicates = positive(args.replicates, "--replicates")
-    from aigenbench.engine.results import compared
+    from aigenbench.engine.pages import compared
     from aigenbench.evaluation.statistics.compare import comparison_table
 
     result = compared(args.experiments, args.stage, replicates, args.by_row)

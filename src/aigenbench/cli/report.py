@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     output = output_file(args.output, "--output", "report.html")
     exported = output_folder(args.export, "--export") if args.export else None
     run_metric_imports(args.imports)
-    from aigenbench.engine.results import reported
+    from aigenbench.engine.pages import reported
 
     n = reported(args.experiments, output, args.stage, args.dataset, exported, replicates, args.seeds, args.by_row)
     say(f"report: {output}")
