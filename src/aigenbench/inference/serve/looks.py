@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
 
 from aigenbench.data.pictures.decode import Pixels, UnreadableImageError, decode
-from aigenbench.evaluation.predictions.fusion import sigmoid
 from aigenbench.inference.detector import Detector
 from aigenbench.inference.formats.runtimes import runtime as runtime_named
 from aigenbench.inference.looking.explain import heat, overlay
@@ -129,7 +127,6 @@ def _free_name(name: str, taken: dict[str, Detector]) -> str:
 
 def _described(name: str, detector: Detector) -> dict[str, Any]:
     info, point = detector.info, detector.point
-    scaling = info.calibration
     return {
         "id": name,
         "name": info.name,
@@ -141,7 +138,7 @@ def _described(name: str, detector: Detector) -> dict[str, Any]:
         "cropping": info.model["cropping"]["strategy"],
         "band": {
             "logits": [point.low, point.high],
-            "probabilities": sigmoid(scaling.slope * np.array([point.low, point.high]) + scaling.offset).tolist(),
+            "probabilities": info.calibration.probability([point.low, point.high]).tolist(),
         },
         "point": point.to_record(),
         "scores": {period: dict(score) for period, score in info.scores.items()},
