@@ -15,7 +15,7 @@ from aigenbench.inference.detector import Detector
 from aigenbench.inference.formats.runtimes import runtime as runtime_named
 from aigenbench.inference.looking.explain import heat, overlay
 from aigenbench.inference.looking.metadata import read as read_metadata
-from aigenbench.inference.looking.stability import tried
+from aigenbench.inference.looking.stability import When, is_wanted, tried
 
 THUMBNAIL = 320
 """Pixels along the longer side of the copy that is shown."""
@@ -57,7 +57,7 @@ class Looker:
         """Whether all of them compute on the processor."""
         return all(detector.device.type == "cpu" for detector in self._detectors.values())
 
-    def look(self, data: bytes, detectors: Sequence[str], with_map: bool, stability: str) -> dict[str, Any]:
+    def look(self, data: bytes, detectors: Sequence[str], with_map: bool, stability: When) -> dict[str, Any]:
         """What there is to say of a picture file.
 
         Args:
@@ -82,11 +82,10 @@ class Looker:
         }
 
 
-def _said(detector: Detector, pixels: Pixels, with_map: bool, when: str) -> dict[str, Any]:
+def _said(detector: Detector, pixels: Pixels, with_map: bool, when: When) -> dict[str, Any]:
     (answer,) = detector.answers([pixels])
     if answer.verdict is None:
         return {**dict.fromkeys(SAID), "error": answer.error, "crop_logits": []}
-    is_tried = when == "all" or (when == "band" and answer.verdict.word == "unsure")
     return {
         "error": None,
         "score": answer.score,
@@ -94,7 +93,7 @@ def _said(detector: Detector, pixels: Pixels, with_map: bool, when: str) -> dict
         "probability": answer.probability,
         "verdict": vars(answer.verdict),
         "crop_logits": answer.crop_logits,
-        "stability": tried(detector, pixels).to_dict() if is_tried else None,
+        "stability": tried(detector, pixels).to_dict() if is_wanted(when, answer.verdict) else None,
         "map": _map(detector, pixels) if with_map else None,
     }
 
