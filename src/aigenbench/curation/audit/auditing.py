@@ -25,12 +25,10 @@ from aigenbench.data.sources.tables import ImageTable, SplitTables
 from aigenbench.data.store.identity import describe_format
 from aigenbench.errors import InputError
 from aigenbench.files import canonical_json, user_path, write_text
-from aigenbench.protocol.published import GENERATORS_PER_WINDOW
+from aigenbench.protocol.published import FAKES, GENERATORS_PER_WINDOW
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
 from aigenbench.protocol.windows import generator_windows
 
-PUBLISHED_COUNTS = {"train": 4000, "validation": 1000}
-"""Images of a generator in the splits of the benchmark itself (protocol section 1)."""
 SHA256_DIGITS, HASH_DIGITS = 64, 16
 
 
@@ -65,7 +63,7 @@ class Audit:
             "source": str(self.source.path),
             "marks": list(self.marks),
             "counts": {split: dict(of) for split, of in self.counts.items()},
-            "published_counts": PUBLISHED_COUNTS,
+            "published_counts": FAKES,
             "origins": {split: dict(of) for split, of in self.origins.items()},
             "format_bias": {split: _bias(of) for split, of in self.bias.items()},
             "findings": [

@@ -13,14 +13,12 @@ from aigenbench.curation.audit.bias import FormatBias
 from aigenbench.curation.audit.looking import Looks
 from aigenbench.curation.inspection import Progress, no_progress
 from aigenbench.data.pictures.hashing import same_pictures
+from aigenbench.protocol.published import MOST_PIXELS, SHORTEST_SIDE
 
 Image = tuple[str, int]
 """An image: its split and its row in it."""
 Weight = Literal["error", "warning"]
 
-SMALLEST_SIDE = 200
-LARGEST_PIXELS = 49_766_400
-"""Images outside these are no images of the benchmark (docs/data.md)."""
 BIASED = 0.6
 """AUROC of the classifier without pixels from which on a detector may learn the format instead of the picture."""
 
@@ -110,12 +108,12 @@ def _unusable(looks: Sequence[Looks]) -> Iterator[Finding]:
     tiny, huge = [], []
     for of in looks:
         side, pixels = np.minimum(of.height, of.width), of.height * of.width
-        tiny += [((of.split, int(row)),) for row in np.flatnonzero(of.readable & (side < SMALLEST_SIDE))]
-        huge += [((of.split, int(row)),) for row in np.flatnonzero(of.readable & (pixels > LARGEST_PIXELS))]
+        tiny += [((of.split, int(row)),) for row in np.flatnonzero(of.readable & (side < SHORTEST_SIDE))]
+        huge += [((of.split, int(row)),) for row in np.flatnonzero(of.readable & (pixels > MOST_PIXELS))]
     if tiny:
-        yield Finding("tiny", "warning", f"{_images(tiny)} with a side under {SMALLEST_SIDE} pixels", tuple(tiny))
+        yield Finding("tiny", "warning", f"{_images(tiny)} with a side under {SHORTEST_SIDE} pixels", tuple(tiny))
     if huge:
-        yield Finding("huge", "warning", f"{_images(huge)} of over {LARGEST_PIXELS:,} pixels", tuple(huge))
+        yield Finding("huge", "warning", f"{_images(huge)} of over {MOST_PIXELS:,} pixels", tuple(huge))
 
 
 def _doubles(groups: Sequence[tuple[Image, ...]], known: Known) -> Iterator[Finding]:

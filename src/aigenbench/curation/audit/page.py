@@ -13,12 +13,13 @@ from jinja2 import DictLoader, Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from aigenbench import __version__, files
-from aigenbench.curation.audit.auditing import PUBLISHED_COUNTS, Audit
+from aigenbench.curation.audit.auditing import Audit
 from aigenbench.curation.audit.findings import Image
 from aigenbench.data.pictures.decode import UnreadableImageError, decode
 from aigenbench.evaluation.metrics.mistakes import shrink
 from aigenbench.evaluation.report.pages import resource
 from aigenbench.evaluation.statistics.intervals import interval_text
+from aigenbench.protocol.published import FAKES
 
 SHOWN_GROUPS, SHOWN_IMAGES = 12, 4
 """How many groups of a finding are shown, and images of each."""
@@ -42,7 +43,7 @@ def write_page(path: Path, audit: Audit) -> None:
                 for finding in audit.findings
             ],
             more={finding.kind: len(finding.images) - SHOWN_GROUPS for finding in audit.findings},
-            published=PUBLISHED_COUNTS,
+            published=FAKES,
             generators=sorted({name for of in audit.counts.values() for name in of if name}),
             style=resource("style.css"),
             version=__version__,
