@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import cv2
 import torch
 
 from aigenbench.data.pictures.decode import Pixels, UnreadableImageError, decode
+from aigenbench.evaluation.metrics.mistakes import data_url
 from aigenbench.inference.detector import Detector
 from aigenbench.inference.formats.runtimes import runtime as runtime_named
 from aigenbench.inference.looking.explain import heat, overlay
@@ -102,7 +102,7 @@ def _map(detector: Detector, pixels: Pixels) -> dict[str, Any]:
     found = heat(detector, pixels)
     buffer = io.BytesIO()
     overlay(pixels, found).save(buffer, "PNG")
-    return {**found.to_dict(), "image": _data_url("png", buffer.getvalue())}
+    return {**found.to_dict(), "image": data_url("png", buffer.getvalue())}
 
 
 def _thumbnail(pixels: Pixels) -> str:
@@ -111,11 +111,7 @@ def _thumbnail(pixels: Pixels) -> str:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     _, file = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return _data_url("jpeg", file.tobytes())
-
-
-def _data_url(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return data_url("jpeg", file.tobytes())
 
 
 def _free_name(name: str, taken: dict[str, Detector]) -> str:
