@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -186,10 +187,7 @@ def _names(table: ImageTable) -> list[str]:
 def _origins(table: ImageTable) -> dict[str, int]:
     if "origin_dataset" not in table.columns:
         return {}
-    found: dict[str, int] = {}
-    for origin in table.columns["origin_dataset"][table.labels == 0]:
-        found[str(origin)] = found.get(str(origin), 0) + 1
-    return dict(sorted(found.items()))
+    return dict(sorted(Counter(map(str, table.columns["origin_dataset"][table.labels == 0])).items()))
 
 
 def _windows(source: SplitTables, timeline: Timeline) -> dict[str, int]:

@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from aigenbench.curation.audit.bias import FormatBias
+from aigenbench.curation.audit.bias import FormatBias, Told
 from aigenbench.curation.audit.looking import Looks
-from aigenbench.curation.inspection import Progress, no_progress
+from aigenbench.curation.inspection import Progress
 from aigenbench.data.pictures.hashing import same_pictures
 from aigenbench.protocol.published import MOST_PIXELS, SHORTEST_SIDE
 
@@ -63,8 +63,8 @@ def all_findings(
     looks: Sequence[Looks],
     known: Known,
     bias: FormatBias | None,
-    foreign: Mapping[str, Foreign] | None = None,
-    progress: Progress = no_progress,
+    foreign: Mapping[str, Foreign],
+    progress: Progress,
 ) -> list[Finding]:
     """Everything that is wrong, what is worst first.
 
@@ -81,7 +81,7 @@ def all_findings(
         *_doubles(groups, known),
         *_same_names(known),
         *_biased(bias),
-        *_contaminated(looks, known, foreign or {}),
+        *_contaminated(looks, known, foreign),
     ]
     return sorted(found, key=lambda one: one.weight != "error")
 
@@ -158,21 +158,26 @@ def _same_names(known: Known) -> Iterator[Finding]:
 def _biased(bias: FormatBias | None) -> Iterator[Finding]:
     if bias is None:
         return
-    if bias.overall.is_certain and bias.overall.auroc >= BIASED:
+    if _gives_away(bias.overall):
         yield Finding(
             "format_bias",
             "warning",
             f"container, compression and size alone tell fakes from reals: AUROC {bias.overall.auroc:.3f}; a detector "
             "may learn the format instead of the picture",
         )
+        return
     worst = [
         f"{name} {told.auroc:.3f}"
         for name, told in sorted(bias.generators.items(), key=lambda item: -item[1].auroc)
-        if told.is_certain and told.auroc >= BIASED
+        if _gives_away(told)
     ]
-    if worst and not (bias.overall.is_certain and bias.overall.auroc >= BIASED):
+    if worst:
         more = f" and {len(worst) - 3} more" if len(worst) > 3 else ""
         yield Finding("format_bias", "warning", f"the format alone gives away {', '.join(worst[:3])}{more} (AUROC)")
+
+
+def _gives_away(told: Told) -> bool:
+    return told.is_certain and told.auroc >= BIASED
 
 
 @dataclass(frozen=True)
