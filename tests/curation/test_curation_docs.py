@@ -10,8 +10,9 @@ import pytest
 
 from aigenbench.cli import data_import
 from aigenbench.cli.arguments import Parser
-from aigenbench.curation.benchmark import FAKES_REPOSITORY, MOST_PIXELS, SHORTEST_SIDE
+from aigenbench.curation.benchmark import FAKES_REPOSITORY
 from aigenbench.curation.reading.entries import PAIRED, SAID, SYNONYMS
+from aigenbench.protocol.published import MOST_PIXELS, SHORTEST_SIDE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 

@@ -21,6 +21,7 @@ from aigenbench.cli import main
 from aigenbench.curation import import_data, shards
 from aigenbench.data.sources.opening import open_source
 from aigenbench.errors import InputError
+from small_run import FEW, PIPELINE
 
 
 def images_of(folder: Path) -> dict[str, bytes]:
@@ -265,21 +266,8 @@ def test_a_run_on_what_was_imported(forms: Any, tmp_path: Path) -> None:
     files = forms.files(each=12, reals=40)
     out = ab.import_data(forms.folder(tmp_path / "source", files), out=tmp_path / "set", validation=0.4).path
     experiment = ab.fit(
-        "benchmark_pipelines/base_benchmark_sliding_windows.yaml",
-        overrides={
-            "dataset_path": str(out),
-            "model.model_name": "small_cnn_tune",
-            "model.model_args": {"pretrained": False},
-            "model.model_input_size": 16,
-            "data.num_workers": 0,
-            "data.train_batch_size": 4,
-            "data.augmentation_factor": 1,
-            "trainer.accelerator": "cpu",
-            "trainer.logger": False,
-            "experiment_info.experiment_id": "x",
-            "experiment_info.experiments_data_folder": str(tmp_path / "runs"),
-            "experiment_info.sliding_windows_definition.n_generators_per_window": 2,
-        },
+        PIPELINE,
+        overrides=FEW | {"dataset_path": out, "experiment_info.experiments_data_folder": str(tmp_path / "runs")},
     )
     assert experiment.scores().headline.mean is not None
 

@@ -10,8 +10,8 @@ import pytest
 import aigenbench as ab
 from aigenbench.cli import main
 from aigenbench.curation.audit.auditing import Audit
+from small_run import PIPELINE
 
-PIPELINE = "benchmark_pipelines/base_benchmark_sliding_windows.yaml"
 SMALL = "small_cnn/small_cnn_tune_resize.yaml"
 NUMBERS = count()
 

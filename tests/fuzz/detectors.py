@@ -50,8 +50,8 @@ def _whole() -> dict[str, bytes]:
 
 def make(folder: Path, rng: random.Random) -> None:
     """Write a detector, one file of it damaged; the hashes are often those of the damaged file."""
+    from aigenbench.files import file_sha256
     from aigenbench.inference.artefact import DETECTOR_FILE
-    from aigenbench.models.weights.download import file_sha256
 
     files = dict(_whole())
     name = rng.choice((DETECTOR_FILE, DETECTOR_FILE, DETECTOR_FILE, *files))

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inference_harness import FEW, PIPELINE, Trained
+from inference_harness import FEW, Trained
 
 import aigenbench as ab
 from aigenbench.engine.exporting import export
 from aigenbench.inference.detector import Detector
+from small_run import PIPELINE
 
 
 @pytest.fixture(scope="session")

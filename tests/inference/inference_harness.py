@@ -6,23 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import aigenbench as ab
+import small_run
 from aigenbench.data.pipeline import AIGenBenchPipeline
 
-PIPELINE = "benchmark_pipelines/base_benchmark_sliding_windows.yaml"
-FEW = {
-    "model.model_name": "small_cnn_tune",
-    "model.model_args": {"pretrained": False},
-    "model.model_input_size": 32,
-    "data.num_workers": 0,
-    "data.train_batch_size": 4,
-    "data.eval_batch_size": 8,
-    "data.augmentation_factor": 1,
-    "trainer.accelerator": "cpu",
-    "trainer.logger": False,
-    "experiment_info.experiment_id": "x",
-    "experiment_info.sliding_windows_definition.n_generators_per_window": 2,
-    "experiment_info.sliding_windows_definition.current_window": 0,
-}
+FEW = small_run.FEW | {"experiment_info.sliding_windows_definition.current_window": 0}
+"""Of a run over the first window alone."""
 
 
 class AsTheyAre(AIGenBenchPipeline):

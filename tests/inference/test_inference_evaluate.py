@@ -274,7 +274,9 @@ def test_an_experiment_is_never_written_over(experiment: ab.Experiment, small_da
 
 
 def test_a_training_does_not_write_over_it(foreign: ab.Experiment, small_dataset: Path) -> None:
-    from inference_harness import FEW, PIPELINE
+    from inference_harness import FEW
+
+    from small_run import PIPELINE
 
     places = {"experiment_info": {"experiments_data_folder": foreign.folder.parent, "experiment_id": "foreign"}}
     few = {key: value for key, value in FEW.items() if key != "experiment_info.experiment_id"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from inference_harness import FEW, PIPELINE
+from inference_harness import FEW
 
 import aigenbench as ab
 from aigenbench.engine.exporting import export
@@ -19,6 +19,7 @@ from aigenbench.inference.detector import Detector
 from aigenbench.inference.formats.runtimes import runtime
 from aigenbench.inference.selftest import check
 from aigenbench.inference.serve.looks import Looker
+from small_run import PIPELINE
 
 FAKES = ("CycleGAN", "StarGAN", "ProGAN", "BigGAN")
 EACH = 3

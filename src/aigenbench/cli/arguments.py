@@ -1,8 +1,9 @@
-"""argparse as the light commands use it: no abbreviations, errors in one line, the nearest option named."""
+"""argparse as the light commands use it: no abbreviations, one-line errors, the nearest option; options of several."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
@@ -19,6 +20,64 @@ def _from_home(typed: str) -> str:
 def add_timeline(parser: argparse._ActionsContainer) -> None:
     """Add ``--timeline``; ``load_timeline`` reads what it is given, None too."""
     parser.add_argument("--timeline", metavar="FILE", help="YAML or CSV with generators of your own")
+
+
+def add_imports(parser: argparse.ArgumentParser, meaning: str, metavar: str = "FILE.py") -> None:
+    """Add ``--import``, which may be given several times, as ``imports``."""
+    parser.add_argument("--import", dest="imports", action="append", default=[], metavar=metavar, help=meaning)
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets somebody else's code run."""
+    parser.add_argument(
+        "--trust-imports",
+        action="store_true",
+        help="run the Python that it names though no run of yours has made it: read that first",
+    )
+
+
+def add_follow_links(parser: argparse.ArgumentParser) -> None:
+    """Add ``--follow-links`` of a data set."""
+    parser.add_argument("--follow-links", action="store_true", help="read files outside the data set's folder too")
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add ``--workers``, a whole number of processes."""
+    parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1), metavar="N", help="processes")
+
+
+def add_stage(parser: argparse.ArgumentParser) -> None:
+    """Add ``--stage``, whose results are meant."""
+    parser.add_argument("--stage", default="validate", metavar="validate|test", help="default: validate")
+
+
+def add_replicates(parser: argparse.ArgumentParser) -> None:
+    """Add ``--replicates``, for `positive` to read."""
+    parser.add_argument("--replicates", default="2000", metavar="N", help="bootstrap replicates (default 2000)")
+
+
+def add_by_row(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says that rows name images."""
+    parser.add_argument(
+        "--by-row",
+        action="store_true",
+        help="older results, which do not name their images, are of one copy of the data: pair images by row number",
+    )
+
+
+def positive(text: str, option: str, least: int = 1) -> int:
+    """A whole number of at least ``least`` that an option was given.
+
+    Raises:
+        InputError: if it is none.
+    """
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise InputError(f"{option} must be a whole number of at least {least}, found {text!r}")
+    return value
 
 
 class Parser(argparse.ArgumentParser):

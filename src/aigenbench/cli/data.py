@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from aigenbench.cli import data_audit, data_cache, data_generators, data_import, data_show, data_stats
-from aigenbench.cli.arguments import add_timeline
+from aigenbench.cli.arguments import add_follow_links, add_timeline
 from aigenbench.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def register(subparsers: Any) -> None:
     add_timeline(windows)
     windows.add_argument("--train-subset-size", type=_number, metavar="N", help="a count, or a fraction")
     windows.add_argument("--validation-subset-size", type=_number, metavar="N", help="a count, or a fraction")
-    windows.add_argument("--follow-links", action="store_true", help="read files outside the data set's folder too")
+    add_follow_links(windows)
     windows.set_defaults(run=run_windows)
     data_cache.register(commands)
     data_import.register(commands)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from aigenbench.cli.arguments import add_timeline
+from aigenbench.cli.arguments import add_follow_links, add_imports, add_timeline, add_workers
 from aigenbench.cli.terminal import progress_bar, say
 from aigenbench.errors import InputError
 
@@ -43,11 +42,9 @@ def register(commands: Any) -> None:
         metavar="FILE",
         help="a layer of a config, as of fit: do its steps treat real images and fakes alike? (several allowed)",
     )
-    parser.add_argument(
-        "--import", dest="imports", action="append", default=[], metavar="FILE", help="Python that the config names"
-    )
-    parser.add_argument("--follow-links", action="store_true", help="read files outside the data set's folder too")
-    parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1), metavar="N", help="processes")
+    add_imports(parser, "Python that the config names", "FILE")
+    add_follow_links(parser)
+    add_workers(parser)
     parser.set_defaults(run=run)
 
 

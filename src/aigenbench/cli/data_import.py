@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import TYPE_CHECKING, Any
 
-from aigenbench.cli.arguments import add_timeline
+from aigenbench.cli.arguments import add_timeline, add_workers
 from aigenbench.cli.terminal import progress_bar, say
 from aigenbench.errors import InputError
+from aigenbench.protocol.published import SHORTEST_SIDE
 
 if TYPE_CHECKING:
     from aigenbench.curation import Imported
@@ -21,8 +21,6 @@ _PARTS = {
     "laion": "what img2dataset left of LAION-400M, or a saved data set",
     "ids": "folder with the two lists of the reals' ids",
 }
-_SIDE = 200
-"""Of matched pictures, in pixels: the least that a real image of the benchmark has."""
 _WORDS = ("generator", "split", "origin_dataset", "license")
 _OWN = ("pattern", "rename", "new_generator", "timeline", "validation", "skip_unreadable", "match_formats", *_WORDS)
 
@@ -46,7 +44,7 @@ def register(commands: Any) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="folder to make")
     parser.add_argument("--per-generator", type=int, metavar="N", help="only N images of each, and as many reals")
     parser.add_argument("--seed", type=int, default=0, help="of that part and of the split (default: 0)")
-    parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1), metavar="N", help="processes")
+    add_workers(parser)
     parser.add_argument("--restart", action="store_true", help="throw away what an interrupted import left")
     parser.add_argument("--follow-links", action="store_true", help="take what links and paths out of a source lead to")
     own = parser.add_argument_group("images of your own")
@@ -62,9 +60,9 @@ def register(commands: Any) -> None:
         "--match-formats",
         nargs="?",
         type=int,
-        const=_SIDE,
+        const=SHORTEST_SIDE,
         metavar="SIDE",
-        help=f"store every image anew as a JPEG of SIDE x SIDE pixels (default: {_SIDE}), both classes alike",
+        help=f"store every image anew as a JPEG of SIDE x SIDE pixels (default: {SHORTEST_SIDE}), both classes alike",
     )
     for word in _WORDS:
         own.add_argument(f"--{word.replace('_', '-')}", metavar="TEXT", help=f"{word} where a source says none")

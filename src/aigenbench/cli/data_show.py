@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from aigenbench.cli.arguments import add_timeline
+from aigenbench.cli.arguments import add_follow_links, add_timeline
 from aigenbench.cli.terminal import say
 from aigenbench.errors import InputError
 
@@ -34,7 +34,7 @@ def register(commands: Any) -> None:
         "--config", action="append", default=[], metavar="FILE", help="as the model of this run gets them; repeatable"
     )
     add_timeline(parser)
-    parser.add_argument("--follow-links", action="store_true", help="read files outside the data set's folder too")
+    add_follow_links(parser)
     parser.set_defaults(run=run)
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from aigenbench.cli.arguments import add_timeline
+from aigenbench.cli.arguments import add_follow_links, add_timeline, add_workers
 from aigenbench.cli.terminal import progress_bar, say
 from aigenbench.errors import InputError
 
@@ -37,8 +36,8 @@ def register(commands: Any) -> None:
     )
     add_timeline(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    parser.add_argument("--follow-links", action="store_true", help="read files outside the data set's folder too")
-    parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1), metavar="N", help="processes")
+    add_follow_links(parser)
+    add_workers(parser)
     parser.set_defaults(run=run)
 
 

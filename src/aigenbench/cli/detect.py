@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aigenbench.cli.compare import positive
+from aigenbench.cli.arguments import positive
 from aigenbench.cli.outputs import output_file, output_folder
 from aigenbench.cli.terminal import say
 from aigenbench.errors import InputError

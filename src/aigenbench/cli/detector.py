@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from aigenbench.cli.arguments import add_imports
 from aigenbench.cli.export import IMPORTS
 from aigenbench.cli.terminal import say
 
@@ -22,7 +23,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     check.add_argument("detector", metavar="DETECTOR")
     check.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     check.add_argument("--backbone-weights", metavar="FILE", help="of a backbone that it names by reference")
-    check.add_argument("--import", dest="imports", action="append", default=[], metavar="FILE.py", help=IMPORTS)
+    add_imports(check, IMPORTS)
     check.set_defaults(run=run_check)
 
     regress = commands.add_parser(
@@ -35,7 +36,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     regress.add_argument("cases", metavar="CASES", help="a folder with real/... and fake/..., or a data set")
     regress.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
     regress.add_argument("--json", action="store_true", help="for programs")
-    regress.add_argument("--import", dest="imports", action="append", default=[], metavar="FILE.py", help=IMPORTS)
+    add_imports(regress, IMPORTS)
     regress.set_defaults(run=run_regress)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from aigenbench.cli.compare import positive
+from aigenbench.cli.arguments import positive
 from aigenbench.cli.outputs import output_folder
 from aigenbench.cli.terminal import say
 

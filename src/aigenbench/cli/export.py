@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from aigenbench.cli.arguments import add_imports
 from aigenbench.cli.outputs import output_folder
 from aigenbench.cli.terminal import say, say_aside
 from aigenbench.errors import InputError
@@ -46,7 +47,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--public", action="store_true", help="make a new repository public")
     parser.add_argument("--license", default="", metavar="NAME", help="of the weights, such as apache-2.0")
     parser.add_argument("--name", default="", help="what the detector is called (default: experiment and window)")
-    parser.add_argument("--import", dest="imports", action="append", default=[], metavar="FILE.py", help=IMPORTS)
+    add_imports(parser, IMPORTS)
     parser.add_argument("--trust-imports", action="store_true", help="import what its training had imported, too")
     parser.set_defaults(run=run)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from aigenbench.cli.arguments import add_replicates, positive
 from aigenbench.cli.terminal import say
 
 
@@ -20,14 +21,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     build = parts.add_parser("build", help="write the page")
     build.add_argument("folder", metavar="DIR", help="holds the submissions")
     build.add_argument("-o", "--output", default="site", metavar="DIR", help="default: site")
-    build.add_argument("--replicates", default="2000", metavar="N", help="bootstrap replicates (default 2000)")
+    add_replicates(build)
     add_check_options(build)
     build.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the page and say what is on it."""
-    from aigenbench.cli.compare import positive
     from aigenbench.cli.outputs import output_folder
     from aigenbench.cli.submission import check_options
 

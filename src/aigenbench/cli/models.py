@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from aigenbench.cli.arguments import add_imports
 from aigenbench.cli.terminal import say, say_aside
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ def register(subparsers: Any) -> None:
     listing = commands.add_parser("list", help="all model names, or those that match a pattern")
     listing.add_argument("pattern", nargs="?", default="", help="part of a name, or wildcards: 'timm/vit_*'")
     listing.set_defaults(run=run_list)
-    imports = {"action": "append", "default": [], "metavar": "FILE.py", "help": "as of fit: code with models of yours"}
     show = commands.add_parser("show", help="parameters, features, preprocessing, weights and licence of a model")
     show.add_argument("name", help="such as RN50, dinov2_vitl14, timm/convnext_tiny.fb_in1k")
     show.set_defaults(run=run_show)
@@ -34,12 +34,7 @@ def register(subparsers: Any) -> None:
     fetch.add_argument("--weights-dir", metavar="FOLDER", help="default: weights inside AIGENBENCH_HOME")
     fetch.set_defaults(run=run_fetch)
     for command in (listing, show, fetch):
-        command.add_argument("--import", dest="imports", **imports)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Run the chosen one of the three commands."""
-    return int(arguments.run(arguments))
+        add_imports(command, "as of fit: code with models of yours")
 
 
 def run_list(arguments: argparse.Namespace) -> int:

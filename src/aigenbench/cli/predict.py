@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aigenbench.cli.arguments import Parser
+from aigenbench.cli.arguments import Parser, add_imports, add_trust, positive
 from aigenbench.cli.command_line import OPTIONS
-from aigenbench.cli.robustness import add_trust
 from aigenbench.cli.terminal import say
 from aigenbench.config.layer import SECTIONS, SHORT_KEYS, argument_layer
 from aigenbench.errors import InputError
@@ -98,14 +97,7 @@ def _parser() -> Parser:
     parser.add_argument("paths", metavar="PATH", nargs="+", help="pictures, folders of pictures, data sets")
     parser.add_argument("--window", metavar="K", help="of an experiment, the window whose weights (default: the last)")
     parser.add_argument("--output", metavar="FILE.csv", help="where the table goes (default: predictions_predict.csv)")
-    parser.add_argument(
-        "--import",
-        dest="imports",
-        action="append",
-        default=[],
-        metavar="FILE.py",
-        help="Python to run first: the models and classes the detector was made of; repeats",
-    )
+    add_imports(parser, "Python to run first: the models and classes the detector was made of; repeats")
     parser.add_argument("--follow-links", action="store_true", help="let data sets lead outside their folders")
     add_trust(parser)
     parser.add_argument("--batch-size", metavar="N", help="pictures at a time (default: as the detector was evaluated)")
@@ -115,7 +107,6 @@ def _parser() -> Parser:
 
 
 def _with_weights(args: argparse.Namespace) -> Predicted:
-    from aigenbench.cli.compare import positive
     from aigenbench.engine.assembly.weights import device_arguments, request_of_weights
 
     window = None if args.window is None else positive(args.window, "--window", 0)

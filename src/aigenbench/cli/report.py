@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from aigenbench.cli.compare import add_by_row, positive
+from aigenbench.cli.arguments import add_by_row, add_replicates, add_stage, positive
 from aigenbench.cli.outputs import output_file, output_folder
-from aigenbench.cli.score import add_imports, run_metric_imports
+from aigenbench.cli.score import add_metric_imports, run_metric_imports
 from aigenbench.cli.terminal import say
 
 
@@ -21,14 +21,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "-o", "--output", default="report.html", metavar="FILE", help="or a folder (default: report.html)"
     )
-    parser.add_argument("--stage", default="validate", metavar="validate|test", help="default: validate")
+    add_stage(parser)
     parser.add_argument(
         "--dataset", metavar="SOURCE", help="the data set, to show mistakes, and errors by origin and image size"
     )
     parser.add_argument(
         "--export", metavar="DIR", help="also write every table as CSV, every chart as PNG and PDF, and LaTeX"
     )
-    parser.add_argument("--replicates", default="2000", metavar="N", help="bootstrap replicates (default 2000)")
+    add_replicates(parser)
     parser.add_argument(
         "--seeds",
         action="store_true",
@@ -36,7 +36,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "their configurations say so)",
     )
     add_by_row(parser)
-    add_imports(parser)
+    add_metric_imports(parser)
     parser.set_defaults(run=run)
 
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     output = output_file(args.output, "--output", "report.html")
     exported = output_folder(args.export, "--export") if args.export else None
     run_metric_imports(args.imports)
-    from aigenbench.engine.results import reported
+    from aigenbench.engine.pages import reported
 
     n = reported(args.experiments, output, args.stage, args.dataset, exported, replicates, args.seeds, args.by_row)
     say(f"report: {output}")

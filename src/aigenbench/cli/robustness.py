@@ -7,8 +7,7 @@ import json
 import logging
 from pathlib import Path
 
-from aigenbench.cli.arguments import add_timeline
-from aigenbench.cli.compare import positive
+from aigenbench.cli.arguments import add_timeline, add_trust, positive
 from aigenbench.cli.terminal import say
 from aigenbench.config.layer import Layer, argument_layer
 from aigenbench.engine.assembly.request import recorded
@@ -34,15 +33,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_timeline(parser)
     add_trust(parser)
     parser.set_defaults(run=run)
-
-
-def add_trust(parser: argparse.ArgumentParser) -> None:
-    """Add the option that lets somebody else's code run."""
-    parser.add_argument(
-        "--trust-imports",
-        action="store_true",
-        help="run the Python that it names though no run of yours has made it: read that first",
-    )
 
 
 def run(args: argparse.Namespace) -> int:

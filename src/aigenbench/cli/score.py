@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aigenbench.cli.compare import positive
+from aigenbench.cli.arguments import add_imports, add_stage, positive
 from aigenbench.cli.outputs import output_file
 from aigenbench.cli.terminal import say
-from aigenbench.errors import InputError, nearest
+from aigenbench.errors import InputError
 
 if TYPE_CHECKING:
     from aigenbench.engine.results import Evaluated
@@ -43,7 +43,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="true|false",
         help="count a real only where its paired fake's generator counts (true), or every real (false)",
     )
-    parser.add_argument("--stage", default="validate", metavar="validate|test", help="default: validate")
+    add_stage(parser)
     parser.add_argument("--threshold", default="0.5", metavar="T", help="a score above T counts as fake (default 0.5)")
     parser.add_argument("--metric", default="auroc", help="the metric of table and plot (default auroc)")
     parser.add_argument("--plot", metavar="FILE", help="also draw the three curves to FILE (.png, .pdf or .svg)")
@@ -56,24 +56,18 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="bootstrap replicates of the intervals in --json (default 2000; 0: no intervals)",
     )
-    add_imports(parser)
+    add_metric_imports(parser)
     parser.set_defaults(run=run)
 
 
-def add_imports(parser: argparse.ArgumentParser) -> None:
+def add_metric_imports(parser: argparse.ArgumentParser) -> None:
     """Add the option that imports users' metrics."""
-    parser.add_argument(
-        "--import",
-        dest="imports",
-        action="append",
-        default=[],
-        metavar="FILE.py|MODULE",
-        help="import Python that enters metrics of your own into aigenbench.evaluation.metrics.definitions.METRICS",
-    )
+    meaning = "import Python that enters metrics of your own into aigenbench.evaluation.metrics.definitions.METRICS"
+    add_imports(parser, meaning, "FILE.py|MODULE")
 
 
 def run_metric_imports(items: Sequence[str]) -> None:
-    """Import what `add_imports` was given.
+    """Import what `add_metric_imports` was given.
 
     Raises:
         InputError: see `import_item`.
@@ -92,14 +86,10 @@ def run(args: argparse.Namespace) -> int:
     run_metric_imports(args.imports)
     from aigenbench.engine.results import evaluated
     from aigenbench.evaluation.drawing.table import score_table
-    from aigenbench.evaluation.metrics.definitions import METRICS
 
     plot = _plot_file(args.plot) if args.plot else None
     found = evaluated(args.experiment, args.stage, pairing, threshold, args.dataset)
-    known = [*METRICS, *next(iter(found.logged.values()), {})]
-    if args.metric not in known:
-        hint = nearest(args.metric, known)
-        raise InputError(f"unknown metric {args.metric!r}; known: {', '.join(known)}{hint}")
+    found.check_metric(args.metric)
     if plot:
         from aigenbench.evaluation.drawing.plots import plot_scores
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from aigenbench.cli.arguments import add_timeline
+from aigenbench.cli.arguments import add_stage, add_timeline, positive
 from aigenbench.cli.outputs import output_file, output_folder
 from aigenbench.cli.terminal import say
 
@@ -25,7 +25,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     make.add_argument("experiment", metavar="EXPERIMENT_DIR")
     make.add_argument("-o", "--output", metavar="FILE", help="or a folder (default: NAME.zip)")
     make.add_argument("--card", metavar="FILE", help="the model card, YAML or JSON")
-    make.add_argument("--stage", default="validate", metavar="validate|test", help="default: validate")
+    add_stage(make)
     make.set_defaults(run=run_make)
     verify = parts.add_parser("verify", help="check the rules and recompute every score")
     verify.add_argument("file", metavar="FILE")
@@ -95,8 +95,6 @@ def run_import(args: argparse.Namespace) -> int:
 
 def check_options(args: argparse.Namespace) -> dict[str, Any]:
     """What `add_check_options` added, as arguments of `verify_submission`."""
-    from aigenbench.cli.compare import positive
-
     per_generator = positive(args.per_generator, "--per-generator", 0) or None
     if not args.columns:
         return {"per_generator": per_generator}

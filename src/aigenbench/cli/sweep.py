@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 
-from aigenbench.cli.compare import positive
+from aigenbench.cli.arguments import positive
 from aigenbench.cli.submit import add_job_options, check_slurm, job_of
 from aigenbench.cli.terminal import say
 from aigenbench.engine.slurm import Job

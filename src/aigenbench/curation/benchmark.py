@@ -21,17 +21,12 @@ from aigenbench.curation.splits import draw, part_of
 from aigenbench.curation.work import Imported, Work, begin
 from aigenbench.errors import InputError
 from aigenbench.files import read_text, user_path
-from aigenbench.protocol import published
+from aigenbench.protocol.published import FAKES, MOST_PIXELS, SHORTEST_SIDE
 from aigenbench.protocol.timeline import PUBLISHED
 
 logger = logging.getLogger(__name__)
 
-FAKES = {"train": published.TRAINING_PER_GENERATOR, "validation": published.PER_GENERATOR}
-"""Of each generator; there are as many reals as fakes."""
 FAKES_REPOSITORY = "lrzpellegrini/AI-GenBench-fake_part"
-SHORTEST_SIDE, MOST_PIXELS = 200, 49_766_400
-"""Of a real image that can be used."""
-
 _MORE_SPARES = 16
 """So many spares are looked at beyond those needed: some will not do."""
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aigenbench.curation.inspection import Progress, no_progress, too_small
+from aigenbench.curation.inspection import Progress, Seen, no_progress, too_small
 from aigenbench.curation.matching import drawn, rules
 from aigenbench.curation.reading.entries import SAID, SPLITS, Entry, Faults, Rules, listed
 from aigenbench.curation.reading.names import settle_names
@@ -78,23 +78,8 @@ def import_data(
     Raises:
         InputError: anything is wrong with the sources or ``out``; nothing is left at ``out``.
     """
-    if not 0 <= validation <= 1:
-        raise InputError(f"validation: expected a share between 0 and 1, found {validation}")
-    unknown = [name for name in defaults or () if name not in SAID]
-    if unknown:
-        raise InputError(f"defaults: no column {unknown[0]!r}{nearest(unknown[0], SAID)}; there are {', '.join(SAID)}")
-    # of a shell's variable that is not set comes "", which as a path is the working folder
-    if not sources or "" in sources:
-        raise InputError("no source is given; name a folder, an archive or a table")
-    check_part(per_generator)
-    if match_formats is not None and match_formats < LEAST_SIDE:
-        raise InputError(f"match_formats: expected a side of at least {LEAST_SIDE} pixels, found {match_formats}")
-    listings = [list_source(source, Rules(pattern, defaults or {}, follow_links)) for source in sources]
-    entries = [entry for listing in listings for entry in listing.entries]
-    left_out = [name for listing in listings for name in listing.left_out]
-    if left_out:
-        logger.info("left out, no images of this layout: %s", listed(left_out))
-    check_ids(entries)
+    _check_arguments(sources, defaults or {}, validation, per_generator, match_formats)
+    entries = _found(sources, Rules(pattern, defaults or {}, follow_links))
     known = (*load_timeline(timeline).names, *known_names())
     settle_names(entries, known, renames or {}, new_generators)
     largest = assign_splits(entries, validation, seed)
@@ -115,22 +100,65 @@ def import_data(
     marks |= set() if match_formats is None else {"matched"}
     description = "; ".join(text for mark, text in MARKS.items() if mark in marks)
     with begin(user_path(out), entries, decisions, workers, restart, progress) as work:
-        faults, rows, skipped, small = Faults(), list[Row](), list[str](), list[str]()
-        for entry, seen in zip(entries, work.inspect(entries), strict=True):
-            if match_formats is not None and seen.fault == too_small(match_formats):
-                small.append(entry.file_id)
-            elif seen.fault:
-                faults.add(seen.fault, entry.file_id)
-                skipped.append(entry.file_id)
-            else:
-                rows.append((entry, seen))
-        if not (skip_unreadable and rows):
-            faults.check("images that cannot be read", "mend them, or --skip-unreadable leaves them out")
+        rows, skipped, small = _usable(entries, work.inspect(entries), match_formats, skip_unreadable)
         decisions["skipped"] = sorted(skipped)
         if match_formats is not None:
             _check_classes(entries, rows, match_formats, small)
             decisions["too_small"] = sorted(small)
         return work.finish(rows, decisions, description)
+
+
+def _check_arguments(
+    sources: Sequence[str | Path],
+    defaults: Mapping[str, str],
+    validation: float,
+    per_generator: int | None,
+    match_formats: int | None,
+) -> None:
+    if not 0 <= validation <= 1:
+        raise InputError(f"validation: expected a share between 0 and 1, found {validation}")
+    unknown = [name for name in defaults if name not in SAID]
+    if unknown:
+        raise InputError(f"defaults: no column {unknown[0]!r}{nearest(unknown[0], SAID)}; there are {', '.join(SAID)}")
+    # of a shell's variable that is not set comes "", which as a path is the working folder
+    if not sources or "" in sources:
+        raise InputError("no source is given; name a folder, an archive or a table")
+    check_part(per_generator)
+    if match_formats is not None and match_formats < LEAST_SIDE:
+        raise InputError(f"match_formats: expected a side of at least {LEAST_SIDE} pixels, found {match_formats}")
+
+
+def _found(sources: Sequence[str | Path], rules: Rules) -> list[Entry]:
+    """The images in all sources; what is left out is told."""
+    listings = [list_source(source, rules) for source in sources]
+    left_out = [name for listing in listings for name in listing.left_out]
+    if left_out:
+        logger.info("left out, no images of this layout: %s", listed(left_out))
+    entries = [entry for listing in listings for entry in listing.entries]
+    check_ids(entries)
+    return entries
+
+
+def _usable(
+    entries: Sequence[Entry], seen: Sequence[Seen], side: int | None, skip_unreadable: bool
+) -> tuple[list[Row], list[str], list[str]]:
+    """Rows of images that can be stored; names of those that cannot be read, and of those too small for ``side``.
+
+    Raises:
+        InputError: images cannot be read, and are not to be skipped or are all there is.
+    """
+    faults, rows, skipped, small = Faults(), list[Row](), list[str](), list[str]()
+    for entry, found in zip(entries, seen, strict=True):
+        if side is not None and found.fault == too_small(side):
+            small.append(entry.file_id)
+        elif found.fault:
+            faults.add(found.fault, entry.file_id)
+            skipped.append(entry.file_id)
+        else:
+            rows.append((entry, found))
+    if not (skip_unreadable and rows):
+        faults.check("images that cannot be read", "mend them, or --skip-unreadable leaves them out")
+    return rows, skipped, small
 
 
 def _matched(entry: Entry, side: int, seed: int) -> Entry:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aigenbench.config.folder import CONFIG_FILE, predictions_file
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError, nearest
-from aigenbench.evaluation.predictions.experiment import STAGES, window_folder
+from aigenbench.evaluation.predictions.experiment import STAGES, window_folder, window_folders
 from aigenbench.evaluation.predictions.record import Predictions, load_predictions
 from aigenbench.evaluation.report.results import RUN_FILE, read_record
 from aigenbench.evaluation.statistics.draws import REPLICATES
@@ -90,14 +89,10 @@ class Experiment:
         from aigenbench.training.resume.state import is_trained, read_state
 
         found = []
-        prefix = window_folder(self.folder, 0).name[:-1]
-        for folder in self.folder.iterdir():
-            match = re.fullmatch(rf"{re.escape(prefix)}(\d+)", folder.name)
-            if match and folder.is_dir():
-                stages = tuple(stage for stage in STAGES if (folder / predictions_file(stage)).is_file())
-                finished = is_trained(read_state(folder))
-                found.append(Window(int(match[1]), folder, finished, stages, read_record(folder / RUN_FILE)))
-        return tuple(sorted(found, key=lambda window: window.index))
+        for k, folder in window_folders(self.folder).items():
+            stages = tuple(stage for stage in STAGES if (folder / predictions_file(stage)).is_file())
+            found.append(Window(k, folder, is_trained(read_state(folder)), stages, read_record(folder / RUN_FILE)))
+        return tuple(found)
 
     @property
     def records(self) -> dict[int, Mapping[str, Any]]:
@@ -172,14 +167,11 @@ class Experiment:
             InputError: another ending, no such metric, or see ``scores``.
         """
         from aigenbench.evaluation.drawing.plots import check_format, plot_scores
-        from aigenbench.evaluation.metrics.definitions import METRICS
 
         path = user_path(path)
         check_format(path)
         found = self._evaluated(stage, True, 0.5)
-        known: Sequence[str] = [*METRICS, *next(iter(found.logged.values()), {})]
-        if metric not in known:
-            raise InputError(f"unknown metric {metric!r}; known: {', '.join(known)}{nearest(metric, known)}")
+        found.check_metric(metric)
         plot_scores(found.shown, path, metric)
         return path
 

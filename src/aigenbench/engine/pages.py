@@ -1,4 +1,4 @@
-"""Comparisons and report pages of experiments, as Python calls."""
+"""Comparisons and report pages of experiments: computed once for the command line and for Python."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aigenbench.engine.calling import folder_of
-from aigenbench.engine.results import Interval, compared, frame, reported
+from aigenbench.engine.results import Interval, frame
 from aigenbench.errors import InputError
+from aigenbench.evaluation.predictions.changes import config_changes
+from aigenbench.evaluation.predictions.experiment import load_experiment
 from aigenbench.evaluation.statistics.draws import REPLICATES
+from aigenbench.evaluation.statistics.uncertainty import Effort
 from aigenbench.files import user_path
 
 if TYPE_CHECKING:
@@ -155,3 +158,65 @@ def report(
         by_row,
     )
     return path
+
+
+def compared(folders: Sequence[Path | str], stage: str, replicates: int, by_row: bool) -> dict[str, Any]:
+    """``compare`` of experiments' folders, as plain values.
+
+    Raises:
+        InputError: see ``load_experiment`` and ``compare``.
+    """
+    from aigenbench.evaluation.report.results import read_config
+    from aigenbench.evaluation.report.seeds import models_of, seeds_of
+    from aigenbench.evaluation.statistics.compare import compare as compare_experiments
+
+    experiments = [load_experiment(folder, stage) for folder in folders]
+    configs = [read_config(folder, e) for folder, e in zip(folders, experiments, strict=True)]
+    groups = seeds_of(configs, [e.first.data_fingerprint or e.first.pairing_fingerprint for e in experiments])
+    models = models_of([e.name for e in experiments], groups) if groups else ()
+    result = compare_experiments(experiments, replicates, models=models, by_row=by_row)
+    for folder, experiment in zip(folders, experiments, strict=True):
+        result["notes"] += [f"{experiment.name}: {change}" for change in config_changes(folder)]
+    return result
+
+
+def reported(
+    folders: Sequence[Path | str],
+    output: Path,
+    stage: str,
+    dataset: str | None,
+    export_to: Path | None,
+    replicates: int,
+    seeds: bool,
+    by_row: bool,
+) -> int:
+    """``report`` of experiments' folders; returns how many files were exported beside the page.
+
+    Raises:
+        InputError: see ``load_experiment``; one is named twice; or the data set is another one.
+    """
+    if seeds and len(folders) < 2:
+        raise InputError("--seeds needs two experiments or more: one training says nothing of another seed")
+    if len({Path(e).resolve() for e in folders}) < len(folders):
+        raise InputError("an experiment is named twice; name each once")
+    from aigenbench.engine.columns import check_belongs, evaluation_table, thumbnails
+    from aigenbench.evaluation.report.page import write_report
+    from aigenbench.evaluation.report.results import load_run
+    from aigenbench.evaluation.report.together import put_together
+    from aigenbench.evaluation.report.view import make_view
+
+    table = evaluation_table(dataset, stage) if dataset else None
+    thumbnail = thumbnails(str(dataset), table) if table else None
+    # what is wrong with any of them is told before minutes are spent on the first
+    for experiment in [load_experiment(folder, stage) for folder in folders]:
+        if table:
+            check_belongs(str(dataset), table, experiment)
+    runs = [load_run(folder, stage, Effort.of(replicates)) for folder in folders]
+    views = [make_view(loaded, i, thumbnail, table.columns if table else {}) for i, loaded in enumerate(runs)]
+    together = put_together(views, seeds, by_row)
+    write_report(output, views, together)
+    if export_to is None:
+        return 0
+    from aigenbench.evaluation.report.export import export
+
+    return len(export(export_to, views, together))

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aigenbench.errors import InputError
+from aigenbench.errors import InputError, nearest
+from aigenbench.evaluation.metrics.definitions import METRICS
 from aigenbench.evaluation.metrics.logged import Logged, logged_metrics, with_logged
 from aigenbench.evaluation.metrics.score import score
 from aigenbench.evaluation.predictions.changes import config_changes
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions as Loaded
 from aigenbench.evaluation.predictions.experiment import load_experiment
-from aigenbench.evaluation.statistics.draws import OTHER_REPLICATES, REPLICATES
+from aigenbench.evaluation.statistics.draws import REPLICATES
 from aigenbench.evaluation.statistics.seen import seen_and_unseen
 from aigenbench.evaluation.statistics.uncertainty import Effort, uncertainty
 
@@ -193,10 +194,20 @@ class Evaluated:
         """The values with the logged metrics among them, for tables and plots."""
         return with_logged(self.values, self.logged)
 
+    def check_metric(self, name: str) -> None:
+        """See that there is a metric of this name.
+
+        Raises:
+            InputError: there is none.
+        """
+        known = [*METRICS, *next(iter(self.logged.values()), {})]
+        if name not in known:
+            raise InputError(f"unknown metric {name!r}; known: {', '.join(known)}{nearest(name, known)}")
+
     def intervals(self, replicates: int = REPLICATES) -> dict[str, Any]:
         """Every interval; raises as ``uncertainty``."""
-        effort = Effort(replicates, min(OTHER_REPLICATES, replicates))
-        return uncertainty(self.experiment, self.values["pairing"], self.values["threshold"], effort, self.values)
+        values = self.values
+        return uncertainty(self.experiment, values["pairing"], values["threshold"], Effort.of(replicates), values)
 
 
 def evaluated(
@@ -276,81 +287,6 @@ def as_intervals(values: Mapping[str, Any]) -> Intervals:
         standard_headline_generators=Interval.of(standard.get("generators")),
         _values=values,
     )
-
-
-def compared(
-    folders: Sequence[Path | str], stage: str = "validate", replicates: int = REPLICATES, by_row: bool = False
-) -> dict[str, Any]:
-    """Compare experiments; those whose configurations differ in the seed alone are one model. See ``compare``.
-
-    Raises:
-        InputError: see ``load_experiment`` and ``compare``.
-    """
-    from aigenbench.evaluation.report.results import read_config
-    from aigenbench.evaluation.report.seeds import models_of, seeds_of
-    from aigenbench.evaluation.statistics.compare import compare
-
-    experiments = [load_experiment(folder, stage) for folder in folders]
-    configs = [read_config(folder, e) for folder, e in zip(folders, experiments, strict=True)]
-    groups = seeds_of(configs, [e.first.data_fingerprint or e.first.pairing_fingerprint for e in experiments])
-    models = models_of([e.name for e in experiments], groups) if groups else ()
-    result = compare(experiments, replicates, models=models, by_row=by_row)
-    for folder, experiment in zip(folders, experiments, strict=True):
-        result["notes"] += [f"{experiment.name}: {change}" for change in config_changes(folder)]
-    return result
-
-
-def reported(
-    folders: Sequence[Path | str],
-    output: Path,
-    stage: str = "validate",
-    dataset: str | None = None,
-    export_to: Path | None = None,
-    replicates: int = REPLICATES,
-    seeds: bool = False,
-    by_row: bool = False,
-) -> int:
-    """Write one page about experiments; returns how many files were exported beside it.
-
-    Args:
-        folders: of the experiments.
-        output: the page.
-        stage: ``validate`` or ``test``.
-        dataset: to show mistakes, and errors by origin and image size.
-        export_to: a folder for every table as CSV, every chart as PNG and PDF, and LaTeX.
-        replicates: bootstrap draws.
-        seeds: the experiments differ in their training seed only.
-        by_row: results that do not name their images are of one copy of the data.
-
-    Raises:
-        InputError: see ``load_experiment``; one is named twice; or the data set is another one.
-    """
-    if seeds and len(folders) < 2:
-        raise InputError("--seeds needs two experiments or more: one training says nothing of another seed")
-    if len({Path(e).resolve() for e in folders}) < len(folders):
-        raise InputError("an experiment is named twice; name each once")
-    from aigenbench.engine.columns import check_belongs, evaluation_table, thumbnails
-    from aigenbench.evaluation.report.page import write_report
-    from aigenbench.evaluation.report.results import load_run
-    from aigenbench.evaluation.report.together import put_together
-    from aigenbench.evaluation.report.view import make_view
-
-    table = evaluation_table(dataset, stage) if dataset else None
-    thumbnail = thumbnails(str(dataset), table) if table else None
-    effort = Effort(replicates, min(OTHER_REPLICATES, replicates))
-    # what is wrong with any of them is told before minutes are spent on the first
-    for experiment in [load_experiment(folder, stage) for folder in folders]:
-        if table:
-            check_belongs(str(dataset), table, experiment)
-    runs = [load_run(folder, stage, effort) for folder in folders]
-    views = [make_view(loaded, i, thumbnail, table.columns if table else {}) for i, loaded in enumerate(runs)]
-    together = put_together(views, seeds, by_row)
-    write_report(output, views, together)
-    if export_to is None:
-        return 0
-    from aigenbench.evaluation.report.export import export
-
-    return len(export(export_to, views, together))
 
 
 def frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Any:

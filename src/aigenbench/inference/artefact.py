@@ -11,7 +11,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -275,7 +275,7 @@ def write_info(folder: Path, info: Info) -> Info:
     All get the rights that the umask gives a new file: writers such as safetensors' keep theirs to their owner.
     """
     hashes = {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.name != DETECTOR_FILE}
-    named = Info(**{**vars(info), "hashes": hashes})
+    named = replace(info, hashes=hashes)
     write_json(folder / DETECTOR_FILE, named.to_record())
     for name in hashes:
         shutil.copymode(folder / DETECTOR_FILE, folder / name)

@@ -268,14 +268,13 @@ class Detector:
         if not np.isfinite(crop_logits).all():
             return Answer(read.name, "its score is not a finite number")
         logit = float(fuse_logits(crop_logits, np.zeros(len(crop_logits), dtype=np.int64))[0])
-        scaled = self.info.calibration.slope * logit + self.info.calibration.offset
         return Answer(
             read.name,
             size=read.size,
             logit=logit,
             score=float(sigmoid(logit)),
             crop_logits=tuple(crop_logits.tolist()),
-            probability=float(sigmoid(scaled)),
+            probability=float(self.info.calibration.probability(logit)),
             verdict=self.verdict(logit),
         )
 

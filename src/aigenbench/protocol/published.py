@@ -9,6 +9,10 @@ PER_GENERATOR = 1000
 """Fakes of each generator in the evaluation set."""
 TRAINING_PER_GENERATOR = 4000
 """Likewise in the training set."""
+FAKES = {"train": TRAINING_PER_GENERATOR, "validation": PER_GENERATOR}
+"""The same by split; there are as many reals as fakes."""
+SHORTEST_SIDE, MOST_PIXELS = 200, 49_766_400
+"""Of real images: what the shorter side has at least, and the whole at most."""
 
 # Selections and pairing (protocol sections 3 and 4)
 TRAINING_SEED = 1337

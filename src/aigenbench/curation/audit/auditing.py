@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,12 +26,10 @@ from aigenbench.data.sources.tables import ImageTable, SplitTables
 from aigenbench.data.store.identity import describe_format
 from aigenbench.errors import InputError
 from aigenbench.files import canonical_json, user_path, write_text
-from aigenbench.protocol.published import GENERATORS_PER_WINDOW
+from aigenbench.protocol.published import FAKES, GENERATORS_PER_WINDOW
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
 from aigenbench.protocol.windows import generator_windows
 
-PUBLISHED_COUNTS = {"train": 4000, "validation": 1000}
-"""Images of a generator in the splits of the benchmark itself (protocol section 1)."""
 SHA256_DIGITS, HASH_DIGITS = 64, 16
 
 
@@ -65,7 +64,7 @@ class Audit:
             "source": str(self.source.path),
             "marks": list(self.marks),
             "counts": {split: dict(of) for split, of in self.counts.items()},
-            "published_counts": PUBLISHED_COUNTS,
+            "published_counts": FAKES,
             "origins": {split: dict(of) for split, of in self.origins.items()},
             "format_bias": {split: _bias(of) for split, of in self.bias.items()},
             "findings": [
@@ -188,10 +187,7 @@ def _names(table: ImageTable) -> list[str]:
 def _origins(table: ImageTable) -> dict[str, int]:
     if "origin_dataset" not in table.columns:
         return {}
-    found: dict[str, int] = {}
-    for origin in table.columns["origin_dataset"][table.labels == 0]:
-        found[str(origin)] = found.get(str(origin), 0) + 1
-    return dict(sorted(found.items()))
+    return dict(sorted(Counter(map(str, table.columns["origin_dataset"][table.labels == 0])).items()))
 
 
 def _windows(source: SplitTables, timeline: Timeline) -> dict[str, int]:

@@ -9,18 +9,16 @@ from typing import Literal
 
 import numpy as np
 
-from aigenbench.curation.audit.bias import FormatBias
+from aigenbench.curation.audit.bias import FormatBias, Told
 from aigenbench.curation.audit.looking import Looks
-from aigenbench.curation.inspection import Progress, no_progress
+from aigenbench.curation.inspection import Progress
 from aigenbench.data.pictures.hashing import same_pictures
+from aigenbench.protocol.published import MOST_PIXELS, SHORTEST_SIDE
 
 Image = tuple[str, int]
 """An image: its split and its row in it."""
 Weight = Literal["error", "warning"]
 
-SMALLEST_SIDE = 200
-LARGEST_PIXELS = 49_766_400
-"""Images outside these are no images of the benchmark (docs/data.md)."""
 BIASED = 0.6
 """AUROC of the classifier without pixels from which on a detector may learn the format instead of the picture."""
 
@@ -65,8 +63,8 @@ def all_findings(
     looks: Sequence[Looks],
     known: Known,
     bias: FormatBias | None,
-    foreign: Mapping[str, Foreign] | None = None,
-    progress: Progress = no_progress,
+    foreign: Mapping[str, Foreign],
+    progress: Progress,
 ) -> list[Finding]:
     """Everything that is wrong, what is worst first.
 
@@ -83,7 +81,7 @@ def all_findings(
         *_doubles(groups, known),
         *_same_names(known),
         *_biased(bias),
-        *_contaminated(looks, known, foreign or {}),
+        *_contaminated(looks, known, foreign),
     ]
     return sorted(found, key=lambda one: one.weight != "error")
 
@@ -110,12 +108,12 @@ def _unusable(looks: Sequence[Looks]) -> Iterator[Finding]:
     tiny, huge = [], []
     for of in looks:
         side, pixels = np.minimum(of.height, of.width), of.height * of.width
-        tiny += [((of.split, int(row)),) for row in np.flatnonzero(of.readable & (side < SMALLEST_SIDE))]
-        huge += [((of.split, int(row)),) for row in np.flatnonzero(of.readable & (pixels > LARGEST_PIXELS))]
+        tiny += [((of.split, int(row)),) for row in np.flatnonzero(of.readable & (side < SHORTEST_SIDE))]
+        huge += [((of.split, int(row)),) for row in np.flatnonzero(of.readable & (pixels > MOST_PIXELS))]
     if tiny:
-        yield Finding("tiny", "warning", f"{_images(tiny)} with a side under {SMALLEST_SIDE} pixels", tuple(tiny))
+        yield Finding("tiny", "warning", f"{_images(tiny)} with a side under {SHORTEST_SIDE} pixels", tuple(tiny))
     if huge:
-        yield Finding("huge", "warning", f"{_images(huge)} of over {LARGEST_PIXELS:,} pixels", tuple(huge))
+        yield Finding("huge", "warning", f"{_images(huge)} of over {MOST_PIXELS:,} pixels", tuple(huge))
 
 
 def _doubles(groups: Sequence[tuple[Image, ...]], known: Known) -> Iterator[Finding]:
@@ -160,21 +158,26 @@ def _same_names(known: Known) -> Iterator[Finding]:
 def _biased(bias: FormatBias | None) -> Iterator[Finding]:
     if bias is None:
         return
-    if bias.overall.is_certain and bias.overall.auroc >= BIASED:
+    if _gives_away(bias.overall):
         yield Finding(
             "format_bias",
             "warning",
             f"container, compression and size alone tell fakes from reals: AUROC {bias.overall.auroc:.3f}; a detector "
             "may learn the format instead of the picture",
         )
+        return
     worst = [
         f"{name} {told.auroc:.3f}"
         for name, told in sorted(bias.generators.items(), key=lambda item: -item[1].auroc)
-        if told.is_certain and told.auroc >= BIASED
+        if _gives_away(told)
     ]
-    if worst and not (bias.overall.is_certain and bias.overall.auroc >= BIASED):
+    if worst:
         more = f" and {len(worst) - 3} more" if len(worst) > 3 else ""
         yield Finding("format_bias", "warning", f"the format alone gives away {', '.join(worst[:3])}{more} (AUROC)")
+
+
+def _gives_away(told: Told) -> bool:
+    return told.is_certain and told.auroc >= BIASED
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aigenbench.archives import read_npz
-from aigenbench.curation.inspection import Progress, no_progress
+from aigenbench.curation.inspection import Progress
 from aigenbench.data.mapping import Mapped
 from aigenbench.data.pictures.decode import UnreadableImageError, decode
 from aigenbench.data.pictures.facts import NO_JPEG, picture_facts
@@ -124,9 +124,9 @@ def look_at(
     split: str,
     n: int,
     mapped: Mapped,
-    progress: Progress = no_progress,
-    work: Path | None = None,
-    follow_links: bool = False,
+    progress: Progress,
+    work: Path | None,
+    follow_links: bool,
 ) -> Looks:
     """Look at all ``n`` images of a split, with the processes behind ``mapped``.
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files as package_files
 from pathlib import Path
 
-from jinja2 import DictLoader, Environment, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from aigenbench import __version__, files
-from aigenbench.curation.audit.auditing import PUBLISHED_COUNTS, Audit
+from aigenbench.curation.audit.auditing import Audit
 from aigenbench.curation.audit.findings import Image
 from aigenbench.data.pictures.decode import UnreadableImageError, decode
-from aigenbench.evaluation.metrics.mistakes import shrink
+from aigenbench.evaluation.metrics.mistakes import data_url, shrink
 from aigenbench.evaluation.report.pages import resource
 from aigenbench.evaluation.statistics.intervals import interval_text
+from aigenbench.protocol.published import FAKES
 
 SHOWN_GROUPS, SHOWN_IMAGES = 12, 4
 """How many groups of a finding are shown, and images of each."""
@@ -42,7 +41,7 @@ def write_page(path: Path, audit: Audit) -> None:
                 for finding in audit.findings
             ],
             more={finding.kind: len(finding.images) - SHOWN_GROUPS for finding in audit.findings},
-            published=PUBLISHED_COUNTS,
+            published=FAKES,
             generators=sorted({name for of in audit.counts.values() for name in of if name}),
             style=resource("style.css"),
             version=__version__,
@@ -52,10 +51,8 @@ def write_page(path: Path, audit: Audit) -> None:
 
 @cache
 def _template() -> Template:
-    text = (package_files("aigenbench.curation.audit") / "audit.html").read_text(encoding="utf-8")
-    made = Environment(
-        loader=DictLoader({"audit.html": text}), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+    place = PackageLoader("aigenbench.curation.audit", "")
+    made = Environment(loader=place, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     made.filters["bracket"] = interval_text
     return made.get_template("audit.html")
 
@@ -80,4 +77,4 @@ def _shown(audit: Audit, image: Image) -> tuple[str, str, Markup | None]:
         small = shrink(decode(table.store.read(row)))
     except (UnreadableImageError, OSError):
         return generator, f"{split} {row}", None
-    return generator, f"{split} {row}", Markup("data:image/jpeg;base64," + base64.b64encode(small).decode())
+    return generator, f"{split} {row}", Markup(data_url("jpeg", small))

@@ -75,9 +75,6 @@ class Faults:
     def __init__(self) -> None:
         self._names: dict[str, list[str]] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._names)
-
     def add(self, fault: str, name: str) -> None:
         """Note a fault of one image."""
         self._names.setdefault(fault, []).append(name)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image, ImageDraw, ImageFont
 
 from aigenbench import __version__, files
 from aigenbench.curation.showing.tiles import Shown, Tile
 from aigenbench.errors import InputError
+from aigenbench.evaluation.metrics.mistakes import data_url
 from aigenbench.evaluation.report.pages import resource
 
 SIDE = 224
@@ -67,10 +66,8 @@ def caption(image: Shown) -> str:
 
 
 def _page(sheet: Sheet) -> str:
-    text = (package_files("aigenbench.curation.showing") / "sheet.html").read_text(encoding="utf-8")
-    made = Environment(
-        loader=DictLoader({"sheet.html": text}), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+    place = PackageLoader("aigenbench.curation.showing", "")
+    made = Environment(loader=place, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     shown = [(caption(image), image.trouble, [_figure(tile) for tile in image.tiles]) for image in sheet.images]
     return made.get_template("sheet.html").render(
         sheet=sheet, shown=shown, style=resource("style.css"), version=__version__
@@ -80,7 +77,7 @@ def _page(sheet: Sheet) -> str:
 def _figure(tile: Tile) -> tuple[str, tuple[int, int], Markup]:
     image, buffer = fitted(tile), io.BytesIO()
     image.save(buffer, "PNG")
-    return tile.title, image.size, Markup("data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode())
+    return tile.title, image.size, Markup(data_url("png", buffer.getvalue()))
 
 
 def _picture(sheet: Sheet) -> Image.Image:

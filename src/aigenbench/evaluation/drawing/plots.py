@@ -166,7 +166,7 @@ def _draw_forest(chart: Forest, *paths: Path) -> None:
             save_figure(drawn, path)
 
 
-def _draw_series(axes: Axes, series: Series, whiskers: bool = False) -> None:
+def _draw_series(axes: Axes, series: Series, whiskers: bool) -> None:
     number = series.role.removeprefix("run")
     colour = RUN_COLOURS[int(number)] if number.isdigit() else ROLE_COLOURS[series.role]
     y = [float("nan") if v is None else v for v in series.y]

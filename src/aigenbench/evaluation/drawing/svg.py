@@ -19,13 +19,12 @@ def svg(chart: Chart | Forest) -> str:
     """Draw ``chart``: a responsive ``<svg>`` whose colours are classes named after the roles of its series."""
     if isinstance(chart, Forest):
         return _forest(chart)
-    height = WIDTH if chart.square else 340.0
-    height += LINE * max((label.count("\n") for _, label in chart.x_ticks), default=0)
-    frame = _Frame(chart, height)
+    frame = _Frame(chart)
     # points that take the focus are no part of an image
     role = "group" if any(s.markers for s in chart.series) else "img"
+    box = f"0 0 {WIDTH:g} {frame.height:g}"
     parts = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH:g} {height:g}" role="{role}" aria-label="{escape(chart.title)}">',
+        f'<svg class="chart" viewBox="{box}" role="{role}" aria-label="{escape(chart.title)}">',
         *_axes(chart, frame),
         *(band for s in chart.series for band in (_whiskers if chart.whiskers else _bands)(s, frame)),
         *(line for s in chart.series for line in _line(s, frame)),
@@ -39,11 +38,12 @@ def svg(chart: Chart | Forest) -> str:
 class _Frame:
     """Where data lie on the drawing."""
 
-    def __init__(self, chart: Chart, height: float) -> None:
-        lines = max((label.count("\n") for _, label in chart.x_ticks), default=0)
+    def __init__(self, chart: Chart) -> None:
+        labels = LINE * max((label.count("\n") for _, label in chart.x_ticks), default=0)
+        self.height = (WIDTH if chart.square else 340.0) + labels
         self.x0, self.x1 = LEFT, WIDTH - RIGHT
-        self.y0, self.y1 = height - BOTTOM - LINE * lines, TOP
-        self.label = height - BOTTOM + 38
+        self.y0, self.y1 = self.height - BOTTOM - labels, TOP
+        self.label = self.height - BOTTOM + 38
         self.x_range, self.y_range = chart.x_range, chart.y_range
 
     def x(self, value: float) -> float:

@@ -50,6 +50,11 @@ def shrink(pixels: NDArray[np.uint8], side: int = 160) -> bytes:
     return target.getvalue()
 
 
+def data_url(kind: str, data: bytes) -> str:
+    """The ``data:`` address of a picture's file, of a kind such as ``png``."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
 def gallery_window(experiment: ExperimentPredictions) -> int:
     """The last window with a Next period, or the last there is."""
     with_next = [k for k in experiment.windows if k in windows_with_next(experiment.n_windows)]
@@ -73,7 +78,7 @@ def confident_mistakes(
     def told(row: int) -> Mistake:
         image_id, generator = int(p.fused_identifiers[row]), int(p.fused_generator_ids[row])
         small = thumbnail(image_id) if thumbnail else None
-        picture = "" if small is None else "data:image/jpeg;base64," + base64.b64encode(small).decode()
+        picture = "" if small is None else data_url("jpeg", small)
         name = p.generator_id_to_name[generator]
         return Mistake(image_id, generator > 0, name, float(p.fused_scores[row]), picture)
 

@@ -263,15 +263,16 @@ def _prefix(folder: Path) -> str:
     return ResolvedConfig.from_file(path).experiment_info.window_name_prefix
 
 
-def _files(folder: Path, stage: str) -> dict[int, Path]:
-    found = {}
+def window_folders(folder: Path) -> dict[int, Path]:
+    """The windows' folders that are there, by index, in order."""
     pattern = re.compile(rf"{re.escape(_prefix(folder))}(\d+)")
-    for window in folder.iterdir():
-        match = pattern.fullmatch(window.name)
-        path = window / predictions_file(stage)
-        if match and path.is_file():
-            found[int(match[1])] = path
-    return dict(sorted(found.items()))
+    matches = ((pattern.fullmatch(path.name), path) for path in folder.iterdir() if path.is_dir())
+    return dict(sorted((int(match[1]), path) for match, path in matches if match))
+
+
+def _files(folder: Path, stage: str) -> dict[int, Path]:
+    paths = {k: window / predictions_file(stage) for k, window in window_folders(folder).items()}
+    return {k: path for k, path in paths.items() if path.is_file()}
 
 
 def _difference(a: Predictions, b: Predictions) -> str:

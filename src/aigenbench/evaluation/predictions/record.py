@@ -142,6 +142,12 @@ class Predictions:
         order = np.argsort(self.identifier, kind="stable")
         return order[np.searchsorted(self.identifier, self.fused_identifiers, sorter=order)]
 
+    def generators(self) -> NDArray[np.int64]:
+        """Generator id of every image, aligned with ``identifier``: int64 (n,), 0 for reals."""
+        found = np.empty(len(self), dtype=np.int64)
+        found[self.places()] = self.fused_generator_ids
+        return found
+
     def paired_generators(self) -> NDArray[np.int64]:
         """The pairing aligned with the ``fused_*`` rows: int64 (n,), -1 for fakes."""
         return self.pairing[self.places()]

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from math import sqrt
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +27,7 @@ from aigenbench.evaluation.predictions.record import Predictions, load_predictio
 from aigenbench.evaluation.robustness.perturbed import FOLDER, current_windows, predictions_path
 from aigenbench.evaluation.robustness.shifts import Shifts, shifts_between
 from aigenbench.evaluation.statistics.draws import THREADS
-from aigenbench.evaluation.statistics.intervals import LEVEL, Placements, on_logit_scale
+from aigenbench.evaluation.statistics.intervals import Placements, normal_reach, on_logit_scale
 from aigenbench.protocol.published import windows_with_next
 
 
@@ -54,7 +53,7 @@ class Estimate:
     def change_from(self, clean: Estimate) -> tuple[float, list[float] | None]:
         """Difference to ``clean``, and its 95 % interval; None where the images say nothing of its spread."""
         difference = self.value - clean.value
-        spread = NormalDist().inv_cdf((1 + LEVEL) / 2) * sqrt(np.square(self.influence - clean.influence).sum())
+        spread = normal_reach() * sqrt(np.square(self.influence - clean.influence).sum())
         return difference, [difference - spread, difference + spread] if spread > 0 else None
 
 

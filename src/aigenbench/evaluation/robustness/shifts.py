@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import ceil, floor, sqrt
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from aigenbench.evaluation.predictions.record import Predictions
-from aigenbench.evaluation.statistics.intervals import LEVEL, Bounds, bounds, wilson
+from aigenbench.evaluation.statistics.intervals import LEVEL, Bounds, bounds, normal_reach, wilson
 
 THRESHOLD = 0.0
 """Logit of the score 0.5, above which an image is called a fake."""
@@ -134,7 +133,7 @@ def _of_mean(difference: NDArray[np.float64], mean: float) -> Bounds:
 
 def _of_median(difference: NDArray[np.float64]) -> Bounds:
     n = len(difference)
-    reach = NormalDist().inv_cdf((1 + LEVEL) / 2) * sqrt(n) / 2
+    reach = normal_reach() * sqrt(n) / 2
     low, high = floor(n / 2 - reach), ceil(n / 2 + 1 + reach)
     if low < 1 or high > n:
         return None

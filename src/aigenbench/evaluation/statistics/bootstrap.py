@@ -190,8 +190,8 @@ def _groups(
     predictions: Predictions,
     window: int,
     pairing: bool,
-    periods: Sequence[str] = ALL_PERIODS,
-    threshold: float = 0.5,
+    periods: Sequence[str],
+    threshold: float,
 ) -> list[tuple[str, Group, NDArray[np.intp]]]:
     groups = WindowGroups(predictions, pairing, threshold)
     masks = [(period, groups.mask(groups.period_generators(period, window))) for period in periods]

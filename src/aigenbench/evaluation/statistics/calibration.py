@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from aigenbench.evaluation.metrics.bins import mass_bins
 from aigenbench.evaluation.metrics.definitions import compute
@@ -28,6 +28,10 @@ class Scaling:
 
     slope: float = 1.0
     offset: float = 0.0
+
+    def probability(self, logit: ArrayLike) -> NDArray[np.float64]:
+        """The probability of being fake at a logit, or at several: float64 of its shape."""
+        return sigmoid(self.slope * np.asarray(logit) + self.offset)
 
     def logits(self, group: Group) -> NDArray[np.float64]:
         """The rescaled logits of a group's rows, (n,)."""

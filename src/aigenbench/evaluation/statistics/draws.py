@@ -54,8 +54,7 @@ def pair_up(p: Predictions) -> Pairs:
     Raises:
         InputError: if a generator has another number of fakes than of paired reals.
     """
-    generators = np.empty(len(p), dtype=np.int64)
-    generators[p.places()] = p.fused_generator_ids
+    generators = p.generators()
     fakes = np.flatnonzero(p.pairing == -1)
     reals = _protocol_order(np.flatnonzero(p.pairing != -1))
     if not np.array_equal(p.pairing[reals], generators[fakes]):

@@ -30,11 +30,16 @@ def bounds(interval: Interval) -> Bounds:
     return None if np.isnan(interval[0]) else [float(bound) for bound in interval]
 
 
+def normal_reach(level: float = LEVEL) -> float:
+    """So many standard deviations to each side hold the middle ``level`` of a normal distribution."""
+    return NormalDist().inv_cdf((1 + level) / 2)
+
+
 def wilson(successes: float, trials: float, level: float = LEVEL) -> Interval:
     """Wilson's score interval of a rate; NaN without trials."""
     if not trials:
         return UNDEFINED
-    z = NormalDist().inv_cdf((1 + level) / 2)
+    z = normal_reach(level)
     p = successes / trials
     centre = p + z * z / (2 * trials)
     spread = z * sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
@@ -54,14 +59,14 @@ def percentiles(replicates: NDArray[np.float64], level: float = LEVEL) -> Interv
     return float(low), float(high)
 
 
-def centred(replicates: NDArray[np.float64], value: float, level: float = LEVEL) -> Interval:
+def centred(replicates: NDArray[np.float64], value: float) -> Interval:
     """`percentiles` of replicates moved by their mean onto ``value``.
 
     For measures that noise pushes one way, such as a calibration error or a maximum: resampling adds noise, and
     would push its replicates further than the value itself.
     """
     known = replicates[~np.isnan(replicates)]
-    return percentiles(known - known.mean() + value, level) if len(known) else UNDEFINED
+    return percentiles(known - known.mean() + value) if len(known) else UNDEFINED
 
 
 def interval_of(measure: str, replicates: NDArray[np.float64], value: float) -> Interval:
@@ -139,15 +144,16 @@ def delong(group: Group, level: float = LEVEL) -> Interval:
 
 
 def delong_shift(
-    before: NDArray[np.floating], after: NDArray[np.floating], fakes: NDArray[np.bool_], level: float = LEVEL
+    before: NDArray[np.floating], after: NDArray[np.floating], fakes: NDArray[np.bool_]
 ) -> tuple[float, Interval]:
-    """How far the AUROC of the same images moves from one scoring to another, and DeLong's interval of that.
+    """How far the AUROC of the same images moves from one scoring to another, and DeLong's interval of that, of 95 %.
+
+    The interval is NaN with fewer than two images of a class.
 
     Args:
         before: scores or logits of the images, (n,).
         after: likewise, of the same images.
         fakes: bool (n,).
-        level: of the interval, which is NaN with fewer than two images of a class.
     """
     if fakes.all() or not fakes.any():
         return NAN, UNDEFINED
@@ -157,7 +163,7 @@ def delong_shift(
     if min(len(of_fakes), len(of_reals)) < 2:
         return shift, UNDEFINED
     variance = of_fakes.var(ddof=1) / len(of_fakes) + of_reals.var(ddof=1) / len(of_reals)
-    spread = NormalDist().inv_cdf((1 + level) / 2) * sqrt(variance)
+    spread = normal_reach() * sqrt(variance)
     return shift, (shift - spread, shift + spread)
 
 
@@ -167,8 +173,7 @@ def on_logit_scale(area: float, variance: float, trials: int, level: float = LEV
         return UNDEFINED
     if not 0 < area < 1 or variance == 0:
         return wilson(area * trials, trials, level)
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    centre, spread = log(area / (1 - area)), z * sqrt(variance) / (area * (1 - area))
+    centre, spread = log(area / (1 - area)), normal_reach(level) * sqrt(variance) / (area * (1 - area))
     return 1 / (1 + exp(spread - centre)), 1 / (1 + exp(-spread - centre))
 
 

@@ -22,7 +22,7 @@ from aigenbench.evaluation.predictions.experiment import ExperimentPredictions
 from aigenbench.evaluation.statistics.calibration import Scaling, calibrate
 from aigenbench.evaluation.statistics.draws import pair_up
 from aigenbench.evaluation.statistics.intervals import wilson
-from aigenbench.evaluation.statistics.thresholds import threshold_at_fpr
+from aigenbench.evaluation.statistics.thresholds import threshold_at_fpr, whole_number
 from aigenbench.protocol.periods import PERIOD_TITLES
 
 FALSE_POSITIVES = (0.01, 0.05)
@@ -211,7 +211,7 @@ def _fit(group: Group, fpr: float, missed: float) -> _Fit:
     threshold = float(threshold_at_fpr(group, fpr))
     fakes = group.rows.ranks[group.fakes]
     # ranks fall: counted from the end, so many fakes may lie below
-    least = float(fakes[len(fakes) - 1 - _whole(missed, len(fakes))])
+    least = float(fakes[len(fakes) - 1 - whole_number(missed, len(fakes))])
     return _Fit(threshold, min(least, threshold), max(least, threshold))
 
 
@@ -221,14 +221,9 @@ def _fit_beside(group: Group, part: NDArray[np.bool_], fpr: float) -> _Fit:
     Rounded down anew, the thresholds would be a rank stricter.
     """
     rest = group.take(~part)
-    above = round(_whole(fpr, group.n_reals) * rest.n_reals / group.n_reals) / rest.n_reals
-    below = round(_whole(MISSED, group.n_fakes) * rest.n_fakes / group.n_fakes) / rest.n_fakes
+    above = round(whole_number(fpr, group.n_reals) * rest.n_reals / group.n_reals) / rest.n_reals
+    below = round(whole_number(MISSED, group.n_fakes) * rest.n_fakes / group.n_fakes) / rest.n_fakes
     return _fit(rest, above, below)
-
-
-def _whole(share: float, n: int) -> int:
-    """The whole number of images that a share is at most."""
-    return int(np.floor(share * n + 1e-9))
 
 
 def _share(called: NDArray[np.bool_]) -> Rate:

@@ -45,7 +45,7 @@ def shared_images(experiments: Sequence[ExperimentPredictions], by_row: bool = F
     Raises:
         InputError: they share no image, disagree on an image's generator, or nothing says which images they hold.
     """
-    keys = [_keys(e.first) for e in experiments]
+    keys = [e.first.image_key for e in experiments]
     known = [key for key in keys if key is not None]
     if by_row or len(known) < len(keys):
         return _by_row(experiments, by_row)
@@ -92,10 +92,6 @@ def _by_row(experiments: Sequence[ExperimentPredictions], said: bool) -> Shared:
     return Shared(tuple(experiments), (units,) * len(experiments), ("images are paired by row number, not by key",))
 
 
-def _keys(p: Predictions) -> NDArray[np.uint64] | None:
-    return p.image_key
-
-
 def _keys_of(p: Predictions) -> NDArray[np.uint64]:
     assert p.image_key is not None, "asked for only where all have keys"
     return p.image_key
@@ -122,17 +118,10 @@ def _restricted(experiment: ExperimentPredictions, kept: NDArray[np.bool_]) -> E
     return replace(experiment, windows={k: p.of_images(kept) for k, p in experiment.windows.items()})
 
 
-def _generators(p: Predictions) -> NDArray[np.int64]:
-    """Generator ids aligned with ``identifier``."""
-    generators = np.empty(len(p), dtype=np.int64)
-    generators[p.places()] = p.fused_generator_ids
-    return generators
-
-
 def _check_generators(experiments: Sequence[ExperimentPredictions], positions: Sequence[NDArray[np.intp]]) -> None:
-    first = _generators(experiments[0].first)[positions[0]]
+    first = experiments[0].first.generators()[positions[0]]
     for other, order in zip(experiments[1:], positions[1:], strict=True):
-        wrong = np.flatnonzero(_generators(other.first)[order] != first)
+        wrong = np.flatnonzero(other.first.generators()[order] != first)
         if len(wrong):
             a, b = (int(e.first.identifier[at[wrong[0]]]) for e, at in ((experiments[0], positions[0]), (other, order)))
             raise InputError(
@@ -155,7 +144,7 @@ def _pairs(experiments: Sequence[ExperimentPredictions], positions: Sequence[NDA
 
 def _single(experiments: Sequence[ExperimentPredictions], positions: Sequence[NDArray[np.intp]]) -> tuple[Pairs, ...]:
     """Every image by itself: reals in one stratum, whose periods may differ, and a stratum for each generator."""
-    generators = _generators(experiments[0].first)[positions[0]]
+    generators = experiments[0].first.generators()[positions[0]]
     order = np.argsort(generators, kind="stable")
     unit_of_key = np.empty(len(order), dtype=np.int64)
     unit_of_key[order] = np.arange(len(order))

@@ -17,7 +17,7 @@ FPR = 0.05
 RATES = ("recall", "false_positive_rate", "balanced_accuracy")
 
 
-def carried_forward(experiment: ExperimentPredictions, fpr: float = FPR, pairing: bool = True) -> list[dict[str, Any]]:
+def carried_forward(experiment: ExperimentPredictions, fpr: float = FPR) -> list[dict[str, Any]]:
     """Fit a threshold on what is known, and apply it to what comes.
 
     At each window the threshold is the lowest whose false positive rate on the Past period (its paired reals)
@@ -26,7 +26,6 @@ def carried_forward(experiment: ExperimentPredictions, fpr: float = FPR, pairing
     Args:
         experiment: loaded predictions.
         fpr: the false positive rate aimed at.
-        pairing: see `evaluate`.
 
     Returns:
         One mapping a window: ``threshold`` (on the logit where known, else the score), ``past`` and ``next`` with
@@ -35,7 +34,7 @@ def carried_forward(experiment: ExperimentPredictions, fpr: float = FPR, pairing
     """
     points = []
     for k, predictions in experiment.windows.items():
-        groups = WindowGroups(predictions, pairing)
+        groups = WindowGroups(predictions)
         past, coming = groups.period("growing", k), groups.period("immediate_future", k)
         threshold = threshold_at_fpr(past, fpr)
         point: dict[str, Any] = {"window": k, "threshold": None if np.isnan(threshold) else threshold}
@@ -50,8 +49,13 @@ def threshold_at_fpr(group: Group, fpr: float) -> float:
     if not group.n_reals:
         return NAN
     reals = group.rows.ranks[~group.fakes]
-    allowed = int(np.floor(fpr * len(reals) + 1e-9))
+    allowed = whole_number(fpr, len(reals))
     return float(reals[allowed]) if allowed < len(reals) else -np.inf
+
+
+def whole_number(share: float, n: int) -> int:
+    """The whole number of ``n`` images that a share is at most."""
+    return int(np.floor(share * n + 1e-9))
 
 
 def _rates(group: Group, threshold: float) -> tuple[dict[str, float | None], dict[str, list[float] | None]]:

@@ -48,6 +48,11 @@ class Effort:
     other_replicates: int = OTHER_REPLICATES
     seed: int = SEED
 
+    @staticmethod
+    def of(replicates: int) -> Effort:
+        """So many replicates of AUROC, and of the other metrics no more than they usually get."""
+        return Effort(replicates, min(OTHER_REPLICATES, replicates))
+
 
 def uncertainty(
     experiment: ExperimentPredictions,

@@ -12,10 +12,10 @@ import torch
 from aigenbench.augmentations import EvaluationCrops
 from aigenbench.data.pictures.decode import Pixels
 from aigenbench.evaluation.predictions.fusion import fuse_logits
+from aigenbench.files import file_sha256
 from aigenbench.inference.artefact import DETECTOR_FILE
 from aigenbench.inference.detector import Detector
 from aigenbench.inference.external.scorer import Scored, Scorer
-from aigenbench.models.weights.download import file_sha256
 from aigenbench.protocol.knowledge import Knowledge
 
 

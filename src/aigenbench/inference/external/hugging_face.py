@@ -10,11 +10,10 @@ from typing import Any
 
 from aigenbench.data.pictures.decode import Pixels
 from aigenbench.errors import InputError
-from aigenbench.files import read_json
+from aigenbench.files import file_sha256, read_json
 from aigenbench.inference.external.functions import as_pil
 from aigenbench.inference.external.labels import fake_columns
 from aigenbench.inference.external.scorer import NetworkScorer
-from aigenbench.models.weights.download import file_sha256
 from aigenbench.models.weights.kinds import Kind, kind_of
 from aigenbench.models.weights.reading import READING_ERRORS, first_names
 

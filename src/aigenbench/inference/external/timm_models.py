@@ -11,14 +11,12 @@ import torch
 
 from aigenbench.data.pictures.decode import Pixels
 from aigenbench.errors import InputError, nearest
-from aigenbench.files import read_json
+from aigenbench.files import file_sha256, read_json
 from aigenbench.inference.external.functions import as_pil
 from aigenbench.inference.external.labels import fake_columns
 from aigenbench.inference.external.scorer import NetworkScorer
-from aigenbench.models.weights.download import file_sha256
 from aigenbench.models.weights.reading import StateDict, check_finite, first_names, read_weights
 
-PREFIX = "timm/"
 WEIGHTS = "model.safetensors"
 _OF_WEIGHTS = ("pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")
 

@@ -16,14 +16,13 @@ from torch import nn
 
 from aigenbench.errors import InputError
 from aigenbench.files import whole_file
+from aigenbench.inference.formats.shifts import largest_shift, of_crops
 from aigenbench.models.registry import describe_error
 
 OPSET = 18
 FILE = "model.onnx"
 LARGEST_SHIFT = 1e-3
 """How far a logit may lie from the network's own; a file that is further off is not written."""
-BATCHES = (1, 3)
-"""Numbers of crops that a file is tried with."""
 # a protobuf message ends at 2 GiB
 _LARGEST_FILE = 1_900_000_000
 
@@ -47,7 +46,7 @@ def write_onnx(network: nn.Module, crops: torch.Tensor, path: Path) -> OnnxFacts
     """Write a network as ONNX: input ``crops`` float32 (n, 3, h, w), output ``logits``, any n.
 
     Both exporters of PyTorch are tried, the newer first; a file counts only if ONNX Runtime gives the network's own
-    logits for ``BATCHES`` crops.
+    logits, as far as ``LARGEST_SHIFT`` allows.
 
     Args:
         network: in eval mode, on the CPU, float32.
@@ -77,25 +76,13 @@ def _written(
     with whole_file(path) as temporary:
         with _exportable(network):
             export(network, crops, temporary)
-        shift = onnx_shift(network, crops, temporary)
+        shift = largest_shift(network, onnx_network(temporary), crops)
         if shift > LARGEST_SHIFT:
             raise InputError(f"logits differ by {shift:.2g}, more than {LARGEST_SHIFT:g}")
     return shift
 
 
-def onnx_shift(network: nn.Module, crops: torch.Tensor, path: Path) -> float:
-    """The largest distance between logits of the network and of its file, over ``BATCHES``."""
-    run = onnx_network(path)
-    largest = 0.0
-    for count in BATCHES:
-        batch = crops[torch.arange(count) % len(crops)]
-        with torch.inference_mode():
-            own = network(batch)
-        largest = max(largest, float((own - run(batch)).abs().max()))
-    return largest
-
-
-def onnx_network(path: Path, threads: int | None = None) -> Callable[[torch.Tensor], torch.Tensor]:
+def onnx_network(path: Path) -> Callable[[torch.Tensor], torch.Tensor]:
     """A function of crops, float32 (n, 3, h, w), that gives logits by ONNX Runtime on the CPU.
 
     Raises:
@@ -106,7 +93,7 @@ def onnx_network(path: Path, threads: int | None = None) -> Callable[[torch.Tens
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = torch.get_num_threads() if threads is None else threads
+    options.intra_op_num_threads = torch.get_num_threads()
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     # its exceptions have no base class of their own
@@ -122,7 +109,7 @@ def onnx_network(path: Path, threads: int | None = None) -> Callable[[torch.Tens
 def _by_program(network: nn.Module, crops: torch.Tensor, path: Path) -> None:
     torch.onnx.export(
         network,
-        (_two(crops),),
+        (of_crops(crops, 2),),
         path,
         input_names=["crops"],
         output_names=["logits"],
@@ -137,7 +124,7 @@ def _by_program(network: nn.Module, crops: torch.Tensor, path: Path) -> None:
 def _by_script(network: nn.Module, crops: torch.Tensor, path: Path) -> None:
     torch.onnx.export(
         network,
-        (_two(crops),),
+        (of_crops(crops, 2),),
         str(path),
         input_names=["crops"],
         output_names=["logits"],
@@ -145,11 +132,6 @@ def _by_script(network: nn.Module, crops: torch.Tensor, path: Path) -> None:
         dynamo=False,
         dynamic_axes={"crops": {0: "n"}, "logits": {0: "n"}},
     )
-
-
-def _two(crops: torch.Tensor) -> torch.Tensor:
-    """Two crops: a batch of one would be taken for a constant."""
-    return crops[torch.arange(2) % len(crops)]
 
 
 @contextlib.contextmanager

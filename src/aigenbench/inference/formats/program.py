@@ -12,7 +12,7 @@ from torch import nn
 
 from aigenbench.errors import InputError
 from aigenbench.files import whole_file
-from aigenbench.inference.formats.onnx import BATCHES
+from aigenbench.inference.formats.shifts import largest_shift, of_crops
 from aigenbench.models.registry import describe_error
 
 FILE = "model.pt2"
@@ -30,12 +30,11 @@ def write_program(network: nn.Module, crops: torch.Tensor, path: Path) -> float:
     Raises:
         InputError: it cannot be traced, or gives other logits.
     """
-    two = crops[torch.arange(2) % len(crops)]
     n = torch.export.Dim("n", min=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            program = torch.export.export(network, (two,), dynamic_shapes=({0: n},))
+            program = torch.export.export(network, (of_crops(crops, 2),), dynamic_shapes=({0: n},))
         # a network may hold anything, and the tracer raises whatever that raises
         except Exception as error:
             raise InputError(
@@ -43,7 +42,7 @@ def write_program(network: nn.Module, crops: torch.Tensor, path: Path) -> float:
             ) from error
         with whole_file(path) as temporary:
             torch.export.save(program, temporary)
-            shift = _shift(network, crops, program_network(temporary))
+            shift = largest_shift(network, program_network(temporary), crops)
             if shift > LARGEST_SHIFT:
                 raise InputError(f"torch.export: logits differ by {shift:.2g}, more than {LARGEST_SHIFT:g}")
     return shift
@@ -54,12 +53,3 @@ def program_network(path: Path) -> Callable[[torch.Tensor], torch.Tensor]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.export.load(path).module()
-
-
-def _shift(network: nn.Module, crops: torch.Tensor, run: Callable[[torch.Tensor], torch.Tensor]) -> float:
-    largest = 0.0
-    with torch.inference_mode():
-        for count in BATCHES:
-            batch = crops[torch.arange(count) % len(crops)]
-            largest = max(largest, float((network(batch) - run(batch)).abs().max()))
-    return largest

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from aigenbench.data.pictures.decode import Pixels, UnreadableImageError, decode
 from aigenbench.data.pictures.finding import shown
 from aigenbench.data.pictures.given import file_of
 from aigenbench.inference.looking import explain, forms, grouping, metadata, stability
+from aigenbench.inference.looking.stability import When
 
 if TYPE_CHECKING:
     from aigenbench.inference.detector import Answer, Detector
-
-When = Literal["band", "all", "off"]
 
 TOO_LARGE = f"more than {forms.MOST_PIXELS:,} pixels: no stability, no map"
 
@@ -26,7 +25,7 @@ class Asked:
 
     Attributes:
         metadata: what the file says of itself.
-        stability: whether the answer stays in other forms: of pictures inside the unsure band, of all, or not asked.
+        stability: of which pictures it is tried whether the answer stays in other forms.
         group: which files show one picture.
         explain: a folder for a map of each picture; None for none.
     """
@@ -118,7 +117,7 @@ def detect(detector: Detector, paths: Sequence[Path], asked: Asked = Asked()) ->
 
 def _with_more(detector: Detector, path: Path, result: Result, asked: Asked, number: int) -> Result:
     verdict = result.answer.verdict
-    again = asked.stability == "all" or (asked.stability == "band" and verdict is not None and verdict.word == "unsure")
+    again = verdict is not None and stability.is_wanted(asked.stability, verdict)
     if not (again or asked.metadata or asked.group or asked.explain):
         return result
     data = _read(path)

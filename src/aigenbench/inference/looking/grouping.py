@@ -19,7 +19,6 @@ import numpy as np
 
 from aigenbench.data.pictures.decode import Pixels
 from aigenbench.data.pictures.hashing import LEAST_CONTRAST, SIDE, perceptual_hash, same_pictures, small_grey
-from aigenbench.evaluation.predictions.fusion import sigmoid
 
 if TYPE_CHECKING:
     from aigenbench.inference.detector import Detector, Verdict
@@ -81,14 +80,9 @@ def grouped(detector: Detector, prints: Sequence[Print], logits: Sequence[float]
     for members in _same_pictures(prints):
         different = {prints[member].sha256: logits[member] for member in members}
         logit = float(np.mean(list(different.values())))
-        groups.append(Group(members, logit, probability(detector, logit), detector.verdict(logit)))
+        probability = float(detector.info.calibration.probability(logit))
+        groups.append(Group(members, logit, probability, detector.verdict(logit)))
     return groups
-
-
-def probability(detector: Detector, logit: float) -> float:
-    """The calibrated probability of a logit."""
-    calibration = detector.info.calibration
-    return float(sigmoid(calibration.slope * logit + calibration.offset))
 
 
 def _same_pictures(prints: Sequence[Print]) -> list[tuple[int, ...]]:

@@ -7,7 +7,7 @@ as it is.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,8 +18,10 @@ from aigenbench.errors import InputError
 from aigenbench.inference.looking.forms import answers
 
 if TYPE_CHECKING:
-    from aigenbench.inference.detector import Detector
+    from aigenbench.inference.detector import Detector, Verdict
 
+When = Literal["band", "all", "off"]
+"""Of which pictures it is tried: of those in the unsure band, of all, or of none."""
 WAYS = ("resize_0.75", "resize_0.5", "jpeg_90", "jpeg_70", "webp_80", "webp_60")
 """Cells of the grid, by name."""
 _LONGEST = {"jpeg": LONGEST_SIDE, "webp": LONGEST_WEBP_SIDE}
@@ -67,6 +69,11 @@ class Stability:
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON holds it."""
         return asdict(self)
+
+
+def is_wanted(when: When, verdict: Verdict) -> bool:
+    """Whether it is tried of a picture with this verdict."""
+    return when == "all" or (when == "band" and verdict.word == "unsure")
 
 
 def tried(detector: Detector, image: Pixels) -> Stability:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
 
 from aigenbench.data.pictures.decode import Pixels, UnreadableImageError, decode
-from aigenbench.evaluation.predictions.fusion import sigmoid
+from aigenbench.evaluation.metrics.mistakes import data_url
 from aigenbench.inference.detector import Detector
 from aigenbench.inference.formats.runtimes import runtime as runtime_named
 from aigenbench.inference.looking.explain import heat, overlay
 from aigenbench.inference.looking.metadata import read as read_metadata
-from aigenbench.inference.looking.stability import tried
+from aigenbench.inference.looking.stability import When, is_wanted, tried
 
 THUMBNAIL = 320
 """Pixels along the longer side of the copy that is shown."""
@@ -59,7 +57,7 @@ class Looker:
         """Whether all of them compute on the processor."""
         return all(detector.device.type == "cpu" for detector in self._detectors.values())
 
-    def look(self, data: bytes, detectors: Sequence[str], with_map: bool, stability: str) -> dict[str, Any]:
+    def look(self, data: bytes, detectors: Sequence[str], with_map: bool, stability: When) -> dict[str, Any]:
         """What there is to say of a picture file.
 
         Args:
@@ -84,11 +82,10 @@ class Looker:
         }
 
 
-def _said(detector: Detector, pixels: Pixels, with_map: bool, when: str) -> dict[str, Any]:
+def _said(detector: Detector, pixels: Pixels, with_map: bool, when: When) -> dict[str, Any]:
     (answer,) = detector.answers([pixels])
     if answer.verdict is None:
         return {**dict.fromkeys(SAID), "error": answer.error, "crop_logits": []}
-    is_tried = when == "all" or (when == "band" and answer.verdict.word == "unsure")
     return {
         "error": None,
         "score": answer.score,
@@ -96,7 +93,7 @@ def _said(detector: Detector, pixels: Pixels, with_map: bool, when: str) -> dict
         "probability": answer.probability,
         "verdict": vars(answer.verdict),
         "crop_logits": answer.crop_logits,
-        "stability": tried(detector, pixels).to_dict() if is_tried else None,
+        "stability": tried(detector, pixels).to_dict() if is_wanted(when, answer.verdict) else None,
         "map": _map(detector, pixels) if with_map else None,
     }
 
@@ -105,7 +102,7 @@ def _map(detector: Detector, pixels: Pixels) -> dict[str, Any]:
     found = heat(detector, pixels)
     buffer = io.BytesIO()
     overlay(pixels, found).save(buffer, "PNG")
-    return {**found.to_dict(), "image": _data_url("png", buffer.getvalue())}
+    return {**found.to_dict(), "image": data_url("png", buffer.getvalue())}
 
 
 def _thumbnail(pixels: Pixels) -> str:
@@ -114,11 +111,7 @@ def _thumbnail(pixels: Pixels) -> str:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     _, file = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return _data_url("jpeg", file.tobytes())
-
-
-def _data_url(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return data_url("jpeg", file.tobytes())
 
 
 def _free_name(name: str, taken: dict[str, Detector]) -> str:
@@ -129,7 +122,6 @@ def _free_name(name: str, taken: dict[str, Detector]) -> str:
 
 def _described(name: str, detector: Detector) -> dict[str, Any]:
     info, point = detector.info, detector.point
-    scaling = info.calibration
     return {
         "id": name,
         "name": info.name,
@@ -141,7 +133,7 @@ def _described(name: str, detector: Detector) -> dict[str, Any]:
         "cropping": info.model["cropping"]["strategy"],
         "band": {
             "logits": [point.low, point.high],
-            "probabilities": sigmoid(scaling.slope * np.array([point.low, point.high]) + scaling.offset).tolist(),
+            "probabilities": info.calibration.probability([point.low, point.high]).tolist(),
         },
         "point": point.to_record(),
         "scores": {period: dict(score) for period, score in info.scores.items()},
