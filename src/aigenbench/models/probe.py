@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from aigenbench.models.parts import Part
 from aigenbench.models.preprocessing import Preprocessing
 
 
@@ -62,6 +63,11 @@ class Classifier(nn.Module):
         self.head = nn.Linear(self.num_features, num_classes)
         if head_std is not None:
             nn.init.normal_(self.head.weight, std=head_std)
+
+    @property
+    def layout(self) -> tuple[Part, ...]:
+        """What features (N, D) are concatenated from, in order; the widths add up to D."""
+        return getattr(self.backbone, "layout", None) or (Part(self.name, self.num_features),)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Features (N, D) of normalised float images (N, 3, H, W); without gradients where frozen."""
