@@ -318,8 +318,9 @@ def test_compiled_layers_are_refused_and_so_are_a_users_own() -> None:
     def factory(model_name: str, num_classes: int = 1, **_: Any) -> nn.Module | None:
         if model_name == "whole":
             return nn.Flatten()
-        body = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4))
-        return Classifier(body, num_classes, True, num_features=4, name="mine/body") if "body" in model_name else None
+        body: Any = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 4))
+        body.num_features = 4
+        return Classifier(body, num_classes, True, name="mine/body") if "body" in model_name else None
 
     with ModelFactoryRegistry().isolated():
         ModelFactoryRegistry().register_model_factory("mine", factory)
