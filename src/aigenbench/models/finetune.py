@@ -157,13 +157,13 @@ class PartlyTrained(Classifier):
     def __init__(self, base: Classifier, finetune: Finetune) -> None:
         super().__init__(
             base.backbone,
-            base.head.out_features,
+            base.num_classes,
             frozen=True,
             num_features=base.num_features,
             preprocessing=base.preprocessing,
             name=base.name,
         )
-        self.head = base.head
+        self.use_head(base.head, base.transforms)
         self.finetune = finetune
         fixed = dict(self.backbone.named_parameters())
         changed = {name: fixed[name] for name in _names(self.backbone, finetune, base.name)}
@@ -192,12 +192,12 @@ class PartlyTrained(Classifier):
                 own[name].copy_(tensor)
         view = Classifier(
             backbone,
-            self.head.out_features,
+            self.num_classes,
             num_features=self.num_features,
             preprocessing=self.preprocessing,
             name=self.name,
         )
-        view.head = self.head
+        view.use_head(self.head, self.transforms)
         return view.eval()
 
 

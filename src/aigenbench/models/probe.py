@@ -1,4 +1,4 @@
-"""A backbone with a linear head, the backbone trained along (``tune``) or frozen and hidden (``probe``)."""
+"""A backbone with a head, the backbone trained along (``tune``) or frozen and hidden (``probe``)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
+from aigenbench.models.heads.learned import Head, Linear
+from aigenbench.models.heads.rows import Rows
+from aigenbench.models.heads.transforms import Transform
 from aigenbench.models.parts import Part
 from aigenbench.models.preprocessing import Preprocessing
 from aigenbench.models.tapping import SideBySide
 
 
 class Classifier(nn.Module):
-    """Features of a backbone, then one linear layer.
+    """Features of a backbone, then transforms of them, none at first, and a head, one linear layer at first.
 
     With ``frozen`` the backbone is not a registered submodule: it is absent from ``parameters()``,
     ``modules()``, ``state_dict()`` and ``train()``, stays in eval mode and runs without gradients, so neither
@@ -62,9 +64,17 @@ class Classifier(nn.Module):
             object.__setattr__(self, "backbone", backbone)
         else:
             self.backbone = backbone
-        self.head = nn.Linear(self.num_features, num_classes)
+        self.num_classes = num_classes
+        self.transforms: Sequence[Transform] | nn.ModuleList = ()
+        self.head: Head = (first := Linear(self.layout, num_classes))
         if head_std is not None:
-            nn.init.normal_(self.head.weight, std=head_std)
+            nn.init.normal_(first.weight, std=head_std)
+
+    def use_head(self, head: Head, transforms: Sequence[Transform] | nn.ModuleList) -> None:
+        """Put another head on the features, and transforms in front of it."""
+        self.head = head
+        if len(transforms):
+            self.transforms = nn.ModuleList(transforms)
 
     @property
     def layout(self) -> tuple[Part, ...]:
@@ -88,7 +98,26 @@ class Classifier(nn.Module):
     def classify(self, features: torch.Tensor) -> torch.Tensor:
         """Float32 logits (N, ``num_classes``) of features (N, D), computed outside autocast."""
         with autocast_off(features.device.type):
-            return F.linear(features.float(), self.head.weight.float(), self.head.bias.float())
+            features = features.float()
+            for transform in self.transforms:
+                features = transform(features)
+            return self.head(features)
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether a transform or the head does in training what it does not do in an evaluation."""
+        return any(one.needs_rows for one in (*self.transforms, self.head))
+
+    def training_outputs(self, features: torch.Tensor, rows: Rows) -> list[torch.Tensor]:
+        """What is given the loss, each float32 (n, ``num_classes``), in a training whose head ``needs_rows``.
+
+        The last are the detector's outputs; there are none where the head learns by no gradients.
+        """
+        with autocast_off(features.device.type):
+            features = features.float()
+            for transform in self.transforms:
+                features = transform(features, rows) if transform.needs_rows else transform(features)
+            return self.head.training_outputs(features, rows)
 
     def forward(self, images: torch.Tensor, with_features: bool = False) -> Any:
         """Float32 logits (N, ``num_classes``) of normalised float images (N, 3, H, W).
@@ -120,12 +149,12 @@ class Classifier(nn.Module):
             return self
         view = Classifier(
             self.backbone,
-            self.head.out_features,
+            self.num_classes,
             num_features=self.num_features,
             preprocessing=self.preprocessing,
             name=self.name,
         )
-        view.head = self.head
+        view.use_head(self.head, self.transforms)
         return view.eval()
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Classifier:

@@ -133,7 +133,11 @@ def _taken(term: type[Term] | None) -> list[str]:
 def _check_features(term: str, model: nn.Module, name: str) -> None:
     if not isinstance(model, Classifier) or type(model).forward is not Classifier.forward:
         raise InputError(f"model.objective {term}: {name} is a module of its own, not a backbone with a head")
-    before = [key for key, one in model.named_parameters() if one.requires_grad and not key.startswith("head.")]
+    before = [
+        key
+        for key, one in model.named_parameters()
+        if one.requires_grad and not key.startswith(("head.", "transforms."))
+    ]
     if not before:
         raise InputError(
             f"model.objective {term}: it acts on the features before the head, which are fixed where the backbone is "
