@@ -15,6 +15,7 @@ from aigenbench.models.heads.rows import Rows
 from aigenbench.models.heads.transforms import Transform
 from aigenbench.models.parts import Part
 from aigenbench.models.preprocessing import Preprocessing
+from aigenbench.models.tapping import SideBySide
 
 
 class Classifier(nn.Module):
@@ -51,6 +52,7 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.frozen = frozen
+        self.head_std = head_std
         self.num_features = int(backbone.num_features if num_features is None else num_features)  # type: ignore[arg-type]
         self.preprocessing = preprocessing
         self.name = name
@@ -77,7 +79,14 @@ class Classifier(nn.Module):
     @property
     def layout(self) -> tuple[Part, ...]:
         """What features (N, D) are concatenated from, in order; the widths add up to D."""
-        return getattr(self.backbone, "layout", None) or (Part(self.name, self.num_features),)
+        if isinstance(self.backbone, SideBySide):
+            return self.backbone.layout
+        return (Part(self.name, self.num_features),)
+
+    def images_are(self, preprocessing: Preprocessing) -> None:
+        """Take it that images come normalised so, by which those of further backbones are made of them."""
+        if isinstance(self.backbone, SideBySide):
+            self.backbone.images_are(preprocessing)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Features (N, D) of normalised float images (N, 3, H, W); without gradients where frozen."""
@@ -227,7 +236,13 @@ def fake_logits_of_classes(outputs: torch.Tensor, seen: Sequence[int]) -> torch.
 
 
 def weights_hash(module: nn.Module) -> str:
-    """SHA-256 (hex) over names, shapes and float32 values of all parameters and buffers of ``module``."""
+    """SHA-256 (hex) over names, shapes and float32 values of all parameters and buffers of ``module``.
+
+    That of several backbones is over theirs; that of one of which layers are read is its own.
+    """
+    if isinstance(module, SideBySide):
+        own = [weights_hash(one.module) for one, _ in module.each]
+        return own[0] if len(own) == 1 else hashlib.sha256(" ".join(own).encode()).hexdigest()
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         value = tensor.detach().cpu()

@@ -45,7 +45,7 @@ _OURS = str(PACKAGE)
 _OWN = frozenset(
     (
         *("build", "catalogue", "finetune", "heads", "parts", "preprocessing", "probe", "reconstruction", "registry"),
-        *("sizes", "sources", "speed", "weights"),
+        *("shapes", "sizes", "sources", "speed", "tapping", "weights"),
     )
 )
 
