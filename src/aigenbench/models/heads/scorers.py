@@ -227,7 +227,8 @@ class Distance(Scorer):
             ridge = self.shrinkage * spread * torch.eye(self.width, device=empirical.device)
             inverse = torch.linalg.inv((1 - self.shrinkage) * empirical + ridge)
         of_reals = (inverse * empirical).sum()
-        self.precision = inverse / torch.where(of_reals > 0, of_reals, 1.0)
+        # in place: a tensor made within an evaluation could not be changed by the training that follows
+        self.precision.copy_(inverse / torch.where(of_reals > 0, of_reals, 1.0))
 
     def forward(self, features: Tensor) -> Tensor:
         """Float32 (n, 1), from -1; 0 is as far as the training's reals are in the mean."""
