@@ -155,6 +155,8 @@ MODEL = {
     "model_args": Row({"channels_last": True}, lambda seen: [w.stride() for w in seen.detector().model.parameters()]),
     "finetune": Row("bias", Seen.trained),
     "objective": Row("auxiliary", Seen.trained),
+    "head": Row("mlp", Seen.trained),
+    "transform": Row("simlbr", lambda seen: seen.detector().head_choice.transforms),
     "n_classes": Row(40, lambda seen: seen.detector().n_outputs, MULTICLASS),
     "preprocessing": Row({"mean": [0.1, 0.1, 0.1]}, Seen.batch),
 }

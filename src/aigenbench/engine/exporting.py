@@ -154,12 +154,14 @@ def _in_eight_bits(folder: Path, exact: Exported, cases: Sequence[Case]) -> tupl
     from safetensors.torch import load_file, save_file
 
     from aigenbench.inference.detector import Detector as Exported
-    from aigenbench.inference.network import load_network
+    from aigenbench.inference.network import head_of, load_network
     from aigenbench.inference.quantised import quantised
     from aigenbench.inference.regression import regress
 
     if exact.info.model["backbone"] is not None:
         raise InputError("weights int8: the backbone's weights are not in the folder; export with backbone included")
+    if not head_of(exact.info).trains:
+        raise InputError("weights int8: a scorer's rows are no weights, and eight bits would not do; export in float32")
     path = folder / WEIGHTS_FILE
     save_file(quantised(load_file(path)), path, {"format": "pt"})
     rough = Exported(folder, exact.info, load_network(folder, exact.info), exact.device, 16, 0)
@@ -257,6 +259,7 @@ def _model(loaded: Detector, backbone: str) -> Mapping[str, Any]:
     return {
         "name": _full_name(module),
         "arguments": arguments,
+        **module.head_choice.said(),
         "n_outputs": module.n_outputs,
         "seen": list(module.task.seen) if isinstance(module.task, MulticlassTask) else None,
         "preprocessing": module.preprocessing.to_dict(),

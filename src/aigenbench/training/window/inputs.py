@@ -24,6 +24,7 @@ from aigenbench.models.probe import Classifier
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
 from aigenbench.training.detector.base_weights import base_weights_later
 from aigenbench.training.detector.seeding import seed_everything
+from aigenbench.training.detector.workbench import check_run
 from aigenbench.training.features.stored import FeatureCache
 from aigenbench.training.lightning.trainer_check import check_optimizer, check_trainer
 from aigenbench.training.lightning.trainers import SHARDED, check_trainer_arguments, make_trainer, tell_steps
@@ -163,6 +164,7 @@ def set_up(inputs: RunInputs, purpose: Purpose = "evaluate") -> Setup:
         check_optimizer(detector.optimizer_factory, detector, _optimizer_of(config))
         is_sharded = (config.get("trainer") or {}).get("strategy") == SHARDED
         check_strategies(strategies, detector, bool(info.heads), is_sharded)
+        check_run(detector.model, _epochs_of(config), bool(info.heads), (config.get("trainer") or {}).get("strategy"))
     stages = {"train": "fit", "store": "fit", "evaluate": "validate"}
     plan, base = planned(inputs, pipeline, stages.get(purpose, purpose))
     prepare_detector(inputs, pipeline, plan, detector, seed, stages.get(purpose, purpose))
