@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training_harness import Events, arguments, outcome, run, run_together
+from training_harness import Events, SignalledAt, arguments, outcome, run, run_together
 
 import aigenbench as ab
 from aigenbench.engine.exporting import export
@@ -321,6 +321,18 @@ def test_a_killed_run_ends_as_an_undisturbed_one(kind: str, three: Path, tmp_pat
     assert outcome(folder) == outcome(whole)
     experiments = [one / "experiments_data" / "experiment_x" for one in (whole, folder)]
     assert told(experiments[0], 2) == told(experiments[1], 2)
+
+
+@pytest.mark.slow
+def test_a_window_whose_weights_are_missing_at_a_merge_is_trained_again(three: Path, tmp_path: Path) -> None:
+    whole, folder = tmp_path / "undisturbed", tmp_path / "damaged"
+    fitted(whole, argv_of(three, whole, KINDS["interpolate"]))
+    argv = argv_of(three, folder, KINDS["interpolate"])
+    assert run(folder, argv, SignalledAt("training", 1, 5, signal.SIGKILL))[0] == -signal.SIGKILL
+    (folder / "experiments_data" / "experiment_x" / "window_0" / "final.ckpt").unlink()
+    fitted(folder, argv)
+    assert "final.ckpt is missing; moved to" in (folder / "log.txt").read_text()
+    assert outcome(folder) == outcome(whole)
 
 
 NOTES_STARTS = """
