@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training_harness import Events, arguments, outcome, run, run_together
+from training_harness import Events, SignalledAt, arguments, outcome, run, run_together
 
 import aigenbench as ab
 from aigenbench.engine.exporting import export
@@ -323,6 +323,18 @@ def test_a_killed_run_ends_as_an_undisturbed_one(kind: str, three: Path, tmp_pat
     assert told(experiments[0], 2) == told(experiments[1], 2)
 
 
+@pytest.mark.slow
+def test_a_window_whose_weights_are_missing_at_a_merge_is_trained_again(three: Path, tmp_path: Path) -> None:
+    whole, folder = tmp_path / "undisturbed", tmp_path / "damaged"
+    fitted(whole, argv_of(three, whole, KINDS["interpolate"]))
+    argv = argv_of(three, folder, KINDS["interpolate"])
+    assert run(folder, argv, SignalledAt("training", 1, 5, signal.SIGKILL))[0] == -signal.SIGKILL
+    (folder / "experiments_data" / "experiment_x" / "window_0" / "final.ckpt").unlink()
+    fitted(folder, argv)
+    assert "final.ckpt is missing; moved to" in (folder / "log.txt").read_text()
+    assert outcome(folder) == outcome(whole)
+
+
 NOTES_STARTS = """
 import lightning.pytorch as pl
 import torch
@@ -463,6 +475,45 @@ def test_two_processes(three: Path, tmp_path: Path) -> None:
     argv = argv_of(three, tmp_path, strategy, "--data.train_batch_size=2")
     assert run(tmp_path, argv, command="validate")[0] == 0
     assert (tmp_path / "log.txt").read_text().count("reproduced") == 3
+
+
+OWN_STRATEGY = """
+from aigenbench.training import Finished, Strategy, Term, register_strategy
+
+
+class Nearness(Term):
+    needs_earlier = True
+
+    def forward(self, rows):
+        assert rows.earlier.seen[0] == 0
+        return (rows.outputs - rows.earlier.outputs).square().mean()
+
+
+class Own(Strategy):
+    def start(self, context):
+        context.reset() if context.window == 1 else context.carry()
+
+    def finish(self, context):
+        name = "6.bias"
+        return Finished({k: v.fill_(7) if name in k else v for k, v in context.trained.items()}, told={"by": 7})
+
+    def terms(self, context):
+        return {"nearness": Nearness(context.num_features)} if context.window else {}
+
+
+register_strategy("own", Own)
+"""
+
+
+@pytest.mark.slow
+def test_a_strategy_of_ones_own(three: Path, tmp_path: Path) -> None:
+    (tmp_path / "own_strategy.py").write_text(OWN_STRATEGY)
+    experiment, starts = noted(three, tmp_path / "run", "own", f"--import={tmp_path / 'own_strategy.py'}")
+    finals = [record(experiment, window)["state_dict"] for window in range(3)]
+    assert [final["model.6.bias"].item() for final in finals] == [7, 7, 7]
+    assert same(starts[0], starts[1])
+    assert same(finals[1], starts[2])
+    assert told(experiment, 2) == {"own": {"by": 7}}
 
 
 OWN_STEP = """
