@@ -33,6 +33,8 @@ VARIANTS = {
     "knn": ("{knn: {k: 3, bank: 6}}", "normalise"),
     "prototypes": ("{prototypes: {by: generator}}", "null"),
     "distance": ("distance", "normalise"),
+    "gate": ("linear", "gate", "--model.features={layers: [1, -1], tokens: cls}"),
+    "fused": ("fused", "null", "--model.backbones=[timm/test_resnet]"),
 }
 
 
@@ -80,7 +82,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(variant: str, cached: bool, thr
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["knn", "distance", "mlp"])
 def test_two_processes_take_the_same_rows(variant: str, three: Path, tmp_path: Path) -> None:
-    head, transform = {**VARIANTS, "mlp": ("{mlp: {hidden: 8}}", "standardise")}[variant]
+    head, transform, *_ = {**VARIANTS, "mlp": ("{mlp: {hidden: 8}}", "standardise")}[variant]
     alone = fitted(tmp_path / "alone", argv_of(three, tmp_path / "alone", head, transform))
     folder = tmp_path / "together"
     argv = argv_of(three, folder, head, transform, "--data.train_batch_size=2")
@@ -102,7 +104,7 @@ def test_what_is_exported_scores_alike(variant: str, three: Path, tmp_path: Path
     for name in ("torch", "onnx", "program"):
         detector = Detector.load(folder, "cpu", runtime=runtime(name))
         np.testing.assert_allclose(detector.logits(pictures), own.logits(pictures), atol=1e-5, err_msg=name)
-    if variant != "mlp":
+    if variant in ("knn", "prototypes", "distance"):
         with pytest.raises(InputError, match="weights int8: a scorer's rows are no weights"):
             export(experiment, tmp_path / "int8", trust_imports=True, weights="int8", cases=three)
 
@@ -121,6 +123,18 @@ def test_a_detector_that_names_its_backbone_has_its_transforms_and_head(three: P
     assert weights_hash(a.network) == weights_hash(b.network)
     pictures = [np.random.default_rng(i).integers(0, 255, (170, 180, 3), np.uint8) for i in range(3)]
     np.testing.assert_array_equal(a.logits(pictures), b.logits(pictures))
+
+
+@pytest.mark.slow
+def test_a_further_head_is_what_a_run_of_its_own_is(three: Path, tmp_path: Path) -> None:
+    variant = ("{mlp: {hidden: 8, dropout: 0.3}}", "[standardise, {simlbr: {share: 0.5}}]", "--data.features=cache")
+    together = argv_of(three, tmp_path / "a", *variant, "--experiment_info.heads=[{lr: 0.3, name: high}]")
+    fitted(tmp_path / "a", together)
+    alone = argv_of(three, tmp_path / "b", *variant, "--model.optimizer.init_args.lr=0.3")
+    fitted(tmp_path / "b", [*alone, "--experiment_info.experiment_id=x_high"])
+    found, expected = outcome(tmp_path / "a", "x_high"), outcome(tmp_path / "b", "x_high")
+    assert {name for name in found if name.endswith("final.ckpt")}
+    assert found == expected
 
 
 @pytest.mark.slow
