@@ -14,6 +14,7 @@ from torch import nn
 
 from aigenbench.errors import InputError
 from aigenbench.models import ModelFactoryRegistry, build_model, check_input_size
+from aigenbench.models.composing import build_with_parts
 from aigenbench.models.finetune import Finetune, finetuned
 from aigenbench.models.parts import Features, Further
 from aigenbench.models.probe import Classifier, weights_hash
@@ -25,7 +26,7 @@ SMALL = {"image_size": 64}
 
 def built(name: str, features: Any = None, backbones: Any = None, **arguments: Any) -> Any:
     torch.manual_seed(0)
-    return build_model(name, 1, pretrained=False, features=features, backbones=backbones, **arguments).eval()
+    return build_with_parts(name, 1, {"pretrained": False, **arguments}, features, backbones).eval()
 
 
 def images(size: int = 160, n: int = 2) -> torch.Tensor:
@@ -354,14 +355,12 @@ def real(name: str) -> Path:
 def test_of_the_real_clip_they_are_open_clips_own() -> None:
     path = real("openai_clip_vitb16.safetensors")
     layers = [0, 3, 6, -1]
-    model: Any = build_model(
-        "openai/ViT-B/16_probe", 1, weights=path, features={"layers": layers, "tokens": "both"},
-        backbones=[{"torchvision/mobilenet_v2": {"model_args": {"weights": real("mobilenet_v2-b0353104.pth")}}}],
-    )  # fmt: skip
+    mobile = {"torchvision/mobilenet_v2": {"model_args": {"weights": real("mobilenet_v2-b0353104.pth")}}}
+    wanted = {"layers": layers, "tokens": "both"}
+    model: Any = build_with_parts("openai/ViT-B/16_probe", 1, {"weights": path}, wanted, [mobile])
     pixels = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(4))
-    clip, mobile = model.backbone.preprocessings
     given, theirs = ((pixels - torch.tensor(p.mean).view(3, 1, 1)) / torch.tensor(p.std).view(3, 1, 1)
-                     for p in (clip, mobile))  # fmt: skip
+                     for p in model.backbone.preprocessings)  # fmt: skip
     plain: Any = build_model("torchvision/mobilenet_v2_probe", 1, weights=real("mobilenet_v2-b0353104.pth"))
     with torch.no_grad():
         found = split(model, model.features(given))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from aigenbench.errors import InputError
-from aigenbench.models.parts import Features, Further
 from aigenbench.models.preprocessing import Preprocessing
 from aigenbench.models.registry import (
     BUILT_IN,
@@ -23,9 +22,6 @@ from aigenbench.models.speed import apply_speed_options
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from aigenbench.models.probe import Classifier
-    from aigenbench.models.tapping import Tapped
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +40,6 @@ def build_model(
     channels_last: bool = False,
     compile: bool = False,  # noqa: A002 - the key that users write
     gradient_checkpointing: bool = False,
-    features: Mapping[str, Any] | None = None,
-    backbones: Sequence[Any] | None = None,
     **model_args: Any,
 ) -> nn.Module:
     """A module that gives logits (N, ``num_classes``) for normalised float images (N, 3, H, W).
@@ -61,9 +55,6 @@ def build_model(
         channels_last: Keep convolutions' weights in channels-last order; faster on tensor cores.
         compile: Compile the forward pass with ``torch.compile`` at its first call.
         gradient_checkpointing: Keep less for the backward pass and compute it again; for large transformers.
-        features: Which layers and tokens the head sees, in place of the backbone's own output; see docs/workbench.md.
-        backbones: Names of further backbones, frozen, whose features stand beside those of a ``_probe`` model; each
-            alone or with ``features`` and ``model_args`` of its own.
         model_args: Passed on to the factory.
 
     Raises:
@@ -72,76 +63,8 @@ def build_model(
     if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
         raise InputError(f"num_classes must be a whole number of at least 1, found {num_classes!r}")
     model = _resolve(model_name, {"pretrained": pretrained, "num_classes": num_classes, **model_args})
-    wanted, further = Features.of(features), Further.all_of(backbones)
-    speed = {"channels_last": channels_last, "compile": compile, "gradient_checkpointing": gradient_checkpointing}
-    composed = model
-    if further or not wanted.is_default:
-        first = _tapped(model, model_name, wanted, {**model_args, **speed})
-        shared = {"pretrained": pretrained, "channels_last": channels_last, "compile": compile}
-        if "weights_dir" in model_args:
-            shared["weights_dir"] = model_args["weights_dir"]
-        composed = _side_by_side([first, *(_beside(one, shared) for one in further)], num_classes)
-    apply_speed_options(model, model_name, **speed)
-    return composed
-
-
-def _beside(further: Further, shared: Mapping[str, Any]) -> tuple[Classifier, Tapped]:
-    """A further backbone; where weights lie and how fast it is, it shares with the first."""
-    arguments = {**shared, **further.arguments}
-    model = build_model(f"{further.name}_probe", 1, **arguments)
-    return _tapped(model, further.name, further.features, arguments)
-
-
-def arguments_of_features(arguments: Mapping[str, Any]) -> dict[str, str]:
-    """Those arguments of a factory that change a backbone's features beside its weights, as text."""
-    return {key: str(value) for key, value in sorted(arguments.items()) if key not in NOT_OF_THE_FEATURES}
-
-
-def _tapped(model: nn.Module, name: str, features: Features, arguments: Mapping[str, Any]) -> tuple[Classifier, Tapped]:
-    """A model, and its backbone giving the parts asked for."""
-    from aigenbench.models.probe import Classifier
-    from aigenbench.models.tapping import parts_of
-
-    if not isinstance(model, Classifier):
-        raise InputError(f"model.features, model.backbones: {name} is a module of its own, not a backbone with a head")
-    if not features.is_default and split_source(model.name)[0] not in BUILT_IN:
-        raise InputError(f"model.features: the layers of {name}, a model of yours, are not known; leave features out")
-    if not features.is_default and arguments.get("compile"):
-        raise InputError(f"model.features: {model.name} cannot be compiled where layers are read; leave compile out")
-    tapped = parts_of(model.backbone, model.name, features, (preprocessing_of(model) or Preprocessing()).input_size)
-    if not features.is_default and arguments.get("gradient_checkpointing") and tapped.outputs.prefix is None:
-        raise InputError(
-            f"model.features: the stages of {model.name} run in pieces under gradient_checkpointing; leave it out"
-        )
-    tapped.arguments = arguments_of_features(arguments)
-    return model, tapped
-
-
-def _side_by_side(tapped: Sequence[tuple[Classifier, Tapped]], num_classes: int) -> Classifier:
-    """A classifier whose features are the backbones' parts, with a head of its own; all else is the first's."""
-    from aigenbench.models.probe import Classifier
-    from aigenbench.models.tapping import SideBySide
-
-    (first, _), names = tapped[0], [model.name for model, _ in tapped]
-    if len(tapped) > 1 and not first.frozen:
-        raise InputError(
-            f"model.backbones: {first.name} is to be tuned; of several backbones none trains: use its _probe form"
-        )
-    if twice := [name for i, name in enumerate(names) if name in names[:i]]:
-        raise InputError(f"model.backbones: {twice[0]} is named twice")
-    backbone = SideBySide(
-        [one for _, one in tapped], [preprocessing_of(model) or Preprocessing() for model, _ in tapped]
-    )
-    if not first.frozen:
-        backbone.rest_idle(backbone.preprocessings[0].input_size)
-    return Classifier(
-        backbone,
-        num_classes,
-        first.frozen,
-        head_std=first.head_std,
-        preprocessing=first.preprocessing,
-        name=" + ".join(names),
-    )
+    apply_speed_options(model, model_name, channels_last, compile, gradient_checkpointing)
+    return model
 
 
 def preprocessing_of(model: nn.Module) -> Preprocessing | None:

@@ -56,7 +56,7 @@ class Classifier(nn.Module):
         self.num_features = int(backbone.num_features if num_features is None else num_features)  # type: ignore[arg-type]
         self.preprocessing = preprocessing
         self.name = name
-        self._reference: dict[str, str] | None = None
+        self._references: tuple[dict[str, str], ...] | None = None
         if frozen:
             backbone.requires_grad_(False)
             backbone.eval()
@@ -132,13 +132,25 @@ class Classifier(nn.Module):
     def backbone_reference(self) -> dict[str, str] | None:
         """``{"name", "sha256"}`` of a frozen backbone, which checkpoints store in its place; None for tune.
 
-        The hash is taken once, over all parameters and buffers (about a second per gigabyte).
+        Of several, the names together and one hash of theirs.
         """
         if not self.frozen:
             return None
-        if self._reference is None:
-            self._reference = {"name": self.name, "sha256": weights_hash(self.backbone)}
-        return self._reference
+        each = [one["sha256"] for one in self.backbone_references]
+        return {"name": self.name, "sha256": each[0] if len(each) == 1 else _hash_of_hashes(each)}
+
+    @property
+    def backbone_references(self) -> tuple[dict[str, str], ...]:
+        """``{"name", "sha256"}`` of each backbone.
+
+        The hashes are taken once, over all parameters and buffers (about a second per gigabyte).
+        """
+        if self._references is None:
+            each = [(self.name, self.backbone)]
+            if isinstance(self.backbone, SideBySide):
+                each = [(one.name, one.module) for one, _ in self.backbone.each]
+            self._references = tuple({"name": name, "sha256": weights_hash(one)} for name, one in each)
+        return self._references
 
     def exposed(self) -> Classifier:
         """Itself, or of a probe a view that shares all tensors but registers the backbone as a submodule.
@@ -242,7 +254,7 @@ def weights_hash(module: nn.Module) -> str:
     """
     if isinstance(module, SideBySide):
         own = [weights_hash(one.module) for one, _ in module.each]
-        return own[0] if len(own) == 1 else hashlib.sha256(" ".join(own).encode()).hexdigest()
+        return own[0] if len(own) == 1 else _hash_of_hashes(own)
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         value = tensor.detach().cpu()
@@ -251,6 +263,10 @@ def weights_hash(module: nn.Module) -> str:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
         digest.update(value.contiguous().numpy().data)
     return digest.hexdigest()
+
+
+def _hash_of_hashes(hashes: Sequence[str]) -> str:
+    return hashlib.sha256(" ".join(hashes).encode()).hexdigest()
 
 
 def autocast_off(device_type: str) -> contextlib.AbstractContextManager[Any]:

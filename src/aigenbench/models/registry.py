@@ -44,7 +44,18 @@ _OURS = str(PACKAGE)
 #: This room's own modules. Any other in its folder is a user's, and is imported so that it registers itself.
 _OWN = frozenset(
     (
-        *("build", "catalogue", "finetune", "heads", "parts", "preprocessing", "probe", "reconstruction", "registry"),
+        *(
+            "build",
+            "catalogue",
+            "composing",
+            "finetune",
+            "heads",
+            "parts",
+            "preprocessing",
+            "probe",
+            "reconstruction",
+            "registry",
+        ),
         *("shapes", "sizes", "sources", "speed", "tapping", "weights"),
     )
 )

@@ -11,11 +11,7 @@ if TYPE_CHECKING:
 
 
 def apply_speed_options(
-    model: nn.Module,
-    name: str,
-    channels_last: bool,
-    compile: bool,  # noqa: A002 - the key that users write
-    gradient_checkpointing: bool,
+    model: nn.Module, name: str, channels_last: bool, compiled: bool, gradient_checkpointing: bool
 ) -> None:
     """Switch the options on, in place; the state dict's names and values stay the same.
 
@@ -23,7 +19,7 @@ def apply_speed_options(
         model: A built model; of a ``Classifier`` the backbone is meant.
         name: The model's name, for messages.
         channels_last: Convolutions' weights in channels-last order.
-        compile: ``torch.compile`` at the first call. Deep copies and pickles are uncompiled.
+        compiled: ``torch.compile`` at the first call. Deep copies and pickles are uncompiled.
         gradient_checkpointing: Through the backbone's ``set_grad_checkpointing()``; without effect on a frozen one,
             which keeps nothing for a backward pass anyway.
 
@@ -43,5 +39,5 @@ def apply_speed_options(
             backbone.set_grad_checkpointing(True)  # type: ignore[operator]
         except (AttributeError, AssertionError, NotImplementedError) as error:  # timm asserts that it can
             raise InputError(f"model_args gradient_checkpointing: {name} cannot do it; leave it out") from error
-    if compile:
+    if compiled:
         backbone.compile()

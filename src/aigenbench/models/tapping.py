@@ -242,8 +242,15 @@ class SideBySide(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Features (N, D) of images (N, 3, H, W) that are normalised for the first backbone."""
-        given = [one(self._images(images, i)) for i, one in enumerate(self.backbones)]
-        return torch.cat([vector for vectors in given for vector in vectors], 1)
+        return torch.cat(list(self.vectors(lambda i: self.made_of(images, i), self.layout).values()), 1)
+
+    def vectors(self, images: Callable[[int], Tensor], wanted: Container[Part]) -> dict[Part, Tensor]:
+        """Wanted parts, each (N, width); ``images`` gives a backbone's, normalised for it, by its number."""
+        found: dict[Part, Tensor] = {}
+        for i, (one, _) in enumerate(self.each):
+            if parts := [part for part in one.parts if part in wanted]:
+                found |= zip(parts, one(images(i), wanted), strict=True)
+        return found
 
     def rest_idle(self, size: tuple[int, int]) -> None:
         """Let parameters that the features do not depend on, as of blocks after the last that is read, not train.
@@ -257,7 +264,8 @@ class SideBySide(nn.Module):
         for name in self.idle:
             self.get_parameter(name).requires_grad_(False)
 
-    def _images(self, images: Tensor, i: int) -> Tensor:
+    def made_of(self, images: Tensor, i: int) -> Tensor:
+        """Images normalised for backbone ``i``, of those normalised for the first."""
         if self._alike[i]:
             return images
         scale, shift = self.get_buffer("scales")[i], self.get_buffer("shifts")[i]

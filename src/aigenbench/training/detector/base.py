@@ -18,8 +18,8 @@ from aigenbench.data.samples.hooks import is_overridden, refuse_hooks
 from aigenbench.data.samples.transforms import Augmentation
 from aigenbench.errors import InputError
 from aigenbench.evaluation.metrics.definitions import check_own_name
-from aigenbench.models import Preprocessing, build_model, check_input_size, preprocessing_of
-from aigenbench.models.build import NOT_OF_THE_FEATURES
+from aigenbench.models import Preprocessing, check_input_size, preprocessing_of
+from aigenbench.models.composing import build_with_parts
 from aigenbench.models.finetune import Finetune, finetuned
 from aigenbench.models.heads.choice import HeadChoice
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, normalised
@@ -73,6 +73,10 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         head: what gives outputs of a backbone's features: one of the names in docs/workbench.md, with its arguments
             where it has some: ``{"knn": {"k": 9}}``.
         transform: what is done to the features before the head, likewise; of several a list, in their order.
+        features: which layers and tokens of the backbone the head sees, ``{"layers": [3, 6, -1], "tokens": "cls"}``;
+            None for the backbone's own output (docs/workbench.md).
+        backbones: names of further backbones beside that of a ``_probe`` model, each alone or with ``features`` and
+            ``model_args`` of its own.
 
     Raises:
         InputError: an argument is none of the known ones, or no model has that name.
@@ -97,6 +101,8 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         objective: str | dict[str, Any] = "cross_entropy",
         head: str | dict[str, Any] = "linear",
         transform: str | dict[str, Any] | list[Any] | None = None,
+        features: dict[str, Any] | None = None,
+        backbones: list[str | dict[str, Any]] | None = None,
     ) -> None:
         super().__init__()
         self._objective, self.head_choice = Objective.of(objective), HeadChoice.of(head, transform)
@@ -127,10 +133,8 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         """Whether the evaluation step under way fuses its images' scores itself; the original's contract tells."""
         arguments = {"pretrained": True, **(model_args or {})}
         self.model_args: dict[str, Any] = arguments
-        self.backbone_arguments = {
-            key: str(v) for key, v in sorted(arguments.items()) if key not in NOT_OF_THE_FEATURES
-        }
-        """Arguments of the model's factory that change a backbone's features beside its weights."""
+        self.parts = {key: of for key, of in (("features", features), ("backbones", backbones)) if of}
+        """Layers, tokens and further backbones that are asked for, as the config says them."""
         self.model: nn.Module = self._first_model()
         self._check_hooks()
         if not trains(self.model):
@@ -152,7 +156,7 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         self.register_metrics()
 
     def _built_model(self) -> nn.Module:
-        built = build_model(self.model_name, self.n_outputs, **self.model_args)
+        built = build_with_parts(self.model_name, self.n_outputs, self.model_args, **self.parts)
         model = finetuned(built, self.finetune, self.model_name)
         put_on(model, self.head_choice, self.model_name)
         if isinstance(model, Classifier):
@@ -229,6 +233,8 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         std.copy_(torch.tensor(preprocessing.std).view(1, 3, 1, 1))
         self.training_crop = StochasticTraining(self.training_crop.strategy, self.input_size)
         self.evaluation_crop = EvaluationCrops(self.evaluation_crop.strategy, self.input_size)
+        if isinstance(self.model, Classifier):
+            self.model.images_are(preprocessing)
 
     def begin(self, stage: Stage) -> None:
         """Take note of where the run stands; the windows loop calls it."""
