@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,14 @@ from aigenbench.evaluation.predictions.record import load_predictions
 from aigenbench.evaluation.report.seeds import recipe_of
 from aigenbench.inference.detector import Detector
 from aigenbench.inference.formats.runtimes import runtime
-from aigenbench.models.heads.choice import BUILT_IN
+from aigenbench.models.heads.choice import BUILT_IN, HeadChoice
+from aigenbench.models.parts import Part
 from aigenbench.models.probe import weights_hash
 from aigenbench.training import BaseDeepfakeDetectionModel
+from aigenbench.training.strategies.checks import check_strategies
+from aigenbench.training.strategies.fusion import Fusion
+from aigenbench.training.strategies.registry import Strategies
+from aigenbench.training.strategies.weights import FinishContext
 
 PAGE = (Path(__file__).parents[2] / "docs" / "workbench.md").read_text(encoding="utf-8")
 PROBE = ("--model.model_name=timm/test_vit_probe", "--model.model_args.pretrained=false")
@@ -35,6 +41,10 @@ VARIANTS = {
     "distance": ("distance", "normalise"),
     "gate": ("linear", "gate", "--model.features={layers: [1, -1], tokens: cls}"),
     "fused": ("fused", "null", "--model.backbones=[timm/test_resnet]"),
+    "fused on Past": (
+        *("fused", "null", "--model.backbones=[timm/test_resnet]"),
+        "--experiment_info.strategy={fusion: {grid: 3}}",
+    ),
 }
 
 
@@ -183,6 +193,46 @@ def test_runs_that_cannot_be(head: str, more: tuple[str, ...], told: str, three:
     assert run(tmp_path, argv_of(three, tmp_path, head, "null", *more))[0] == 2
     assert told in (tmp_path / "log.txt").read_text()
     assert not (tmp_path / "experiments_data").exists()
+
+
+def test_shares_of_backbones_are_those_of_the_best_past() -> None:
+    head, _ = HeadChoice.of("fused").built((Part("a", 2), Part("b", 3)), 1)
+    trained = {f"model.head.{name}": tensor for name, tensor in head.state_dict().items()}
+    asked: list[float] = []
+
+    def past(scores: Any, state: Any) -> float | None:
+        first = state["model.head.weight"].softmax(dim=0)[0].item()
+        asked.append(round(first, 4))
+        return scores[round(4 * first)]
+
+    for scores, best in (
+        ([0.1, 0.2, 0.3, 0.9, 0.4], [0.75, 0.25]),
+        ([0.9, 0.9, 0.1, 0.9, 0.1], [0.25, 0.75]),
+        ([None] * 5, [0.5, 0.5]),
+    ):
+        made = Fusion(5).finish(FinishContext(3, trained, dict, dict, head, partial(past, scores)))
+        assert made.told["shares"] == best
+        assert made.goes_on, "training goes on from what was learned"
+        changed = {name for name in trained if not torch.equal(made.weights[name], trained[name])}
+        assert changed <= {"model.head.weight"}
+        torch.testing.assert_close(made.weights["model.head.weight"].softmax(dim=0), torch.tensor(best))
+    assert asked[:5] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert made.told["past_auroc"].keys() == {"0 : 1", "0.25 : 0.75", "0.5 : 0.5", "0.75 : 0.25", "1 : 0"}
+    with pytest.raises(InputError, match="fusion grid must be a whole number from 2 on, found 1"):
+        Fusion(1)
+
+
+@pytest.mark.parametrize(
+    ("made", "strategy", "told"),
+    [
+        (("knn",), {"soup": {}}, "soup is about weights that train, and the head is a scorer"),
+        (("mlp",), {"fusion": {}}, "fusion weights the backbones of model.head fused; give that"),
+        (("mlp", "simlbr"), {"distillation": {}}, "distillation compares with an earlier detector, which sees no"),
+    ],
+)
+def test_strategies_that_have_nothing_to_act_on(made: Any, strategy: Any, told: str) -> None:
+    with pytest.raises(InputError, match=f"experiment_info.strategy: {told}"):
+        check_strategies(Strategies.of(strategy), detector(*made), False, False)
 
 
 def detector(head: Any = "linear", transform: Any = None, name: str = "small_cnn_probe", **more: Any) -> Any:
