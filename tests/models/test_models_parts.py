@@ -286,6 +286,8 @@ def test_a_size_that_one_cannot_take_is_told_of_it() -> None:
         ("timm/vit_base_patch16_siglip_224", {"tokens": "both"}, "has no tokens: both; its layers give tokens: patche"),
         ("small_cnn", {"layers": [0]}, "small_cnn/small_cnn has no blocks or stages"),
         ("timm/cait_xxs24_224", {"layers": [0]}, "cannot be read after layer 0, which gives neither"),
+        # its stages are never called, only what is in them
+        ("timm/twins_pcpvt_small", {"layers": [0]}, "cannot be read after layer 0, which gives neither"),
     ],
 )
 def test_layers_and_tokens_that_a_backbone_lacks_are_refused_by_name(name: str, features: Any, said: str) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from aigenbench.errors import InputError
 from aigenbench.inference.artefact import WEIGHTS_FILE, Info
 from aigenbench.inference.quantised import restored
-from aigenbench.models.build import build_model
+from aigenbench.models.composing import build_with_parts
 from aigenbench.models.heads.choice import HeadChoice
 from aigenbench.models.preprocessing import normalised
 from aigenbench.models.probe import Classifier, fake_logits_of_classes, weights_hash
@@ -94,7 +94,9 @@ def _made(info: Info, arguments: Mapping[str, Any]) -> nn.Module:
     choice = None
     try:
         choice = head_of(info)
-        model = build_model(name, info.model["n_outputs"], **arguments, **info.model["arguments"])
+        arguments = {**arguments, **info.model["arguments"]}
+        parts = {key: info.model.get(key) for key in ("features", "backbones")}
+        model = build_with_parts(name, info.model["n_outputs"], arguments, **parts)
     except InputError as error:
         if not imports or (choice is not None and _is_built_in(info)):
             raise
@@ -103,6 +105,8 @@ def _made(info: Info, arguments: Mapping[str, Any]) -> nn.Module:
         if not isinstance(model, Classifier):
             raise InputError(f"{name} is a module of its own; it has no head {choice.head[0]}")
         model.use_head(*choice.built(model.layout, model.num_classes))
+    if isinstance(model, Classifier):
+        model.images_are(info.preprocessing)
     return model
 
 

@@ -42,22 +42,23 @@ def build_with_parts(
     # these change how modules are called, so what is called must be known before
     later = {key: bool(arguments.get(key)) for key in ("compile", "gradient_checkpointing")}
     model = build_model(model_name, num_classes, **{**arguments, **dict.fromkeys(later, False)})
-    first = _tapped(model, model_name, wanted, arguments)
-    shared = {key: arguments[key] for key in _SHARED if key in arguments}
-    composed = _side_by_side([first, *(_beside(one, shared) for one in further)], num_classes)
+    tapped = [_tapped(model, model_name, wanted, arguments)]
+    for one, (name, own) in zip(further, further_arguments(arguments, further), strict=True):
+        tapped.append(_tapped(build_model(name, 1, **own), one.name, one.features, own))
+    composed = _side_by_side(tapped, num_classes)
     apply_speed_options(model, model_name, False, later["compile"], later["gradient_checkpointing"])
     return composed
+
+
+def further_arguments(arguments: Mapping[str, Any], further: Sequence[Further]) -> list[tuple[str, dict[str, Any]]]:
+    """Names and arguments that further backbones are built by: where weights lie and how fast, they share."""
+    shared = {key: arguments[key] for key in _SHARED if key in arguments}
+    return [(f"{one.name}_probe", {**shared, **one.arguments}) for one in further]
 
 
 def arguments_of_features(arguments: Mapping[str, Any]) -> dict[str, str]:
     """Those arguments of a factory that change a backbone's features beside its weights, as text."""
     return {key: str(value) for key, value in sorted(arguments.items()) if key not in NOT_OF_THE_FEATURES}
-
-
-def _beside(further: Further, shared: Mapping[str, Any]) -> tuple[Classifier, Tapped]:
-    """A further backbone; where weights lie and how fast it is, it shares with the first."""
-    arguments = {**shared, **further.arguments}
-    return _tapped(build_model(f"{further.name}_probe", 1, **arguments), further.name, further.features, arguments)
 
 
 def _tapped(model: nn.Module, name: str, features: Features, arguments: Mapping[str, Any]) -> tuple[Classifier, Tapped]:

@@ -72,6 +72,10 @@ class Features:
         """Whether they are the backbone's own output."""
         return self == Features()
 
+    def said(self) -> dict[str, Any]:
+        """What ``of`` makes them of again, in plain values."""
+        return {"layers": "last" if self.layers is None else list(self.layers), "tokens": self.tokens}
+
 
 @dataclass(frozen=True)
 class Further:

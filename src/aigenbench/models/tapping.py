@@ -155,12 +155,12 @@ class Tapped(nn.Module):
                 taps.setdefault(self._paths[part.layer], []).append(part)
         with _tapped(self.module, taps, keep):
             own = self.module(images)
-        return [own if part.layer is None else self._finished(seen[part], part) for part in parts]
+        return [own if part.layer is None else self._finished(seen.get(part), part) for part in parts]
 
-    def _finished(self, seen: Tensor, part: Part) -> Tensor:
-        return seen if seen.ndim == 2 else self._vector(seen, part)
+    def _finished(self, seen: Tensor | None, part: Part) -> Tensor:
+        return seen if seen is not None and seen.ndim == 2 else self._vector(seen, part)
 
-    def _vector(self, output: Tensor, part: Part) -> Tensor:
+    def _vector(self, output: Tensor | None, part: Part) -> Tensor:
         """(N, width), of tokens (N, T, C) or a map."""
         prefix = self.outputs.prefix
         if not isinstance(output, Tensor) or output.ndim != (4 if prefix is None else 3):
@@ -237,8 +237,9 @@ class SideBySide(nn.Module):
         scales, shifts = self.get_buffer("scales"), self.get_buffer("shifts")
         mean, std = (np.array(values) for values in given)
         for i, own in enumerate(self.preprocessings):
-            scales[i] = torch.tensor(std / own.std).view(1, 3, 1, 1)
-            shifts[i] = torch.tensor((mean - own.mean) / own.std).view(1, 3, 1, 1)
+            # a device, for where modules are built on none
+            scales[i] = torch.tensor(std / own.std, device=scales.device).view(1, 3, 1, 1)
+            shifts[i] = torch.tensor((mean - own.mean) / own.std, device=scales.device).view(1, 3, 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Features (N, D) of images (N, 3, H, W) that are normalised for the first backbone."""

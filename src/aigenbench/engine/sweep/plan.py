@@ -174,8 +174,10 @@ def _disk(config: ResolvedConfig, windows: int) -> int | None:
     """As ``fit`` counts it: final weights a window, checkpoints to go on from with two optimizer states a weight."""
     arguments = config["model"].get("init_args") or {}
     name = arguments.get("model_name")
-    # of few weights that train, no sheet says how many they are
-    sizes = _bytes_of(name) if isinstance(name, str) and arguments.get("finetune", "all") == "all" else None
+    # of few weights that train, and of another head or what it sees, no sheet says how many they are
+    plain = {"finetune": "all", "head": "linear", "transform": None, "features": None, "backbones": None}
+    is_plain = all(arguments.get(key, usual) == usual for key, usual in plain.items())
+    sizes = _bytes_of(name) if isinstance(name, str) and is_plain else None
     if sizes is None:
         return None
     kept, trained = sizes

@@ -138,8 +138,8 @@ def check_features(key: str, model: nn.Module, name: str) -> None:
     """
     if not isinstance(model, Classifier) or type(model).forward is not Classifier.forward:
         raise InputError(f"{key}: {name} is a module of its own, not a backbone with a head")
-    own = ("head.", "transforms.")
-    before = [one for one, weight in model.named_parameters() if weight.requires_grad and not one.startswith(own)]
+    after = ("head.", "transforms.")
+    before = [of for of, one in model.named_parameters() if one.requires_grad and not of.startswith(after)]
     if not before:
         raise InputError(
             f"{key}: it acts on the features before the head, which are fixed where the backbone is "

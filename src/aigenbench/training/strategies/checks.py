@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from aigenbench.errors import InputError
+from aigenbench.models.heads.transforms import SimLBR
 from aigenbench.models.probe import Classifier
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
 from aigenbench.training.detector.objectives import check_features
+from aigenbench.training.detector.workbench import trains
 from aigenbench.training.strategies.base import KEY, Strategy
 from aigenbench.training.strategies.distillation import TermsContext
+from aigenbench.training.strategies.fusion import Fusion, check_fused
 from aigenbench.training.strategies.registry import Strategies
 
 
@@ -33,6 +36,10 @@ def check_strategies(
                 f"{KEY}: {found[0]} does not reach experiment_info.heads; train each head in a run of its own, such as "
                 "by aigenbench sweep, which share stored features"
             )
+        if not trains(detector.model):
+            raise InputError(f"{KEY}: {found[0]} is about weights that train, and the head is a scorer; leave it out")
+        if isinstance(found[1], Fusion):
+            check_fused(detector.model)
     if (about_terms := strategies.about("terms")) is not None:
         _check_terms(*about_terms, detector)
 
@@ -41,6 +48,8 @@ def _check_terms(name: str, strategy: Strategy, detector: BaseDeepfakeDetectionM
     width = detector.model.num_features if isinstance(detector.model, Classifier) else 0
     made = strategy.terms(TermsContext(1, width)).values()
     needs_features = any(term.needs_features for term in made)
+    if isinstance(detector.model, Classifier) and any(isinstance(one, SimLBR) for one in detector.model.transforms):
+        raise InputError(f"{KEY}: {name} compares with an earlier detector, which sees no blends: leave simlbr out")
     for hook in ("training_step", *(("forward",) if needs_features else ())):
         if getattr(type(detector), hook) is not getattr(BaseDeepfakeDetectionModel, hook):
             raise InputError(

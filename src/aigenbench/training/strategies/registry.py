@@ -10,6 +10,7 @@ from typing import Any
 from aigenbench.errors import InputError, nearest
 from aigenbench.training.strategies.base import HOOKS, KEY, Strategy, overrides
 from aigenbench.training.strategies.distillation import Distillation
+from aigenbench.training.strategies.fusion import Fusion
 from aigenbench.training.strategies.rows import Cumulative, Harmonic, NewWindow, Replay
 from aigenbench.training.strategies.weights import Ema, Interpolate, Soup, Start
 
@@ -22,6 +23,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "interpolate": Interpolate,
     "ema": Ema,
     "soup": Soup,
+    "fusion": Fusion,
     "distillation": Distillation,
 }
 """Strategies by their names in a config."""

@@ -163,8 +163,8 @@ def set_up(inputs: RunInputs, purpose: Purpose = "evaluate") -> Setup:
     if purpose == "train":
         check_optimizer(detector.optimizer_factory, detector, _optimizer_of(config))
         is_sharded = (config.get("trainer") or {}).get("strategy") == SHARDED
+        check_run(detector.model, _epochs_of(config), bool(info.heads), is_sharded)
         check_strategies(strategies, detector, bool(info.heads), is_sharded)
-        check_run(detector.model, _epochs_of(config), bool(info.heads), (config.get("trainer") or {}).get("strategy"))
     stages = {"train": "fit", "store": "fit", "evaluate": "validate"}
     plan, base = planned(inputs, pipeline, stages.get(purpose, purpose))
     prepare_detector(inputs, pipeline, plan, detector, seed, stages.get(purpose, purpose))
