@@ -12,7 +12,6 @@ import io
 import json
 import multiprocessing
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,8 +25,8 @@ from PIL import Image
 from aigenbench.data.pictures.decode import decode
 from aigenbench.data.pictures.hashing import near_pairs
 from aigenbench.protocol.timeline import PUBLISHED
-from claims import Results, parser
-from curation import peak_memory
+from claims import Results
+from curation import add_repeat, peak_memory, typed
 
 SIDE, ORDINARY_SIDE = 48, 512
 DECODED = 60
@@ -119,18 +118,12 @@ def compare_hashes(count: int) -> float:
 
 def main() -> None:
     """Measure and print."""
-    arguments = parser(__doc__, repeats=1)
-    arguments.add_argument("--images", type=int, default=20_000)
-    arguments.add_argument("--workers", type=int, default=2)
-    options = arguments.parse_args()
+    options = typed(__doc__)
     measured = defaultdict(list)
     with tempfile.TemporaryDirectory() as name:
         make_set(Path(name) / "set", options.images)
         for _ in range(options.repeats):
-            command = [sys.executable, __file__, "--one", f"{name}/set", str(options.workers)]
-            found = subprocess.run(command, check=True, capture_output=True, text=True)
-            for key, value in json.loads(found.stdout).items():
-                measured[key].append(value)
+            add_repeat(measured, __file__, f"{name}/set", options.workers)
             measured["hashes"].append(compare_hashes(options.images))
             measured["ratio"].append(beside_decoding())
     results = Results("audit", f"Audit of {options.images:,} tiny images with {options.workers} workers")

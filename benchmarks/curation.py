@@ -8,6 +8,7 @@ what was written.
 
 from __future__ import annotations
 
+import argparse
 import json
 import multiprocessing
 import os
@@ -64,21 +65,31 @@ def import_once(source: str, out: str, workers: int) -> dict[str, float]:
     return {**dict(zip(STAGES, spent, strict=True)), "process": peak_memory(os.getpid()), "worker": worker}
 
 
-def main() -> None:
-    """Measure and print."""
-    arguments = parser(__doc__, repeats=1)
+def typed(doc: str | None) -> argparse.Namespace:
+    """The options of a measurement of many tiny images."""
+    arguments = parser(doc, repeats=1)
     arguments.add_argument("--images", type=int, default=20_000)
     arguments.add_argument("--workers", type=int, default=2)
-    options = arguments.parse_args()
+    return arguments.parse_args()
+
+
+def add_repeat(measured: dict[str, list[float]], script: str, *arguments: object) -> None:
+    """Add the figures that a script gives with ``--one``, alone in its process."""
+    command = [sys.executable, script, "--one", *map(str, arguments)]
+    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    for key, value in json.loads(found.stdout).items():
+        measured[key].append(value)
+
+
+def main() -> None:
+    """Measure and print."""
+    options = typed(__doc__)
     measured = defaultdict(list)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_folder(folder / "source", options.images)
         for repeat in range(options.repeats):
-            command = [sys.executable, __file__, "--one", str(folder / "source"), str(folder / f"{repeat}")]
-            found = subprocess.run([*command, str(options.workers)], check=True, capture_output=True, text=True)
-            for key, value in json.loads(found.stdout).items():
-                measured[key].append(value)
+            add_repeat(measured, __file__, folder / "source", folder / f"{repeat}", options.workers)
             started = time.perf_counter()
             open_source(folder / f"{repeat}")
             measured["open"].append(time.perf_counter() - started)

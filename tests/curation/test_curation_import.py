@@ -152,6 +152,13 @@ def test_a_selection_kept_as_indices_is_followed(forms: Any, tmp_path: Path) -> 
         assert all(images_of(out)[name] == files[name] for name in picked["file_id"])
 
 
+def test_a_saved_set_whose_description_is_damaged_goes_by_its_values(forms: Any, tmp_path: Path) -> None:
+    files = forms.files(each=2, reals=4)
+    saved = import_data(forms.folder(tmp_path / "folder", files), out=tmp_path / "set", validation=0)
+    (saved.path / "train" / "dataset_info.json").write_text('{"features": [1]}')
+    assert images_of(import_data(saved.path, out=tmp_path / "again").path) == files
+
+
 def test_webdataset_members_beside_an_image_speak_of_it(forms: Any, tmp_path: Path) -> None:
     members = {}
     for number in range(6):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aigenbench.cli.arguments import add_follow_links, add_imports, add_timeline, add_workers
 from aigenbench.cli.terminal import progress_bar, say
 from aigenbench.errors import InputError
+
+if TYPE_CHECKING:
+    from aigenbench.curation.audit.auditing import Audit
 
 FOUND = 1
 """Exit code where an audit finds errors; with ``--strict`` also where it finds warnings."""
@@ -82,12 +85,16 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         say(json.dumps(found.to_dict(), ensure_ascii=False))
     else:
-        for finding in found.findings:
-            say(f"{finding.weight:<8} {finding.text}")
-        if not found.findings:
-            say("nothing is wrong with these images")
-        if found.marks:
-            say(f"the data set says of itself: {', '.join(found.marks)}")
-        if output:
-            say(f"audit: {output}")
+        _say(found, output)
     return FOUND if found.has_errors or (args.strict and found.findings) else 0
+
+
+def _say(found: Audit, output: Path | None) -> None:
+    for finding in found.findings:
+        say(f"{finding.weight:<8} {finding.text}")
+    if not found.findings:
+        say("nothing is wrong with these images")
+    if found.marks:
+        say(f"the data set says of itself: {', '.join(found.marks)}")
+    if output:
+        say(f"audit: {output}")

@@ -18,9 +18,6 @@ logger = logging.getLogger(__name__)
 
 def run(argv: list[str], subcommand: str) -> int:
     """Run a training command; returns the exit code."""
-    if not is_first_process():
-        # the first says it all; what goes wrong in another is told by it
-        logging.getLogger("aigenbench").setLevel(logging.ERROR)
     with stops_before_the_run() if subcommand == "fit" else nullcontext():
         return _run(argv, subcommand)
 

@@ -139,6 +139,11 @@ def dispatch(argv: list[str], commands: Sequence[Command]) -> int:
         raise InputError(f"no command {argv[0]!r}{hint} (see aigenbench --help)")
     module = importlib.import_module(command.module)
     if command.training:
+        from aigenbench.training.processes.collectives import is_first_process
+
+        if not is_first_process():
+            # the first says it all; what goes wrong in another is told by it
+            logging.getLogger("aigenbench").setLevel(logging.ERROR)
         return int(module.run(argv[1:], command.name))
     parser = Parser(prog="aigenbench")
     module.register(parser.add_subparsers(required=True, metavar="COMMAND"))

@@ -44,9 +44,6 @@ The options of fit work too, with the configuration a detector was trained under
 
 def run(argv: list[str], subcommand: str) -> int:
     """Run the command in the form that was typed; returns the exit code."""
-    if not is_first_process():
-        # the first says it all; what goes wrong in another is told by it
-        logging.getLogger("aigenbench").setLevel(logging.ERROR)
     try:
         predicted = _with_configuration(argv) if _names_a_key(argv) else _with_weights(_parser().parse_args(argv))
     except SharedError:

@@ -32,7 +32,7 @@ from aigenbench.inference.external.scorer import Scorer
 from aigenbench.inference.external.scoring import PART_SECONDS, Effort, score_images
 from aigenbench.protocol.knowledge import UNKNOWN, Knowledge, known_generators, known_until
 from aigenbench.protocol.published import GENERATORS_PER_WINDOW
-from aigenbench.protocol.timeline import PUBLISHED, Timeline, load_timeline
+from aigenbench.protocol.timeline import Timeline, load_timeline
 
 if TYPE_CHECKING:
     from aigenbench.engine.experiment import Experiment
@@ -94,9 +94,9 @@ def evaluate(
     if batch_size < 1 or (workers is not None and workers < 0):
         raise InputError(f"expected a batch size of at least 1 and no negative workers, found {batch_size}, {workers}")
     devices = tuple(device_named(name.strip()) for name in device.split(","))
-    whole = PUBLISHED if timeline is None else load_timeline(timeline)
-    said = _knowledge(knows_until, trained_on, whole)
-    images = open_images(dataset_path, whole, n_generators_per_window, as_is, follow_links)
+    dated = load_timeline(timeline)
+    said = _knowledge(knows_until, trained_on, dated)
+    images = open_images(dataset_path, dated, n_generators_per_window, as_is, follow_links)
     reading = Reading(scores, tuple(fake_labels), None if weights is None else user_path(weights))
     scorer = open_scorer(detector, reading)
     if isinstance(scorer, FunctionScorer) and device != "auto":

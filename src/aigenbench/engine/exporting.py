@@ -17,6 +17,7 @@ from aigenbench.engine.calling import as_a_call, folder_of
 from aigenbench.engine.detector import Detector
 from aigenbench.engine.experiment import Experiment
 from aigenbench.errors import InputError, nearest
+from aigenbench.evaluation.drawing.table import SHOWN_PERIODS
 from aigenbench.evaluation.metrics.definitions import auroc
 from aigenbench.evaluation.metrics.periods import WindowGroups
 from aigenbench.evaluation.predictions.experiment import (
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 BACKBONES = ("included", "reference")
 FORMATS = ("onnx", "program")
 WEIGHTS = ("float32", "int8")
-_PERIODS = ("growing", "immediate_future", "growing_whole")
 _NOT_CARRIED = (
     *("forward", "normalise", "evaluation_step", "validation_step", "predict_step", "make_model"),
     *("scores_fusion", "multiclass_to_binary_prediction", "val_augmentation", "predict_augmentation"),
@@ -328,7 +328,7 @@ def _check_same(loaded: Detector, logits: Any, expected: Any) -> None:
 def _scores(evaluated: ExperimentPredictions, window: int) -> dict[str, dict[str, Any]]:
     """AUROC of the periods that have both classes."""
     groups = WindowGroups(evaluated.windows[window])
-    found = {PERIOD_TITLES[period]: groups.period(period, window) for period in _PERIODS}
+    found = {PERIOD_TITLES[period]: groups.period(period, window) for period in SHOWN_PERIODS}
     return {
         title: {"value": auroc(group), "interval": bounds(delong(group)), "images": group.n}
         for title, group in found.items()

@@ -79,6 +79,7 @@ class Detector:
         network: normalisation and model, on ``device``.
         device: where it computes.
         point: the operating point that verdicts are given at.
+        cropping: from a picture to its crops.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Detector:
         self.network = network.to(device)
         self.point: OperatingPoint = info.points[0]
         self._batch_size, self._num_workers = batch_size, num_workers
-        self._cropping = EvaluationCrops(info.model["cropping"]["strategy"], info.preprocessing.input_size)
+        self.cropping = EvaluationCrops(info.model["cropping"]["strategy"], info.preprocessing.input_size)
 
     def __repr__(self) -> str:
         return f"<Detector {self.path}>"
@@ -225,7 +226,7 @@ class Detector:
         except (UnreadableImageError, OSError) as error:
             reason = " ".join((getattr(error, "strerror", None) or str(error)).split()) or type(error).__name__
             return _Read(name, f"cannot be read: {reason}", None, [])
-        return _Read(name, None, pixels.shape[:2], self._cropping(pixels))
+        return _Read(name, None, pixels.shape[:2], self.cropping(pixels))
 
     def _answered(self, batch: list[_Read]) -> Iterator[Answer]:
         read = [one for one in batch if one.error is None]
@@ -237,7 +238,7 @@ class Detector:
         """The logits of each picture's crops, or why it has none."""
         if not pictures:
             return []
-        if self._cropping.strategy == "as_is":
+        if self.cropping.strategy == "as_is":
             return [self._as_is(crops) for crops in pictures]
         logits = self._logits(_stacked([crop for crops in pictures for crop in crops]))
         return list(np.split(logits, np.cumsum([len(crops) for crops in pictures])[:-1]))

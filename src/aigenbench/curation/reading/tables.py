@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from aigenbench.curation.reading.entries import PAIRED, SAID, SYNONYMS, Listing, Rules, in_our_words
 from aigenbench.curation.reading.places import Place, stamp_of
 from aigenbench.data.sources.arrow_images import ArrowImages
+from aigenbench.data.sources.columns import Classes, classes_in, noted_classes
 from aigenbench.data.sources.inside import check_inside
 from aigenbench.data.sources.shards import split_of_shard
 from aigenbench.data.sources.streams import open_stream
@@ -24,9 +24,6 @@ from aigenbench.files import read_json
 
 _ROWS = 5000
 _WANTED = (*SAID, *SYNONYMS, PAIRED)
-
-Classes = dict[str, list[str]]
-"""Names of the classes of each column of them."""
 
 
 def open_parquet(path: Path) -> Any:
@@ -83,7 +80,7 @@ def list_parquet(root: Path, path: Path, listing: Listing) -> None:
     places = (Place("parquet", str(path), key, 0, stamp) for key in keys)
     said = parquet_rows(path, [column for column in schema.names if column in _WANTED])
     with _undamaged(path):
-        _list_rows(listing, places, said, _noted_classes(schema), (f"{root.name}/{name}", str(name)), split)
+        _list_rows(listing, places, said, noted_classes(schema), (f"{root.name}/{name}", str(name)), split)
 
 
 def list_saved(root: Path, listing: Listing) -> None:
@@ -111,7 +108,7 @@ def _list_split(folder: Path, name: str, split: str, listing: Listing) -> None:
     located = zip(numbers.tolist(), (order - starts[numbers]).tolist(), strict=True)
     places = (Place("arrow", str(files[number]), row, 0, stamps[number]) for number, row in located)
     columns = [column for column in _WANTED if all(column in table.column_names for table in tables)]
-    classes = _classes(read_json(info).get("features")) if info.is_file() else _noted_classes(tables[0].schema)
+    classes = classes_in(read_json(info).get("features")) if info.is_file() else noted_classes(tables[0].schema)
     with _undamaged(folder):
         # before they are indexed: offsets that lead astray end the process
         checked = [_validated(table.select(columns)) for table in tables]
@@ -163,15 +160,3 @@ def _files(folder: Path, entries: Any, rules: Rules) -> list[Path]:
     if not rules.follow_links:
         check_inside(folder, names, str(folder / "state.json"))
     return [folder / name for name in names]
-
-
-def _noted_classes(schema: pa.Schema) -> Classes:
-    try:
-        return _classes(json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"])
-    except (ValueError, KeyError, TypeError):
-        return {}
-
-
-def _classes(features: Any) -> Classes:
-    named = {name: one.get("names") for name, one in dict(features or {}).items() if isinstance(one, dict)}
-    return {name: [str(one) for one in names] for name, names in named.items() if isinstance(names, list)}

@@ -51,6 +51,10 @@ class WindowGroups:
         wanted = np.isin(self.names, list(generators))
         return wanted[self._counted] | self._everywhere
 
+    def period_mask(self, period: str, window: int) -> NDArray[np.bool_]:
+        """Which sorted rows (n,) count for a period at ``window``."""
+        return self.mask(self.period_generators(period, window))
+
     def generators(self, *names: str) -> Group:
         """The fakes of ``names`` with their reals."""
         return self.whole.take(self.mask(names))
@@ -59,7 +63,7 @@ class WindowGroups:
         """The images of a period at ``window``; ``all`` is the whole evaluation set."""
         if period == "all":
             return self.whole
-        return self.whole.take(self.mask(self.period_generators(period, window)))
+        return self.whole.take(self.period_mask(period, window))
 
 
 def evaluate(

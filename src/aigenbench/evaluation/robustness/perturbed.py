@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 from aigenbench.augmentations.perturbations import GRID, Perturbation
 from aigenbench.config.folder import predictions_file
@@ -42,8 +43,7 @@ def save_perturbed(path: Path, predictions: Predictions, perturbation: Perturbat
     """
     path.with_name(RECORD_FILE).unlink(missing_ok=True)
     save_predictions(path, predictions)
-    record = {"clean_sha256": clean_digest, "perturbation": perturbation.describe()}
-    write_json(path.with_name(RECORD_FILE), record)
+    write_json(path.with_name(RECORD_FILE), _record(perturbation, clean_digest))
 
 
 def is_current(path: Path, perturbation: Perturbation, clean_digest: str) -> bool:
@@ -55,7 +55,11 @@ def is_current(path: Path, perturbation: Perturbation, clean_digest: str) -> boo
         found = read_json(record)
     except InputError:
         return False
-    return bool(found == {"clean_sha256": clean_digest, "perturbation": perturbation.describe()})
+    return bool(found == _record(perturbation, clean_digest))
+
+
+def _record(perturbation: Perturbation, clean_digest: str) -> dict[str, Any]:
+    return {"clean_sha256": clean_digest, "perturbation": perturbation.describe()}
 
 
 def current_windows(experiment: Path) -> dict[Perturbation, tuple[int, ...]]:

@@ -170,7 +170,7 @@ def _result(
 
 
 def _estimate(groups: WindowGroups, period: str, window: int) -> Estimate | None:
-    mask = groups.mask(groups.period_generators(period, window))
+    mask = groups.period_mask(period, window)
     group = groups.whole.take(mask)
     if not group.both_classes:
         return None

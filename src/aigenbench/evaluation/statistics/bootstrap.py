@@ -74,11 +74,7 @@ def bootstrap_auroc(
     Raises:
         InputError: see `pair_up`.
     """
-
-    def rows(groups: WindowGroups, window: int, period: str) -> NDArray[np.bool_]:
-        return groups.mask(groups.period_generators(period, window))
-
-    return Replicates(_replicated(experiment, periods, rows, replicates, seed, pairing, units))
+    return Replicates(_replicated(experiment, periods, WindowGroups.period_mask, replicates, seed, pairing, units))
 
 
 def bootstrap_generators(
@@ -86,7 +82,7 @@ def bootstrap_generators(
 ) -> dict[str, NDArray[np.float64]]:
     """Replicates of every generator's AUROC: name -> (replicates, windows), from the draws of `bootstrap_auroc`."""
     names = [name for window in experiment.first.windows_timeline for name in window]
-    return _replicated(experiment, names, lambda groups, _, name: groups.mask([name]), replicates, seed, pairing)
+    return _replicated(experiment, names, lambda groups, name, _: groups.mask([name]), replicates, seed, pairing)
 
 
 def bootstrap_metrics(
@@ -153,13 +149,13 @@ def resample(
 def _replicated(
     experiment: ExperimentPredictions,
     names: Sequence[str],
-    rows: Callable[[WindowGroups, int, str], NDArray[np.bool_]],
+    rows: Callable[[WindowGroups, str, int], NDArray[np.bool_]],
     replicates: int,
     seed: int,
     pairing: bool,
     units: Pairs | None = None,
 ) -> dict[str, NDArray[np.float64]]:
-    """AUROC of the ``rows`` (groups, window, name) of every window: name -> (replicates, windows)."""
+    """AUROC of the ``rows`` (groups, name, window) of every window: name -> (replicates, windows)."""
     pairs = pair_up(experiment.first) if units is None else units
     columns: dict[tuple[str, int], int] = {}
     prepared: list[Ranked] = []
@@ -170,7 +166,7 @@ def _replicated(
         # names that hold the same images, as Past and Whole at the last window, are computed once
         chosen: dict[bytes, tuple[Group, NDArray[np.int64]]] = {}
         for name in names:
-            mask = rows(groups, k, name)
+            mask = rows(groups, name, k)
             group = groups.whole.take(mask)
             if group.both_classes:
                 chosen.setdefault(mask.tobytes(), (group, of_rows[mask]))
@@ -194,5 +190,5 @@ def _groups(
     threshold: float,
 ) -> list[tuple[str, Group, NDArray[np.intp]]]:
     groups = WindowGroups(predictions, pairing, threshold)
-    masks = [(period, groups.mask(groups.period_generators(period, window))) for period in periods]
+    masks = [(period, groups.period_mask(period, window)) for period in periods]
     return [(period, groups.whole.take(mask), groups.order[mask]) for period, mask in masks]

@@ -36,15 +36,7 @@ def class_groups(
     Returns:
         See ``Classes``; those of ``origins`` hold reals only.
     """
-    first = experiment.first
-    codes: dict[str, tuple[Sequence[str], NDArray[np.intp]]] = {}
-    if ORIGIN in columns:
-        origins, of_row = np.unique(np.asarray(columns[ORIGIN]).astype(str), return_inverse=True)
-        codes[ORIGINS] = (origins.tolist(), of_row)
-    if WIDTH in columns and HEIGHT in columns:
-        pixels = np.asarray(columns[WIDTH], dtype=np.float64) * np.asarray(columns[HEIGHT]) / 1e6
-        upper = [bound for bound, _ in SIZE_CLASSES]
-        codes[SIZES] = ([name for _, name in SIZE_CLASSES], np.searchsorted(upper, pixels, side="right"))
+    first, codes = experiment.first, _codes(columns)
     reals = first.fused_identifiers[first.fused_labels == 0]
     found: Classes = {
         kind: {
@@ -62,6 +54,19 @@ def class_groups(
             for name, windows in found[kind].items():
                 windows[k] = groups.whole.take(judged & (of_row[ids] == names.index(name)))
     return found
+
+
+def _codes(columns: Mapping[str, NDArray[Any]]) -> dict[str, tuple[Sequence[str], NDArray[np.intp]]]:
+    """By kind the names of its classes, and which of them each row is of, (rows,)."""
+    codes: dict[str, tuple[Sequence[str], NDArray[np.intp]]] = {}
+    if ORIGIN in columns:
+        origins, of_row = np.unique(np.asarray(columns[ORIGIN]).astype(str), return_inverse=True)
+        codes[ORIGINS] = (origins.tolist(), of_row)
+    if WIDTH in columns and HEIGHT in columns:
+        pixels = np.asarray(columns[WIDTH], dtype=np.float64) * np.asarray(columns[HEIGHT]) / 1e6
+        upper = [bound for bound, _ in SIZE_CLASSES]
+        codes[SIZES] = ([name for _, name in SIZE_CLASSES], np.searchsorted(upper, pixels, side="right"))
+    return codes
 
 
 def class_scores(classes: Classes) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def calibrate(experiment: ExperimentPredictions) -> list[Calibrated]:
     for k, predictions in experiment.windows.items():
         groups = WindowGroups(predictions)
         of_rows = pairs.of_rows(predictions)[groups.order]
-        masks = [groups.mask(groups.period_generators(p, k)) for p in ("growing", "immediate_future")]
+        masks = [groups.period_mask(p, k) for p in ("growing", "immediate_future")]
         (past, of_past), (coming, of_coming) = ((groups.whole.take(mask), of_rows[mask]) for mask in masks)
         fits = {"temperature": _fit(past, False), "platt": _fit(past, True)}
         crossed = {method: _cross_fitted(past, of_past % 2 == 1, method == "platt") for method in fits}

@@ -159,7 +159,7 @@ def operating_points(experiment: ExperimentPredictions, window: int) -> tuple[Sc
     predictions = experiment.windows[window]
     groups = WindowGroups(predictions)
     of_rows = pair_up(predictions).of_rows(predictions)[groups.order]
-    mask = groups.mask(groups.period_generators("growing", window))
+    mask = groups.period_mask("growing", window)
     past, coming = groups.whole.take(mask), groups.period("immediate_future", window)
     _, pairs = np.unique(of_rows[mask], return_inverse=True)
     if len(pairs) < 4:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,13 +44,12 @@ class ExportedScorer(Scorer):
     def __init__(self, folder: Path) -> None:
         self._detector = Detector.load(folder, "cpu")
         info = self._detector.info
-        cropping = EvaluationCrops(info.model["cropping"]["strategy"], info.preprocessing.input_size)
         super().__init__(
             name=folder.resolve().name,
             place=folder,
             sha256=file_sha256(folder / DETECTOR_FILE),
             identity={"kind": "exported"},
-            prepare=Crops(cropping),
+            prepare=Crops(self._detector.cropping),
             knowledge=Knowledge(trained_on=info.generators) if info.generators else None,
         )
 
@@ -57,8 +57,7 @@ class ExportedScorer(Scorer):
         """See ``Scorer.on``."""
         if device == self._detector.device:
             return self
-        other = object.__new__(ExportedScorer)
-        vars(other).update(vars(self))
+        other = copy.copy(self)
         other._detector = Detector.load(Path(self.place), str(device))
         return other
 
