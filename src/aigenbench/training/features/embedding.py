@@ -20,10 +20,12 @@ from aigenbench.augmentations import freed_memory_kept
 from aigenbench.data.store import Block, Store, share_of
 from aigenbench.data.store.blocks import block_name
 from aigenbench.errors import InputError
+from aigenbench.files import read_json, write_json
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
+from aigenbench.training.lightning.counting import BatchCounter, Count, scaled
 from aigenbench.training.lightning.internals import callbacks_of
 from aigenbench.training.lightning.trainers import make_trainer
-from aigenbench.training.processes.collectives import have_met, largest
+from aigenbench.training.processes.collectives import have_met, is_first_process, largest
 from aigenbench.training.processes.signals import StopRequest
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,10 @@ ROWS_A_BLOCK = 4096
 """Views that are lost at most where a process is killed; a stop loses none."""
 PROGRESS_SECONDS = 30
 """Between two lines about how far it is, where no bar shows it."""
+
+COST_FILE = "cost.json"
+"""In a store: what the rows took that some process has computed, and how many these are."""
+_KIND = "embedding"
 
 BatchesOf = Callable[[npt.NDArray[np.int64]], Iterator[Any]]
 """Batches of samples' names, of rising keys."""
@@ -77,8 +83,8 @@ def embed(
         trainer = make_trainer({**trainer_arguments(), "callbacks": []}, store.folder, 1, [], f"embedding {what}", [])
         blocks = store.blocks_for(keys, min(ROWS_A_BLOCK, -(-len(keys) // trainer.world_size)))
         queue = BlockQueue(share_of(blocks, trainer.global_rank, trainer.world_size), batches_of, stop)
-        writer = _BlockWriter(queue, store, what)
-        callbacks_of(trainer).append(writer)
+        writer = _BlockWriter(queue, store, what, BatchCounter(detector, _KIND))
+        callbacks_of(trainer)[:0] = [writer.counter, writer]
         with queue.claims:
             try:
                 trainer.validate(_Embedder(detector, stop), dataloaders=loader_of(queue, missing), verbose=False)
@@ -92,6 +98,21 @@ def embed(
                 # another run may be at work on the same views
                 block.wait(lambda: _look_up(stop))
         stop.check()
+
+
+def scaled_cost(store: Store, rows: int) -> Count:
+    """What so many rows of a store cost, by its record; where it has none, how many they are.
+
+    Raises:
+        InputError: the record is damaged.
+    """
+    path = store.folder / COST_FILE
+    if not path.is_file():
+        return {"images": rows}
+    cost = read_json(path)
+    if not all(isinstance(n, int | float) for n in cost.values()) or not cost.get("images"):
+        raise InputError(f"{path} is damaged: expected numbers, images among them; remove it to go on without it")
+    return scaled(cost, rows / cost["images"])
 
 
 def _is_to_do(missing: npt.NDArray[np.int64], world: int) -> bool:
@@ -151,8 +172,8 @@ class BlockQueue:
 class _BlockWriter(pl.Callback):
     """Puts the features of batches together to blocks, stores these, and says how far it is."""
 
-    def __init__(self, queue: BlockQueue, store: Store, what: str) -> None:
-        self._queue, self._store, self._what = queue, store, what
+    def __init__(self, queue: BlockQueue, store: Store, what: str, counter: BatchCounter) -> None:
+        self._queue, self._store, self._what, self.counter = queue, store, what, counter
         self._rows: list[npt.NDArray[Any]] = []
         self.done = 0
         self._started = self._told = time.monotonic()
@@ -167,6 +188,7 @@ class _BlockWriter(pl.Callback):
         self.done += len(self._rows[-1])
         block, claim = self._queue.claimed[0]
         if sum(len(rows) for rows in self._rows) == len(block.keys):
+            self._keep_cost()
             block.write(np.concatenate(self._rows))
             claim.close()
             self._queue.claimed.popleft()
@@ -178,9 +200,15 @@ class _BlockWriter(pl.Callback):
         if not self._rows:
             return
         rows, (block, _) = np.concatenate(self._rows), self._queue.claimed[0]
+        self._keep_cost()
         keys = block.keys[: len(rows)]
         replace(block, keys=keys, path=block.path.with_name(block_name(keys))).write(rows)
         self._rows = []
+
+    def _keep_cost(self) -> None:
+        """Say beside the rows what they took, before any of them is stored: whoever reads them may ask."""
+        if is_first_process():
+            write_json(self._store.folder / COST_FILE, {**self.counter.counts()[_KIND], "images": self.done})
 
     def _tell(self, trainer: pl.Trainer) -> None:
         now = time.monotonic()

@@ -42,7 +42,8 @@ from aigenbench.files import file_sha256
 from aigenbench.models.finetune import PartlyTrained
 from aigenbench.models.probe import Classifier
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
-from aigenbench.training.features.embedding import BatchesOf, BlockQueue, embed
+from aigenbench.training.features.embedding import BatchesOf, BlockQueue, embed, scaled_cost
+from aigenbench.training.lightning.counting import Count
 from aigenbench.training.processes.signals import StopRequest
 
 _LIBRARIES = {"timm": "timm", "torchvision": "torchvision", "open_clip": "open_clip_torch"}
@@ -202,6 +203,17 @@ class FeatureCache:
             return make_loader(samples(missing), queue, collate, self.pipeline.num_workers)
 
         embed(store, keys, batches_of, loader, self.detector, self.trainer_arguments, world, what, stop, self.spent)
+
+    def budget(self, views: int, is_first: bool) -> dict[str, Count]:
+        """What it costs to embed so many training views and, for the first window, the evaluation images.
+
+        It goes by what it took whoever stored them, so a run counts its features however many of them it found stored.
+        """
+        found = {"embedding": scaled_cost(self._training_store(), views)}
+        if is_first:
+            images = len(np.unique(self.pipeline.evaluation_set(self.plan, "validate").ids))
+            found["evaluation_embedding"] = scaled_cost(self._evaluation_store("validate", None), images)
+        return found
 
     # stores
 

@@ -1,0 +1,290 @@
+"""What batches cost: FLOPs and passes through the backbone, seen while the first batch of each size is computed.
+
+A count is a mapping of names to numbers, and what cannot be told is absent: ``images``, ``forward_passes`` and
+``backward_passes`` (images through the backbone), ``flops``, ``device_seconds``, ``joules``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from math import prod
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+from torch.utils.flop_counter import flop_registry
+
+from aigenbench.data.samples.collation import Batch
+from aigenbench.models.probe import Classifier
+from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
+from aigenbench.training.processes.energy import Energy
+
+Count = dict[str, Any]
+MOST_SIZES = 8
+"""Sizes of batches that are looked at; images of further sizes count as those of the last, by their pixels."""
+_MOVES = (
+    *("_to_copy", "_unsafe_view", "cat", "clone", "copy_", "empty", "fill", "full", "index", "new_", "ones", "repeat"),
+    *("select_", "set_", "slice_", "stack", "zero"),
+)
+"""How operations begin that make room and move numbers, and compute none."""
+
+
+def added(a: Mapping[str, Any], b: Mapping[str, Any]) -> Count:
+    """The sum of two counts: what one of them cannot tell is not known of the sum; an empty one is of nothing."""
+    if not a or not b:
+        return dict(a or b)
+    return {name: a[name] + b[name] for name in a if name in b}
+
+
+def scaled(count: Mapping[str, Any], by: float) -> Count:
+    """A count of more or fewer of the same images."""
+    return {name: round(value * by) if isinstance(value, int) else value * by for name, value in count.items()}
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, embed_dim: int, *_: Any, **__: Any) -> int:
+    """``nn.MultiheadAttention`` as one operation: four projections, the scores and their sums of values."""
+    (batch, n, width), m = query.shape, key.shape[1]
+    return 2 * batch * (2 * n * width * embed_dim + 2 * m * width * embed_dim + 2 * n * m * embed_dim)
+
+
+_FORMULAS: dict[Any, Callable[..., int]] = {
+    # whichever the version of torch does not bring
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[
+        torch.ops.aten._scaled_dot_product_flash_attention
+    ],
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: flop_registry[
+        torch.ops.aten._scaled_dot_product_flash_attention_backward
+    ],
+    torch.ops.aten._native_multi_head_attention: _attention,
+    **flop_registry,
+}
+
+
+class Operations(TorchDispatchMode):
+    """Adds up the FLOPs of the operations that run, 2 a multiply-add, by torch's formulas; results stay as they are.
+
+    Attributes:
+        flops: the sum.
+        without: operations without a formula that compute, and not element by element.
+    """
+
+    supports_higher_order_operators = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0
+        self.without: set[str] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation, then count it."""
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        formula = _FORMULAS.get(getattr(func, "_overloadpacket", func))
+        if formula is not None:
+            self.flops += formula(*args, **kwargs, out_val=result)
+        elif not isinstance(func, torch._ops.OpOverload):
+            self.without.add(str(func))
+        elif not (func.is_view or torch.Tag.pointwise in func.tags or self._counted_by_parts(func, args, kwargs)):
+            space, name = str(func._overloadpacket).split(".", 1)
+            if space not in ("c10d", "profiler") and not name.startswith(_MOVES):
+                self.without.add(name)
+        return result
+
+    def _counted_by_parts(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Count an operation that consists of others, as they come under inference mode.
+
+        Its parts are run on shapes alone: to run the real ones apart could round otherwise.
+        """
+        args, kwargs = tree_map_only(Tensor, _shape, (args, kwargs))
+        try:
+            with self:
+                return func.decompose(*args, **kwargs) is not NotImplemented
+        except (NotImplementedError, RuntimeError):
+            # it goes by values, which shapes do not have
+            return False
+
+
+def _shape(of: Tensor) -> Tensor:
+    return torch.empty_strided(of.shape, of.stride(), dtype=of.dtype, device="meta")
+
+
+class _Passes:
+    """Counts images through modules like the backbone while it is entered: a teacher's copy of it counts too."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        self._like = (type(backbone), _size(backbone))
+        self.forward = self.backward = 0
+        self._inside: nn.Module | None = None
+        self._hooks = ExitStack()
+
+    def __enter__(self) -> _Passes:
+        for handle in (
+            register_module_forward_pre_hook(self._enter),
+            register_module_forward_hook(self._leave, always_call=True),
+        ):
+            self._hooks.callback(handle.remove)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._hooks.close()
+
+    def _enter(self, module: nn.Module, args: Any) -> None:
+        if self._inside is None and type(module) is self._like[0] and _size(module) == self._like[1]:
+            self._inside = module
+
+    def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        if module is not self._inside:
+            return
+        self._inside = None
+        n = len(args[0]) if args and isinstance(args[0], Tensor) else 0
+        self.forward += n
+        self.backward += n if isinstance(output, Tensor) and output.requires_grad else 0
+
+
+def _size(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    return module._compiled_call_impl is not None or type(module).__name__ == "OptimizedModule"
+
+
+class BatchCounter(pl.Callback):
+    """Counts what this process computes in a Trainer's batches, beside the callbacks that come after it.
+
+    The first batch of each size is looked at while it is computed; of what is compiled, nothing is looked at.
+
+    Args:
+        detector: whose backbone is meant.
+        evaluation: what the batches of ``validate`` are counted as.
+    """
+
+    def __init__(self, detector: BaseDeepfakeDetectionModel, evaluation: str = "evaluation") -> None:
+        model = detector.model
+        self._backbone = model.backbone if isinstance(model, Classifier) else model
+        self._looks = not any(map(_is_compiled, (*detector.modules(), *self._backbone.modules())))
+        self._evaluation = evaluation
+        self._batches: dict[str, Count] = {}
+        self._spent: dict[str, Count] = {}
+        self._known: dict[str, dict[tuple[int, ...], Count]] = {}
+        self._watched: tuple[Operations, _Passes] | None = None
+        self._open, self._phase = ExitStack(), ""
+        self._energy: Energy | None = None
+        self._since: Count = {}
+        self.without: set[str] = set()
+        """Operations without a formula that ran."""
+
+    def counts(self) -> dict[str, Count]:
+        """What was counted so far: ``training`` and evaluations, by kind."""
+        self._turn_to(self._phase)
+        kinds = dict.fromkeys((*self._batches, *self._spent))
+        spent = {kind: {name: round(value, 3) for name, value in of.items()} for kind, of in self._spent.items()}
+        return {kind: self._batches.get(kind, {}) | spent.get(kind, {}) for kind in kinds}
+
+    # time and energy
+
+    def _turn_to(self, phase: str, device: torch.device | None = None) -> None:
+        """Count what was spent since the last turn to the phase under way, and go on with another."""
+        if self._energy is None:
+            if device is None:
+                return
+            self._energy = Energy(device)
+        joules = self._energy.joules()
+        now = {"device_seconds": time.monotonic()} | ({} if joules is None else {"joules": joules})
+        if self._phase:
+            spent = {name: value - self._since[name] for name, value in now.items()}
+            self._spent[self._phase] = added(self._spent.get(self._phase, {}), spent)
+        self._phase, self._since = phase, now
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin to count a training, also one that goes on within an epoch."""
+        self._turn_to("training", trainer.strategy.root_device)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Go on with a training after an evaluation."""
+        self._turn_to("training")
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin to count an evaluation."""
+        self._turn_to(self._evaluation, trainer.strategy.root_device)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """End an evaluation."""
+        self._turn_to("")
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Look no longer at a batch that was broken off."""
+        self._open.close()
+        self._turn_to("")
+
+    # batches
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Look at the first batch of its size."""
+        self._begin("training", batch)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count a batch, and with its last part an optimizer step, which all processes take together."""
+        is_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        self._end("training", batch, {"optimizer_steps": int(is_step and trainer.is_global_zero)})
+
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, *_: Any, **__: Any
+    ) -> None:
+        """Look at the first batch of its size."""
+        self._begin(self._evaluation, batch)
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any, **__: Any
+    ) -> None:
+        """Count a batch."""
+        self._end(self._evaluation, batch, {})
+
+    def _begin(self, kind: str, batch: Any) -> None:
+        known = self._known.setdefault(kind, {})
+        if self._looks and _images(batch).shape not in known and len(known) < MOST_SIZES:
+            self._watched = Operations(), _Passes(self._backbone)
+            for one in self._watched:
+                self._open.enter_context(one)
+
+    def _end(self, kind: str, batch: Any, more: Count) -> None:
+        images, known = _images(batch), self._known[kind]
+        if self._watched is not None:
+            self._open.close()
+            operations, passes = self._watched
+            self._watched = None
+            self.without |= operations.without
+            known[images.shape] = {
+                "forward_passes": passes.forward,
+                "backward_passes": passes.backward,
+                "flops": operations.flops,
+            }
+        count = {"images": len(batch.labels if isinstance(batch, Batch) else batch[1]), **more}
+        if self._looks:
+            count |= known.get(images.shape) or _as_the_last(known, images)
+        self._batches[kind] = added(self._batches.get(kind, {}), count)
+        if self._energy is not None:
+            self._energy.look()
+
+
+def _images(batch: Any) -> Tensor:
+    images: Tensor = batch.images if isinstance(batch, Batch) else batch[0]
+    return images
+
+
+def _as_the_last(known: Mapping[tuple[int, ...], Count], images: Tensor) -> Count:
+    """The count of the size that was looked at last, by the pixels."""
+    shape, count = list(known.items())[-1]
+    return scaled(count, images.numel() / prod(shape))
