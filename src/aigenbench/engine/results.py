@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aigenbench.errors import InputError
 from aigenbench.evaluation.metrics.logged import Logged, logged_metrics, with_logged
@@ -17,6 +17,9 @@ from aigenbench.evaluation.predictions.experiment import load_experiment
 from aigenbench.evaluation.statistics.draws import OTHER_REPLICATES, REPLICATES
 from aigenbench.evaluation.statistics.seen import seen_and_unseen
 from aigenbench.evaluation.statistics.uncertainty import Effort, uncertainty
+
+if TYPE_CHECKING:
+    from aigenbench.evaluation.statistics.compare import Model
 
 Column = tuple[float | None, ...]
 """One value a window; None where the period is empty, the value undefined or the window not evaluated."""
@@ -222,7 +225,7 @@ def evaluated(
     logged = logged_metrics(folder, experiment)
     values = score(experiment, pairing, threshold)
     values["notes"] += config_changes(folder)
-    values |= seen_and_unseen(experiment, pairing)
+    values |= seen_and_unseen(experiment, pairing) | _compute(folder, experiment)
     if dataset is not None:
         from aigenbench.engine.columns import check_belongs, evaluation_table
         from aigenbench.evaluation.statistics.breakdown import class_groups, class_scores
@@ -231,6 +234,16 @@ def evaluated(
         check_belongs(dataset, table, experiment)
         values |= class_scores(class_groups(experiment, table.columns, threshold))
     return Evaluated(experiment, values, logged)
+
+
+def _compute(folder: Path | str, experiment: Loaded) -> dict[str, Any]:
+    """What learning took in each window and in all, where it was counted."""
+    from aigenbench.evaluation.report.compute import cost_of
+    from aigenbench.evaluation.report.results import read_run
+
+    records = {k: read_run(folder, k, experiment.stage) for k in experiment.windows}
+    of_windows = [cost_of([records[k]]) if k in records else {} for k in range(experiment.n_windows)]
+    return {"compute": {"windows": of_windows, "total": cost_of(records.values())}} if any(of_windows) else {}
 
 
 def as_scores(found: Evaluated) -> Scores:
@@ -286,18 +299,25 @@ def compared(
     Raises:
         InputError: see ``load_experiment`` and ``compare``.
     """
-    from aigenbench.evaluation.report.results import read_config
-    from aigenbench.evaluation.report.seeds import models_of, seeds_of
     from aigenbench.evaluation.statistics.compare import compare
 
     experiments = [load_experiment(folder, stage) for folder in folders]
-    configs = [read_config(folder, e) for folder, e in zip(folders, experiments, strict=True)]
-    groups = seeds_of(configs, [e.first.data_fingerprint or e.first.pairing_fingerprint for e in experiments])
-    models = models_of([e.name for e in experiments], groups) if groups else ()
-    result = compare(experiments, replicates, models=models, by_row=by_row)
+    models = models_among(folders, experiments)
+    gathered = models if len(models) < len(experiments) else ()
+    result = compare(experiments, replicates, models=gathered, by_row=by_row)
     for folder, experiment in zip(folders, experiments, strict=True):
         result["notes"] += [f"{experiment.name}: {change}" for change in config_changes(folder)]
     return result
+
+
+def models_among(folders: Sequence[Path | str], experiments: Sequence[Loaded]) -> tuple[Model, ...]:
+    """Experiments sorted into models: those whose configurations differ in the seed alone are one."""
+    from aigenbench.evaluation.report.results import read_config
+    from aigenbench.evaluation.report.seeds import models_of, seeds_of
+
+    configs = [read_config(folder, e) for folder, e in zip(folders, experiments, strict=True)]
+    groups = seeds_of(configs, [e.first.data_fingerprint or e.first.pairing_fingerprint for e in experiments])
+    return models_of([e.name for e in experiments], groups)
 
 
 def reported(
