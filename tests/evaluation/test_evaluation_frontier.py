@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from evaluation_made_up import write_experiment
 
 import aigenbench as ab
 import aigenbench.cli
 from aigenbench.errors import InputError
 from aigenbench.evaluation.report.compute import cost_of, short
 from aigenbench.evaluation.report.frontier import Frontier, Point, frontier_chart, judged
-
-sys.path.append(str(Path(__file__).parents[1] / "evaluation"))
-
-from evaluation_made_up import write_experiment
 
 RECIPE = "seed_everything: {seed}\nmodel: {model}\ntrainer: {{}}\n"
 
@@ -55,7 +51,7 @@ def test_dominance_and_noise(found: Frontier) -> None:
     points = {p.name: p for p in found.points}
     assert list(points) == ["cheap", "good", "good_too", "dear_and_bad"], "cheapest first"
     assert [points[name].cost["flops"] for name in points] == [3e11, 3e12, 9e12, 27e12]
-    assert points["cheap"].verdict == "the cheapest"
+    assert points["cheap"].verdict == "the best at the lowest cost"
     assert points["good"].verdict == "better than cheap, at 10 times the cost"
     assert points["good"].difference is not None
     assert points["good"].difference > 0.1
@@ -87,13 +83,7 @@ def test_dominance_by_hand() -> None:
     points = [point("a", 1, 0.7), point("b", 1, 0.8), point("c", 2, 0.8), point("d", 3, 0.9), point("e", 0, 0.6)]
     pairs = [entry(p.name, q.name) for i, p in enumerate(points) for q in points[i + 1 :]]
     found = {p.name: p for p in judged(points, pairs, "flops")}
-    assert {name: p.dominated for name, p in found.items()} == {
-        "e": False,
-        "b": False,
-        "a": True,
-        "c": True,
-        "d": False,
-    }
+    assert [name for name, p in found.items() if p.dominated] == ["a", "c"]
     assert {name: p.against for name, p in found.items()} == {"e": "", "b": "e", "a": "b", "c": "b", "d": "b"}
     assert found["a"].verdict == "dominated by b, at the same cost; the difference is within noise"
     assert found["b"].verdict == "better than e, at more cost, but within noise"
@@ -124,7 +114,7 @@ def test_page_png_and_csv(four: list[Path], tmp_path: Path, capsys: pytest.Captu
     assert "dear_and_bad" in page
     assert "https://" not in page
     assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-    rows = list(csv.DictReader(out.with_suffix(".csv").open()))
+    rows = list(csv.DictReader(out.with_suffix(".csv").read_text().splitlines()))
     assert [row["Samples"] for row in rows] == ["300"] * 4
     assert {"Next AUROC (0..1)", "FLOPs", "Verdict", "Difference (0..1)"} < set(rows[0])
 
@@ -172,7 +162,7 @@ def test_the_folder_of_a_sweep(tmp_path: Path) -> None:
     found = ab.frontier(sweep, replicates=20)
     assert {p.name: p.runs for p in found.points} == {"finetune probe": 2, "finetune tune": 1}
     (sweep / "table.json").write_text('{"rows": [{"cells": 1}]}')
-    with pytest.raises(InputError, match="table.json is damaged"):
+    with pytest.raises(InputError, match="is damaged; `aigenbench sweep"):
         ab.frontier(sweep)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from aigenbench.config.folder import predictions_file
@@ -75,7 +76,7 @@ def frontier(
 def _point(model: Model, costs: Sequence[dict[str, float]], result: Mapping[str, Any]) -> Point:
     of_next = result["models"][model.name]["periods"][NEXT]
     of_runs = [costs[i] for i in model.runs]
-    cost = {name: sum(c[name] for c in of_runs) / len(of_runs) for name in MEASURES if all(name in c for c in of_runs)}
+    cost = {name: mean([c[name] for c in of_runs]) for name in MEASURES if all(name in c for c in of_runs)}
     return Point(model.name, len(model.runs), of_next["mean"], of_next["interval"], cost)
 
 

@@ -148,7 +148,7 @@ def _compared(
     point: Point, dominated: bool, other: Point | None, differences: Sequence[Mapping[str, Any]], measure: str
 ) -> Point:
     if other is None:
-        return Point(**{**vars(point), "verdict": "the cheapest"})
+        return Point(**{**vars(point), "verdict": "the best at the lowest cost"})
     entry = next(d for d in differences if {d["a"], d["b"]} == {point.name, other.name})
     both, sign = entry["both"] or entry, 1 if entry["a"] == point.name else -1
     interval = both["interval"] and sorted(sign * bound for bound in both["interval"])
@@ -214,7 +214,8 @@ def _scale(costs: Sequence[float]) -> tuple[tuple[float, float], tuple[Tick, ...
     """Ends and ticks of a logarithmic scale; what costs nothing stands at its left end."""
     positive = [cost for cost in costs if cost > 0] or [1.0]
     low, high = log10(min(positive)), log10(max(positive))
-    pad = 0.08 * (high - low) + 0.1
+    # of 1, 2 and 5, one is always in sight
+    pad = 0.08 * (high - low) + 0.2
     free = 0 in costs
     ends = (low - pad - (0.4 if free else 0), high + pad)
     for factors in ((1, 2, 5), (1, 3), (1,)):
