@@ -172,7 +172,9 @@ def frontier_table(measure: str, points: Sequence[Point]) -> ChartTable:
     header = ("Model", "Next AUROC", *(MEASURES[name] for name in costs), "Difference (points)", "p, Holm", "Verdict")
     rows = []
     for i, p in enumerate(points, 1):
-        name = Cell(f"{i} {p.name}", note=f"{p.runs} trainings" if p.runs > 1 else "", strong=not p.dominated)
+        is_placed = _is_placed(p, measure)
+        trainings = f"{p.runs} trainings" if p.runs > 1 else ""
+        name = Cell(f"{i} {p.name}" if is_placed else p.name, note=trainings, strong=is_placed and not p.dominated)
         cells = (Cell(short(p.cost[c]), p.cost[c]) if c in p.cost else Cell("-") for c in costs)
         tested = Cell("-") if p.p is None else Cell(p_text(p.p), p.p)
         judgement = (in_points(p.difference, p.difference_interval), tested, Cell(p.verdict))

@@ -85,6 +85,7 @@ def _microjoules(path: Path) -> float:
 def _gpu(device: Any) -> list[Counter]:
     """The counter of a GPU; none without the library, or where the GPU has none."""
     try:
+        # the module of the distribution nvidia_ml_py
         nvml: Any = importlib.import_module("pynvml")
     except ImportError:
         return []
