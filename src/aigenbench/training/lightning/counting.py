@@ -16,13 +16,12 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import flop_registry
 
 from aigenbench.data.samples.collation import Batch
 from aigenbench.models.probe import Classifier
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
+from aigenbench.training.lightning.internals import OperationsMode, is_compiled, mapped_tensors, operation_of
 from aigenbench.training.processes.energy import Energy
 
 Count = dict[str, Any]
@@ -53,20 +52,21 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, embed_dim: int, *_: An
     return 2 * batch * (2 * n * width * embed_dim + 2 * m * width * embed_dim + 2 * n * m * embed_dim)
 
 
+def _operation(name: str) -> Any:
+    return getattr(torch.ops.aten, name)
+
+
+_FUSED = "_scaled_dot_product_flash_attention"
 _FORMULAS: dict[Any, Callable[..., int]] = {
-    # whichever the version of torch does not bring
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[
-        torch.ops.aten._scaled_dot_product_flash_attention
-    ],
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: flop_registry[
-        torch.ops.aten._scaled_dot_product_flash_attention_backward
-    ],
-    torch.ops.aten._native_multi_head_attention: _attention,
+    _operation("_native_multi_head_attention"): _attention,
+    # older versions of torch bring no formulas for the processor's
+    _operation(f"{_FUSED}_for_cpu"): flop_registry[_operation(_FUSED)],
+    _operation(f"{_FUSED}_for_cpu_backward"): flop_registry[_operation(f"{_FUSED}_backward")],
     **flop_registry,
 }
 
 
-class Operations(TorchDispatchMode):
+class Operations(OperationsMode):
     """Adds up the FLOPs of the operations that run, 2 a multiply-add, by torch's formulas; results stay as they are.
 
     Attributes:
@@ -87,13 +87,13 @@ class Operations(TorchDispatchMode):
         """Run an operation, then count it."""
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        formula = _FORMULAS.get(getattr(func, "_overloadpacket", func))
-        if formula is not None:
+        operation, is_plain = operation_of(func)
+        if (formula := _FORMULAS.get(operation)) is not None:
             self.flops += formula(*args, **kwargs, out_val=result)
-        elif not isinstance(func, torch._ops.OpOverload):
+        elif not is_plain:
             self.without.add(str(func))
         elif not (func.is_view or torch.Tag.pointwise in func.tags or self._counted_by_parts(func, args, kwargs)):
-            space, name = str(func._overloadpacket).split(".", 1)
+            space, name = str(operation).split(".", 1)
             if space not in ("c10d", "profiler") and not name.startswith(_MOVES):
                 self.without.add(name)
         return result
@@ -103,7 +103,7 @@ class Operations(TorchDispatchMode):
 
         Its parts are run on shapes alone: to run the real ones apart could round otherwise.
         """
-        args, kwargs = tree_map_only(Tensor, _shape, (args, kwargs))
+        args, kwargs = mapped_tensors(Tensor, _shape, (args, kwargs))
         try:
             with self:
                 return func.decompose(*args, **kwargs) is not NotImplemented
@@ -153,10 +153,6 @@ def _size(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def _is_compiled(module: nn.Module) -> bool:
-    return module._compiled_call_impl is not None or type(module).__name__ == "OptimizedModule"
-
-
 class BatchCounter(pl.Callback):
     """Counts what this process computes in a Trainer's batches, beside the callbacks that come after it.
 
@@ -170,7 +166,7 @@ class BatchCounter(pl.Callback):
     def __init__(self, detector: BaseDeepfakeDetectionModel, evaluation: str = "evaluation") -> None:
         model = detector.model
         self._backbone = model.backbone if isinstance(model, Classifier) else model
-        self._looks = not any(map(_is_compiled, (*detector.modules(), *self._backbone.modules())))
+        self._looks = not any(map(is_compiled, (*detector.modules(), *self._backbone.modules())))
         self._evaluation = evaluation
         self._batches: dict[str, Count] = {}
         self._spent: dict[str, Count] = {}
