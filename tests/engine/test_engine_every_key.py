@@ -140,6 +140,7 @@ class Row(NamedTuple):
 
 MULTICLASS = {"model": {"training_task": "multiclass"}}
 PROBE = {"model": {"model_name": "small_cnn_probe"}}
+RESNET = {"model": {"model_name": "timm/test_resnet_probe"}}
 CACHED = {"data": {"features": "cache"}}
 MODEL = {
     "model_name": Row("small_cnn_probe", Seen.trained),
@@ -155,6 +156,10 @@ MODEL = {
     "model_args": Row({"channels_last": True}, lambda seen: [w.stride() for w in seen.detector().model.parameters()]),
     "finetune": Row("bias", Seen.trained),
     "objective": Row("auxiliary", Seen.trained),
+    "features": Row({"layers": [1]}, lambda seen: seen.detector().model.layout, RESNET),
+    "backbones": Row(["timm/test_resnet"], lambda seen: seen.detector().model.layout, PROBE),
+    "head": Row("mlp", Seen.trained),
+    "transform": Row("simlbr", lambda seen: seen.detector().head_choice.transforms),
     "n_classes": Row(40, lambda seen: seen.detector().n_outputs, MULTICLASS),
     "preprocessing": Row({"mean": [0.1, 0.1, 0.1]}, Seen.batch),
 }

@@ -182,5 +182,6 @@ def test_head_initialisation() -> None:
     torch.manual_seed(0)
     wide = nn.Identity()
     head = Classifier(wide, 64, num_features=512, head_std=0.02).head
+    assert isinstance(head, nn.Linear)
     assert head.weight.std().item() == pytest.approx(0.02, rel=0.02)
     assert head.weight.mean().item() == pytest.approx(0.0, abs=5e-4)

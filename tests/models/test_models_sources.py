@@ -301,6 +301,7 @@ def test_openclip_features_have_unit_length_and_heads_start_small() -> None:
     source = built_in_source("openclip")
     model = example(source, "_probe")
     assert model.features(batch(source)).norm(dim=1) == pytest.approx(torch.ones(2), abs=1e-5)
+    assert isinstance(model.head, torch.nn.Linear)
     assert model.head.weight.std().item() == pytest.approx(0.02, rel=0.15)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert model.features(batch(source)).norm(dim=1) == pytest.approx(torch.ones(2), abs=1e-5)

@@ -19,7 +19,8 @@ from torch import nn
 from training_harness import Events, arguments, outcome, run, run_together
 
 from aigenbench.models.probe import Classifier
-from aigenbench.training.lightning.counting import MOST_SIZES, BatchCounter, Operations, added
+from aigenbench.training.lightning.counting import MOST_SIZES, BatchCounter
+from aigenbench.training.lightning.operations import Operations, added
 from aigenbench.training.processes import energy
 from aigenbench.training.processes.energy import Energy
 from aigenbench.training.window.budget import together

@@ -105,6 +105,18 @@ def test_it_is_what_training_all_windows_gives(data: Path, place: tuple[Path, in
     assert sums[0] == sums[1]
 
 
+@pytest.mark.slow
+def test_it_is_so_with_strategies_about_weights(data: Path, tmp_path: Path) -> None:
+    strategy = "--experiment_info.strategy={start: {weights: reset}, soup: {}, distillation: {}}"
+    done(tmp_path, argv(data, "std", strategy))
+    done(tmp_path, extension(data, tmp_path, strategy))
+    done(tmp_path, argv(data, "whole", "--timeline=frontier.yaml", strategy))
+    extended, whole = of_windows(tmp_path, "ext"), of_windows(tmp_path, "whole")
+    assert {k: v for k, v in extended.items() if k.endswith((".npz", ".ckpt"))} == {
+        k: v for k, v in whole.items() if k.endswith((".npz", ".ckpt"))
+    }
+
+
 def test_both_headlines(place: tuple[Path, int]) -> None:
     root = place[0] / "experiments_data"
     standard, extended = ab.Experiment(root / "experiment_std"), ab.Experiment(root / "experiment_ext")

@@ -86,6 +86,11 @@ def sheet_text(sheet: ModelSheet) -> str:
             f"{sheet.parameters / 1e6:.1f} M ({'all' if sheet.remark else 'backbone'}, {sheet.parameters:,})",
         ),
         ("features", str(sheet.num_features or "none: it cannot be a probe")),
+        *(
+            [("layers", f"{sheet.layers}, 0 to {sheet.layers - 1}; tokens {', '.join(sheet.tokens)}")]
+            if sheet.layers
+            else []
+        ),
         ("input size", f"{pre.input_size[0]} x {pre.input_size[1]}, {pre.interpolation}"),
         ("mean", ", ".join(f"{value:g}" for value in pre.mean)),
         ("std", ", ".join(f"{value:g}" for value in pre.std)),

@@ -154,12 +154,14 @@ def _in_eight_bits(folder: Path, exact: Exported, cases: Sequence[Case]) -> tupl
     from safetensors.torch import load_file, save_file
 
     from aigenbench.inference.detector import Detector as Exported
-    from aigenbench.inference.network import load_network
+    from aigenbench.inference.network import head_of, load_network
     from aigenbench.inference.quantised import quantised
     from aigenbench.inference.regression import regress
 
     if exact.info.model["backbone"] is not None:
         raise InputError("weights int8: the backbone's weights are not in the folder; export with backbone included")
+    if not head_of(exact.info).trains:
+        raise InputError("weights int8: a scorer's rows are no weights, and eight bits would not do; export in float32")
     path = folder / WEIGHTS_FILE
     save_file(quantised(load_file(path)), path, {"format": "pt"})
     rough = Exported(folder, exact.info, load_network(folder, exact.info), exact.device, 16, 0)
@@ -249,14 +251,13 @@ def _model(loaded: Detector, backbone: str) -> Mapping[str, Any]:
             f"backbone reference: {module.model_name} is no probe, so no published weights are its backbone's; leave "
             "the option out"
         )
-    arguments = {key: value for key, value in module.model_args.items() if key not in NOT_OF_THE_FEATURES}
-    try:
-        canonical_json(arguments)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"model.model_args {arguments}: only plain values can be exported ({error})") from error
+    if backbone == "reference" and " + " in str(module.model.name):
+        raise InputError("backbone reference: of several backbones the weights are included; leave the option out")
     return {
         "name": _full_name(module),
-        "arguments": arguments,
+        "arguments": _plain(module.model_args),
+        **_parts(module),
+        **module.head_choice.said(),
         "n_outputs": module.n_outputs,
         "seen": list(module.task.seen) if isinstance(module.task, MulticlassTask) else None,
         "preprocessing": module.preprocessing.to_dict(),
@@ -265,6 +266,32 @@ def _model(loaded: Detector, backbone: str) -> Mapping[str, Any]:
         "backbone": reference if backbone == "reference" else None,
         "imports": list(loaded.description.get("imports") or []),
     }
+
+
+def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that say what a model computes."""
+    plain = {key: value for key, value in arguments.items() if key not in NOT_OF_THE_FEATURES}
+    try:
+        canonical_json(plain)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"model.model_args {plain}: only plain values can be exported ({error})") from error
+    return plain
+
+
+def _parts(module: BaseDeepfakeDetectionModel) -> dict[str, Any]:
+    """Layers, tokens and further backbones that the head sees, where it sees more than one backbone's output."""
+    from aigenbench.models.parts import Features, Further
+    from aigenbench.models.tapping import SideBySide
+
+    backbone = getattr(module.model, "backbone", None)
+    if not isinstance(backbone, SideBySide):
+        return {}
+    further = Further.all_of(module.parts.get("backbones"))
+    named = [
+        {one.name: {"features": asked.features.said(), "model_args": _plain(asked.arguments)}}
+        for (one, _), asked in zip(backbone.each[1:], further, strict=True)
+    ]
+    return {"features": Features.of(module.parts.get("features")).said(), **({"backbones": named} if named else {})}
 
 
 def _full_name(module: BaseDeepfakeDetectionModel) -> str:

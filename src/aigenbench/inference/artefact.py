@@ -21,6 +21,7 @@ from aigenbench.evaluation.statistics.calibration import Scaling
 from aigenbench.evaluation.statistics.operating import OperatingPoint
 from aigenbench.files import file_sha256, fsync_folder, read_json, write_json
 from aigenbench.models.build import NOT_OF_THE_FEATURES
+from aigenbench.models.parts import Features, Further
 from aigenbench.models.preprocessing import Preprocessing
 from aigenbench.models.weights.kinds import Kind, kind_of
 
@@ -46,7 +47,8 @@ class Info:
         window: index of the window it was trained up to; None where nobody says.
         generators: names of the generators it was trained on, by date of release.
         knows_until: the release of the newest of them; None where nobody says.
-        model: ``name`` and ``arguments`` to build the network again, ``n_outputs``, ``seen`` (the classes whose
+        model: ``name`` and ``arguments`` to build the network again, ``features`` and ``backbones`` where the head sees
+            more than its backbone's own output, ``n_outputs``, ``seen`` (the classes whose
             probabilities count, or None for a binary detector), ``preprocessing``, ``cropping`` (``strategy``),
             ``fusion``, ``backbone`` (None, or ``name`` and ``sha256`` of one that is not in the folder), ``imports``
             (the users' code that its factory was registered by).
@@ -182,7 +184,9 @@ def _checked_model(model: Mapping[str, Any]) -> Mapping[str, Any]:
     preprocessing = Preprocessing.from_dict(model["preprocessing"])
     if max(preprocessing.input_size) > LARGEST_SIDE:
         raise ValueError(f"an input of {preprocessing.input_size}; at most {LARGEST_SIDE} pixels a side")
-    unfit = [key for key in model["arguments"] if key in NOT_OF_THE_FEATURES]
+    Features.of(model.get("features"))
+    arguments = [model["arguments"], *(one.arguments for one in Further.all_of(model.get("backbones")))]
+    unfit = [key for given in arguments for key in given if key in NOT_OF_THE_FEATURES]
     if unfit:
         raise ValueError(f"the model's argument {unfit[0]!r} does not belong in an exported detector")
     seen, outputs = model["seen"], int(model["n_outputs"])

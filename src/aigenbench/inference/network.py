@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from aigenbench.errors import InputError
 from aigenbench.inference.artefact import WEIGHTS_FILE, Info
 from aigenbench.inference.quantised import restored
-from aigenbench.models.build import build_model
+from aigenbench.models.composing import build_with_parts
+from aigenbench.models.heads.choice import HeadChoice
 from aigenbench.models.preprocessing import normalised
 from aigenbench.models.probe import Classifier, fake_logits_of_classes, weights_hash
 from aigenbench.models.registry import BUILT_IN, split_source
@@ -84,14 +85,34 @@ def _loaded(info: Info, state: StateDict, backbone_weights: Path | None) -> nn.M
 
 
 def _built(info: Info, **arguments: Any) -> nn.Module:
+    model = _made(info, arguments)
+    return model.exposed() if isinstance(model, Classifier) else model
+
+
+def _made(info: Info, arguments: Mapping[str, Any]) -> nn.Module:
     name, imports = info.model["name"], ", ".join(info.model["imports"])
+    choice = None
     try:
-        model = build_model(name, info.model["n_outputs"], **arguments, **info.model["arguments"])
+        choice = head_of(info)
+        arguments = {**arguments, **info.model["arguments"]}
+        parts = {key: info.model.get(key) for key in ("features", "backbones")}
+        model = build_with_parts(name, info.model["n_outputs"], arguments, **parts)
     except InputError as error:
-        if not imports or _is_built_in(info):
+        if not imports or (choice is not None and _is_built_in(info)):
             raise
         raise InputError(f"{error}; its makers' code is {imports}: import that first, if you trust it") from error
-    return model.exposed() if isinstance(model, Classifier) else model
+    if not choice.is_default:
+        if not isinstance(model, Classifier):
+            raise InputError(f"{name} is a module of its own; it has no head {choice.head[0]}")
+        model.use_head(*choice.built(model.layout, model.num_classes))
+    if isinstance(model, Classifier):
+        model.images_are(info.preprocessing)
+    return model
+
+
+def head_of(info: Info) -> HeadChoice:
+    """The transforms and the head of an exported detector; raises as ``HeadChoice.of``."""
+    return HeadChoice.of(info.model.get("head", "linear"), info.model.get("transform"))
 
 
 def _is_built_in(info: Info) -> bool:
@@ -113,7 +134,7 @@ def _on_reference(info: Info, state: StateDict, weights: Path | None) -> nn.Modu
 
 
 def _built_frozen(info: Info, arguments: Mapping[str, Any]) -> Classifier:
-    model = build_model(info.model["name"], info.model["n_outputs"], True, **arguments, **info.model["arguments"])
+    model = _made(info, {"pretrained": True, **arguments})
     if not (isinstance(model, Classifier) and model.frozen):
         raise InputError(f"model {info.model['name']!r} is no probe; only a frozen backbone can be named by its hash")
     return model

@@ -43,6 +43,8 @@ class ModelSheet:
         local: Which of them is here already, or None.
         licence: Of the weights; "" where the source states none.
         remark: What is to be said in the weights' place of a user's model.
+        layers: How many blocks or stages there are to take features after; 0 where they are not known.
+        tokens: What those give to choose from, by ``tokens`` of ``model.features``.
     """
 
     name: str
@@ -53,6 +55,8 @@ class ModelSheet:
     local: Path | None
     licence: str
     remark: str = ""
+    layers: int = 0
+    tokens: tuple[str, ...] = ()
 
 
 def model_names(pattern: str = "") -> list[str]:
@@ -92,6 +96,7 @@ def describe_model(model_name: str, **model_args: Any) -> ModelSheet:
         return users
     source, card = _card(model_name)
     backbone = on_meta(lambda: source.backbone(card, None, **model_args))
+    layers, tokens = _layers(backbone, card)
     return ModelSheet(
         name=f"{source.name}/{card.name}",
         parameters=sum(parameter.numel() for parameter in backbone.parameters()),
@@ -100,7 +105,22 @@ def describe_model(model_name: str, **model_args: Any) -> ModelSheet:
         weights=card.weights,
         local=find_local(card.weights),
         licence=card.licence,
+        layers=layers,
+        tokens=tokens,
     )
+
+
+def _layers(backbone: Any, card: Card) -> tuple[int, tuple[str, ...]]:
+    """How many blocks or stages features can be taken after, and the tokens that they give."""
+    from aigenbench.models.parts import Features
+    from aigenbench.models.tapping import blocks_of, parts_of
+
+    size = getattr(backbone, "input_size", None) or card.preprocessing.input_size
+    try:
+        last = parts_of(backbone, card.name, Features((-1,)), size)
+    except InputError:
+        return 0, ()
+    return len(blocks_of(backbone)), last.outputs.tokens
 
 
 def fetch_model(model_name: str, weights_dir: str | Path | None = None) -> Path:

@@ -14,6 +14,7 @@ from torch.func import functional_call
 
 from aigenbench.errors import InputError, nearest
 from aigenbench.models.probe import Classifier
+from aigenbench.models.tapping import SideBySide, blocks_of, stacks_of
 
 KINDS: dict[str, dict[str, Any]] = {
     "all": {},
@@ -27,7 +28,6 @@ KINDS: dict[str, dict[str, Any]] = {
 """Kinds, and their arguments with what they are by default."""
 WHERE = {"attention": r"attn|attention", "mlp": r"mlp", "all": r"attn|attention|mlp"}
 """Which matrices of a block, by words in their names."""
-_BLOCKS = ("blocks", "resblocks", "layers", "stages", "features")
 
 
 @dataclass(frozen=True)
@@ -157,13 +157,13 @@ class PartlyTrained(Classifier):
     def __init__(self, base: Classifier, finetune: Finetune) -> None:
         super().__init__(
             base.backbone,
-            base.head.out_features,
+            base.num_classes,
             frozen=True,
             num_features=base.num_features,
             preprocessing=base.preprocessing,
             name=base.name,
         )
-        self.head = base.head
+        self.use_head(base.head, base.transforms)
         self.finetune = finetune
         fixed = dict(self.backbone.named_parameters())
         changed = {name: fixed[name] for name in _names(self.backbone, finetune, base.name)}
@@ -192,12 +192,12 @@ class PartlyTrained(Classifier):
                 own[name].copy_(tensor)
         view = Classifier(
             backbone,
-            self.head.out_features,
+            self.num_classes,
             num_features=self.num_features,
             preprocessing=self.preprocessing,
             name=self.name,
         )
-        view.head = self.head
+        view.use_head(self.head, self.transforms)
         return view.eval()
 
 
@@ -239,8 +239,10 @@ def _names(backbone: nn.Module, finetune: Finetune, name: str) -> list[str]:
                 f"model.finetune {kind}: {name} has no blocks with {arguments['where']} matrices, as convolutional "
                 "networks have none; use layernorm, bias or last_blocks"
             )
+    if isinstance(backbone, SideBySide):
+        found = [one for one in found if one not in backbone.idle]
     if not found:
-        raise InputError(f"model.finetune {kind}: {name} has no such weights")
+        raise InputError(f"model.finetune {kind}: {name} has no such weights that its features depend on")
     return found
 
 
@@ -251,7 +253,7 @@ def _norms(backbone: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def _matrices(backbone: nn.Module, where: str) -> list[str]:
     """Matrices inside repeated blocks, so no pooling's and no projection's."""
-    inside = tuple(f"{block}." for blocks in _stacks(backbone) for block in blocks)
+    inside = tuple(f"{block}." for blocks in stacks_of(backbone) for block in blocks)
     pattern = re.compile(WHERE[where])
     return [
         name
@@ -260,20 +262,8 @@ def _matrices(backbone: nn.Module, where: str) -> list[str]:
     ]
 
 
-def _stacks(backbone: nn.Module) -> list[list[str]]:
-    """Repeated blocks: the paths, in order, of each list of them that is not inside another."""
-    found: list[list[str]] = []
-    for path, module in backbone.named_modules():
-        named = path.rpartition(".")[2] in _BLOCKS and isinstance(module, nn.ModuleList | nn.Sequential)
-        blocks = [f"{path}.{name}" for name, _ in module.named_children()]
-        if named and len(blocks) > 1 and not any(path.startswith(f"{outer[0].rpartition('.')[0]}.") for outer in found):
-            found.append(blocks)
-    return found
-
-
 def _of_last_blocks(backbone: nn.Module, n: int, name: str) -> list[str]:
-    stages = [path for path, _ in backbone.named_modules() if re.search(r"(^|\.)layer\d$", path)]
-    blocks = stages or max(_stacks(backbone), key=len, default=[])
+    blocks = blocks_of(backbone)
     if n > len(blocks):
         raise InputError(f"model.finetune last_blocks: n {n}, but {name} has {len(blocks)} blocks")
     last = tuple(f"{path}." for path in blocks[-n:])

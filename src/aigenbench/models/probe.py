@@ -1,4 +1,4 @@
-"""A backbone with a linear head, the backbone trained along (``tune``) or frozen and hidden (``probe``)."""
+"""A backbone with a head, the backbone trained along (``tune``) or frozen and hidden (``probe``)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
+from aigenbench.models.heads.learned import Head, Linear
+from aigenbench.models.heads.rows import Rows
+from aigenbench.models.heads.transforms import Transform
+from aigenbench.models.parts import Part
 from aigenbench.models.preprocessing import Preprocessing
+from aigenbench.models.tapping import SideBySide
 
 
 class Classifier(nn.Module):
-    """Features of a backbone, then one linear layer.
+    """Features of a backbone, then transforms of them, none at first, and a head, one linear layer at first.
 
     With ``frozen`` the backbone is not a registered submodule: it is absent from ``parameters()``,
     ``modules()``, ``state_dict()`` and ``train()``, stays in eval mode and runs without gradients, so neither
@@ -48,10 +52,11 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.frozen = frozen
+        self.head_std = head_std
         self.num_features = int(backbone.num_features if num_features is None else num_features)  # type: ignore[arg-type]
         self.preprocessing = preprocessing
         self.name = name
-        self._reference: dict[str, str] | None = None
+        self._references: tuple[dict[str, str], ...] | None = None
         if frozen:
             backbone.requires_grad_(False)
             backbone.eval()
@@ -59,9 +64,29 @@ class Classifier(nn.Module):
             object.__setattr__(self, "backbone", backbone)
         else:
             self.backbone = backbone
-        self.head = nn.Linear(self.num_features, num_classes)
+        self.num_classes = num_classes
+        self.transforms: Sequence[Transform] | nn.ModuleList = ()
+        self.head: Head = (first := Linear(self.layout, num_classes))
         if head_std is not None:
-            nn.init.normal_(self.head.weight, std=head_std)
+            nn.init.normal_(first.weight, std=head_std)
+
+    def use_head(self, head: Head, transforms: Sequence[Transform] | nn.ModuleList) -> None:
+        """Put another head on the features, and transforms in front of it."""
+        self.head = head
+        if len(transforms):
+            self.transforms = nn.ModuleList(transforms)
+
+    @property
+    def layout(self) -> tuple[Part, ...]:
+        """What features (N, D) are concatenated from, in order; the widths add up to D."""
+        if isinstance(self.backbone, SideBySide):
+            return self.backbone.layout
+        return (Part(self.name, self.num_features),)
+
+    def images_are(self, preprocessing: Preprocessing) -> None:
+        """Take it that images come normalised so, by which those of further backbones are made of them."""
+        if isinstance(self.backbone, SideBySide):
+            self.backbone.images_are(preprocessing)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Features (N, D) of normalised float images (N, 3, H, W); without gradients where frozen."""
@@ -73,7 +98,26 @@ class Classifier(nn.Module):
     def classify(self, features: torch.Tensor) -> torch.Tensor:
         """Float32 logits (N, ``num_classes``) of features (N, D), computed outside autocast."""
         with autocast_off(features.device.type):
-            return F.linear(features.float(), self.head.weight.float(), self.head.bias.float())
+            features = features.float()
+            for transform in self.transforms:
+                features = transform(features)
+            return self.head(features)
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether a transform or the head does in training what it does not do in an evaluation."""
+        return any(one.needs_rows for one in (*self.transforms, self.head))
+
+    def training_outputs(self, features: torch.Tensor, rows: Rows) -> list[torch.Tensor]:
+        """What is given the loss, each float32 (n, ``num_classes``), in a training whose head ``needs_rows``.
+
+        The last are the detector's outputs; there are none where the head learns by no gradients.
+        """
+        with autocast_off(features.device.type):
+            features = features.float()
+            for transform in self.transforms:
+                features = transform(features, rows) if transform.needs_rows else transform(features)
+            return self.head.training_outputs(features, rows)
 
     def forward(self, images: torch.Tensor, with_features: bool = False) -> Any:
         """Float32 logits (N, ``num_classes``) of normalised float images (N, 3, H, W).
@@ -88,13 +132,25 @@ class Classifier(nn.Module):
     def backbone_reference(self) -> dict[str, str] | None:
         """``{"name", "sha256"}`` of a frozen backbone, which checkpoints store in its place; None for tune.
 
-        The hash is taken once, over all parameters and buffers (about a second per gigabyte).
+        Of several, the names together and one hash of theirs.
         """
         if not self.frozen:
             return None
-        if self._reference is None:
-            self._reference = {"name": self.name, "sha256": weights_hash(self.backbone)}
-        return self._reference
+        each = [one["sha256"] for one in self.backbone_references]
+        return {"name": self.name, "sha256": each[0] if len(each) == 1 else _hash_of_hashes(each)}
+
+    @property
+    def backbone_references(self) -> tuple[dict[str, str], ...]:
+        """``{"name", "sha256"}`` of each backbone.
+
+        The hashes are taken once, over all parameters and buffers (about a second per gigabyte).
+        """
+        if self._references is None:
+            each = [(self.name, self.backbone)]
+            if isinstance(self.backbone, SideBySide):
+                each = [(one.name, one.module) for one, _ in self.backbone.each]
+            self._references = tuple({"name": name, "sha256": weights_hash(one)} for name, one in each)
+        return self._references
 
     def exposed(self) -> Classifier:
         """Itself, or of a probe a view that shares all tensors but registers the backbone as a submodule.
@@ -105,12 +161,12 @@ class Classifier(nn.Module):
             return self
         view = Classifier(
             self.backbone,
-            self.head.out_features,
+            self.num_classes,
             num_features=self.num_features,
             preprocessing=self.preprocessing,
             name=self.name,
         )
-        view.head = self.head
+        view.use_head(self.head, self.transforms)
         return view.eval()
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Classifier:
@@ -192,7 +248,13 @@ def fake_logits_of_classes(outputs: torch.Tensor, seen: Sequence[int]) -> torch.
 
 
 def weights_hash(module: nn.Module) -> str:
-    """SHA-256 (hex) over names, shapes and float32 values of all parameters and buffers of ``module``."""
+    """SHA-256 (hex) over names, shapes and float32 values of all parameters and buffers of ``module``.
+
+    That of several backbones is over theirs; that of one of which layers are read is its own.
+    """
+    if isinstance(module, SideBySide):
+        own = [weights_hash(one.module) for one, _ in module.each]
+        return own[0] if len(own) == 1 else _hash_of_hashes(own)
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         value = tensor.detach().cpu()
@@ -201,6 +263,10 @@ def weights_hash(module: nn.Module) -> str:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
         digest.update(value.contiguous().numpy().data)
     return digest.hexdigest()
+
+
+def _hash_of_hashes(hashes: Sequence[str]) -> str:
+    return hashlib.sha256(" ".join(hashes).encode()).hexdigest()
 
 
 def autocast_off(device_type: str) -> contextlib.AbstractContextManager[Any]:

@@ -43,7 +43,21 @@ _OURS = str(PACKAGE)
 
 #: This room's own modules. Any other in its folder is a user's, and is imported so that it registers itself.
 _OWN = frozenset(
-    ("build", "catalogue", "finetune", "preprocessing", "probe", "registry", "sizes", "sources", "speed", "weights")
+    (
+        *(
+            "build",
+            "catalogue",
+            "composing",
+            "finetune",
+            "heads",
+            "parts",
+            "preprocessing",
+            "probe",
+            "reconstruction",
+            "registry",
+        ),
+        *("shapes", "sizes", "sources", "speed", "tapping", "weights"),
+    )
 )
 
 

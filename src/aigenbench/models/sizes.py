@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aigenbench.errors import InputError
 from aigenbench.models.registry import describe_error, users_frames
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from aigenbench.models.probe import Classifier
 
 logger = logging.getLogger(__name__)
 
@@ -33,16 +35,21 @@ def check_input_size(model: nn.Module, size: tuple[int, int]) -> None:
         InputError: It does not, with the size that it was made for; of a user's module, with the line in its code.
     """
     from aigenbench.models.probe import Classifier
+    from aigenbench.models.shapes import dry_run
 
+    if isinstance(model, Classifier) and len(several := _each(model)) > 1:
+        for one in several:
+            check_input_size(one, size)
+        return
     try:
-        _dry_run(model, size, on_shapes=True)
+        dry_run(model, size, on_shapes=True)
         return
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 - some modules cannot run on shapes; then a real image decides
         logger.debug("%s cannot be tried on shapes: %s", type(model).__name__, error)
     try:
-        _dry_run(model, size, on_shapes=False)
+        dry_run(model, size, on_shapes=False)
     except InputError:
         raise
     except Exception as error:  # users' modules can raise anything
@@ -51,6 +58,28 @@ def check_input_size(model: nn.Module, size: tuple[int, int]) -> None:
             return
         _check_width(model, size)
         raise InputError(_message(model, size, error)) from error
+
+
+def _each(model: Classifier) -> list[Classifier]:
+    """The backbones of one that has several, each by itself."""
+    import torch
+
+    from aigenbench.models.probe import Classifier
+    from aigenbench.models.tapping import SideBySide
+
+    if not isinstance(model.backbone, SideBySide):
+        return [model]
+    with torch.random.fork_rng(devices=[]):
+        return [
+            Classifier(
+                one.module,
+                1,
+                num_features=int(getattr(one.module, "num_features", one.parts[0].width)),
+                preprocessing=own,
+                name=one.name,
+            )
+            for one, own in model.backbone.each
+        ]
 
 
 def _message(model: nn.Module, size: tuple[int, int], error: Exception) -> str:
@@ -74,11 +103,12 @@ def _short(text: str, n: int = 300) -> str:
 def _check_width(model: nn.Module, size: tuple[int, int]) -> None:
     """Raise where a backbone's features have another width than it says they have."""
     from aigenbench.models.probe import Classifier
+    from aigenbench.models.shapes import dry_run
 
     if not isinstance(model, Classifier):
         return
     try:
-        found = tuple(_dry_run(model, size, on_shapes=False, features_alone=True).shape)
+        found = tuple(dry_run(model.exposed().backbone, size, on_shapes=False)[0].shape)
     except Exception as error:  # noqa: BLE001 - then it is not the width, and the caller tells what it is
         logger.debug("the features of %s cannot be tried: %s", type(model).__name__, error)
         return
@@ -87,26 +117,3 @@ def _check_width(model: nn.Module, size: tuple[int, int]) -> None:
             f"model {model.name}: num_features says {model.num_features}, so features of an image must have shape "
             f"(1, {model.num_features}), found {found}; let num_features and what the module gives agree"
         )
-
-
-def _dry_run(model: nn.Module, size: tuple[int, int], on_shapes: bool, features_alone: bool = False) -> Any:
-    import torch
-
-    from aigenbench.models.probe import Classifier
-
-    # a probe's exposed view is in eval mode and shares the head
-    modes = [(part, part.training) for part in model.modules()]
-    module: Any = model.exposed() if isinstance(model, Classifier) else model
-    module.eval()
-    first = next(module.parameters(), torch.empty(0))
-    image = torch.zeros(1, 3, *size, dtype=first.dtype, device="meta" if on_shapes else first.device)
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), torch.compiler.set_stance("force_eager"):
-            if on_shapes:
-                tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-                shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
-                return torch.func.functional_call(module, shapes, (image,))
-            return module.features(image) if features_alone else module(image)
-    finally:
-        for part, training in modes:
-            part.training = training

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,14 @@ IDENTITY_FILE = "identity.json"
 BLOCKS = "block_*.rows"
 BLOCK_BYTES = 64 * 2**20
 POLL_SECONDS = 0.2
+
+
+class _Numbered(Protocol):
+    @property
+    def number(self) -> int: ...
+
+
+NumberedT = TypeVar("NumberedT", bound=_Numbered)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,13 +183,16 @@ class Store:
         size = rows_a_block or self._rows_a_block()
         keys = np.unique(np.asarray(keys, dtype=np.int64))
         missing = self.missing(keys)
-        self._write_identity()
         parts = [missing[start : start + size] for start in range(0, len(missing), size)]
         numbers = np.searchsorted(keys, [part[0] for part in parts]) // size
-        return [
-            Block(part, self.folder / block_name(part), int(number), self.layout)
-            for part, number in zip(parts, numbers, strict=True)
-        ]
+        return [self.block(part, int(number)) for part, number in zip(parts, numbers, strict=True)]
+
+    def block(self, keys: Keys, number: int) -> Block:
+        """The block of keys, sorted, none of which is stored."""
+        path = self.folder / IDENTITY_FILE
+        if not path.is_file():
+            write_json(path, self.identity)
+        return Block(keys, self.folder / block_name(keys), number, self.layout)
 
     def bytes_needed(self, keys: Keys) -> int:
         """Bytes on disk that what is missing of ``keys`` will take."""
@@ -193,18 +204,8 @@ class Store:
         return max(1, BLOCK_BYTES // self.layout.row_bytes)
 
     def check_room(self, keys: Keys) -> None:
-        """Tell how much disk what is missing takes.
-
-        Raises:
-            InputError: there is less.
-        """
-        needed = self.bytes_needed(keys)
-        place = next(p for p in (self.folder, *self.folder.absolute().parents) if p.is_dir())
-        free = shutil.disk_usage(place).free
-        told = f"{self.folder} takes {needed / 1e9:.3g} GB more; {free / 1e9:.3g} GB are free"
-        if free < needed:
-            raise InputError(f"{told}: make room, choose another data.cache_folder, or build less (data.cache)")
-        logger.info("%s", told)
+        """As the function ``check_room``, of this store alone."""
+        check_room([self], keys)
 
     def open(self) -> StoredRows:
         """What is stored now; damaged block files are told and left out."""
@@ -256,13 +257,25 @@ class Store:
         self._known = indices
         return list(indices.values())
 
-    def _write_identity(self) -> None:
-        path = self.folder / IDENTITY_FILE
-        if not path.is_file():
-            write_json(path, self.identity)
+
+def check_room(stores: Sequence[Store], keys: Keys) -> None:
+    """Tell how much disk what is missing of ``keys`` takes in stores of one root.
+
+    Raises:
+        InputError: there is less.
+    """
+    needed = sum(store.bytes_needed(keys) for store in stores)
+    first = stores[0].folder
+    place = next(p for p in (first, *first.absolute().parents) if p.is_dir())
+    free = shutil.disk_usage(place).free
+    what = f"{first} takes" if len(stores) == 1 else f"{len(stores)} stores in {first.parent} take"
+    told = f"{what} {needed / 1e9:.3g} GB more; {free / 1e9:.3g} GB are free"
+    if free < needed:
+        raise InputError(f"{told}: make room, choose another data.cache_folder, or build less (data.cache)")
+    logger.info("%s", told)
 
 
-def share_of(blocks: Sequence[Block], index: int, count: int) -> list[Block]:
+def share_of(blocks: Sequence[NumberedT], index: int, count: int) -> list[NumberedT]:
     """The blocks that process ``index`` of ``count`` computes: disjoint and complete, whatever is stored already."""
     return [block for block in blocks if block.number % count == index]
 

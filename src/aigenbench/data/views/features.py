@@ -19,7 +19,7 @@ from aigenbench.data.pictures.decode import Pixels
 from aigenbench.data.samples.collation import Batch, Sample
 from aigenbench.data.samples.dataset import TrainingTransforms, read_image, training_rng
 from aigenbench.data.sources.tables import ImageTable
-from aigenbench.data.store import StoredRows
+from aigenbench.data.store import StoredTogether
 from aigenbench.data.store.blocks import Keys
 from aigenbench.data.views.views import COPIES
 from aigenbench.protocol.randomness import first_uniforms
@@ -135,7 +135,7 @@ class StoredTraining:
         generator_ids: npt.NDArray[np.int64],
         rows: Keys,
         names: TrainingViewNames,
-        stored: StoredRows,
+        stored: StoredTogether,
         window: int,
     ) -> None:
         self._table, self._generator_ids, self._rows = table, generator_ids, rows
@@ -159,7 +159,9 @@ class StoredEvaluation:
         stored: features (crops, D) by row number; NaN where an image has fewer crops.
     """
 
-    def __init__(self, table: ImageTable, generator_ids: npt.NDArray[np.int64], ids: Keys, stored: StoredRows) -> None:
+    def __init__(
+        self, table: ImageTable, generator_ids: npt.NDArray[np.int64], ids: Keys, stored: StoredTogether
+    ) -> None:
         self._table, self._generator_ids, self._ids, self._stored = table, generator_ids, ids, stored
 
     def __getitem__(self, positions: Sequence[int]) -> Batch:

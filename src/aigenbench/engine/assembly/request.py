@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,8 @@ from aigenbench.engine.assembly.run import Command, Run, imports_told
 from aigenbench.engine.assembly.spelling import arguments_of, is_spelt_right
 from aigenbench.errors import InputError
 from aigenbench.models import ensure_weights
+from aigenbench.models.composing import further_arguments
+from aigenbench.models.parts import Further
 from aigenbench.models.weights.locate import use_weights_folder
 from aigenbench.yaml_text import Typed
 
@@ -193,7 +196,14 @@ def _have_weights(config: ResolvedConfig, command: Command) -> None:
     arguments = config["model"].get("init_args") or {}
     if isinstance(name := arguments.get("model_name"), str):
         # a detector of the user's own may have no such argument
-        ensure_weights(name, **{"weights_dir": config["weights_dir"], **(arguments.get("model_args") or {})})
+        given = {"weights_dir": config["weights_dir"], **(arguments.get("model_args") or {})}
+        ensure_weights(name, **given)
+        further: tuple[Further, ...] = ()
+        with suppress(InputError):
+            # a user's detector may mean something else by it; ours tells what is wrong
+            further = Further.all_of(arguments.get("backbones"))
+        for one, own in further_arguments(given, further):
+            ensure_weights(one, **own)
     named = {"model.base_weights": arguments.get("base_weights"), "ckpt_path": config["ckpt_path"]}
     for key, path in named.items():
         # fit refuses a ckpt_path, be it there or not

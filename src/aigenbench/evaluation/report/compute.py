@@ -20,7 +20,8 @@ _RECORDED = {
     "seconds": "device_seconds",
     "joules": "joules",
 }
-_OF_FEATURES = ("flops", "seconds", "joules")
+_LEARNING = ("training", "embedding", "fitting")
+"""Kinds of a budget that are no evaluation; samples and steps are of training alone."""
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
 
 
@@ -41,7 +42,7 @@ def _cost(budget: Any) -> dict[str, float]:
         return {}
     cost = {}
     for name, key in _RECORDED.items():
-        kinds = ("training", "embedding") if name in _OF_FEATURES and "embedding" in budget else ("training",)
+        kinds = [k for k in _LEARNING if k == "training" or (k in budget and name not in ("samples", "steps"))]
         values = [count.get(key) if isinstance(count := budget.get(kind), dict) else None for kind in kinds]
         known = [value for value in values if isinstance(value, int | float) and value >= 0]
         if len(known) == len(kinds):

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from aigenbench.models.sources.base import built_with
+from aigenbench.models.tapping import BlockOutputs
 from aigenbench.models.weights.reading import StateDict
 
 
@@ -30,6 +31,7 @@ class ImageTower(nn.Module):
         self.normalised = normalised
         size: Any = visual.image_size
         self.input_size = (size, size) if isinstance(size, int) else tuple(size)
+        self.block_outputs = _block_outputs(visual)
 
     @classmethod
     def build(
@@ -86,3 +88,15 @@ class ImageTower(nn.Module):
         if isinstance(self.visual, ModifiedResNet):
             raise NotImplementedError("open_clip's ModifiedResNet has no gradient checkpointing")
         self.visual.set_grad_checkpointing(enable)  # type: ignore[operator]
+
+
+def _block_outputs(visual: nn.Module) -> BlockOutputs:
+    if hasattr(visual, "trunk"):
+        from aigenbench.models.sources.timm_zoo import timm_block_outputs
+
+        return timm_block_outputs(visual.trunk, "visual.trunk.")  # type: ignore[arg-type]
+    if not hasattr(visual, "transformer"):
+        return BlockOutputs()
+    # CoCa's norm comes after a pooling by attention, of another width
+    norm = "visual.ln_post" if visual.attn_pool is None else ""
+    return BlockOutputs(1, cls=True, norm=norm, pooled_first=bool(visual.final_ln_after_pool))

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from aigenbench.errors import InputError
+from aigenbench.models.tapping import BlockOutputs
 
 PATCH = 14
 #: Patches a side at the size that the published position embeddings are for (518 pixels).
@@ -33,6 +34,7 @@ class DinoVisionTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.num_features = width
+        self.block_outputs = BlockOutputs(1 + registers, cls=True, norm="norm")
         self.grid = grid
         self.grad_checkpointing = False
         self.patch_embed = PatchEmbedding(width)

@@ -12,6 +12,7 @@ from aigenbench.errors import InputError
 from aigenbench.models.preprocessing import Preprocessing
 from aigenbench.models.probe import pooled_width
 from aigenbench.models.sources.base import Card, Example, ModelSource, UnfitWeightsError, weights_of
+from aigenbench.models.tapping import BlockOutputs
 from aigenbench.models.weights.locate import RemoteFile
 from aigenbench.models.weights.reading import StateDict, first_names
 
@@ -159,6 +160,7 @@ class _Pooled(nn.Module):
         self.network = network
         self.input_size = (image_size, image_size) if isinstance(image_size, int) else image_size
         self.num_features = pooled_width(network)
+        self.block_outputs = timm_block_outputs(network, "network.")
 
     def forward(self, images: Any) -> Any:
         """Features (N, D) of images (N, 3, H, W)."""
@@ -167,6 +169,19 @@ class _Pooled(nn.Module):
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """As timm's."""
         self.network.set_grad_checkpointing(enable)  # type: ignore[operator]
+
+
+def timm_block_outputs(network: nn.Module, at: str) -> BlockOutputs:
+    """What timm says of the tokens or maps that a network's blocks give; ``at`` stands before its modules' paths."""
+    prefix = getattr(network, "num_prefix_tokens", None)
+    # these put their class token beside the patches only after their blocks
+    apart = any(hasattr(network, name) for name in ("blocks_token_only", "cls_attn_blocks"))
+    if prefix is None or apart:
+        return BlockOutputs(channels_last=getattr(network, "output_fmt", "") == "NHWC")
+    has_cls = getattr(network, "cls_token", None) is not None
+    norms = [name for name in ("norm", "fc_norm") if not isinstance(getattr(network, name, nn.Identity()), nn.Identity)]
+    norm = norms[0] if norms else ""
+    return BlockOutputs(prefix, has_cls, at + norm if norm else "", pooled_first=norm == "fc_norm")
 
 
 def _files(config: Any) -> tuple[RemoteFile, ...]:

@@ -12,6 +12,7 @@ from torch import nn
 from aigenbench.errors import InputError
 from aigenbench.models.preprocessing import Preprocessing
 from aigenbench.models.sources.base import Card, Example, ModelSource, load_into
+from aigenbench.models.tapping import BlockOutputs
 from aigenbench.models.weights.locate import RemoteFile
 from aigenbench.models.weights.reading import StateDict
 
@@ -76,7 +77,14 @@ class Torchvision(ModelSource):
         if hasattr(network, "image_size"):
             network.input_size = (network.image_size, network.image_size)  # type: ignore[assignment]
         network.num_features = _remove_last_layer(network)  # type: ignore[assignment]
+        network.block_outputs = _block_outputs(card.name)  # type: ignore[assignment]
         return network
+
+
+def _block_outputs(name: str) -> BlockOutputs:
+    if name.startswith("vit_"):
+        return BlockOutputs(1, cls=True, norm="encoder.ln")
+    return BlockOutputs(channels_last=name.startswith("swin"))
 
 
 def _quietly(build: Any) -> nn.Module:

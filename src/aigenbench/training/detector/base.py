@@ -18,9 +18,10 @@ from aigenbench.data.samples.hooks import is_overridden, refuse_hooks
 from aigenbench.data.samples.transforms import Augmentation
 from aigenbench.errors import InputError
 from aigenbench.evaluation.metrics.definitions import check_own_name
-from aigenbench.models import Preprocessing, build_model, check_input_size, preprocessing_of
-from aigenbench.models.build import NOT_OF_THE_FEATURES
+from aigenbench.models import Preprocessing, check_input_size, preprocessing_of
+from aigenbench.models.composing import build_with_parts
 from aigenbench.models.finetune import Finetune, finetuned
+from aigenbench.models.heads.choice import HeadChoice
 from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, normalised
 from aigenbench.models.probe import Classifier
 from aigenbench.protocol.published import SGD
@@ -34,7 +35,9 @@ from aigenbench.training.detector.records import said_of
 from aigenbench.training.detector.seeding import BatchSeeds
 from aigenbench.training.detector.stage import EvaluationOutput, Stage
 from aigenbench.training.detector.tasks import BinaryTask, MulticlassTask, Task
-from aigenbench.training.detector.terms import Rows, values_of
+from aigenbench.training.detector.teacher import Teacher
+from aigenbench.training.detector.terms import Rows, Term, values_of
+from aigenbench.training.detector.workbench import outputs_of_rows, put_on, trains
 
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 MetricFunction = Callable[..., Any]
@@ -68,6 +71,13 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
             `aigenbench.models.finetune.KINDS`, with its arguments where it has some: ``{"lora": {"rank": 4}}``.
         objective: what it is trained for: one of the names in docs/objectives.md, or several, each with
             its arguments: ``{"focal": {"gamma": 2}, "auxiliary": {"weight": 0.5}}``. Evaluations do not change.
+        head: what gives outputs of a backbone's features: one of the names in docs/workbench.md, with its arguments
+            where it has some: ``{"knn": {"k": 9}}``.
+        transform: what is done to the features before the head, likewise; of several a list, in their order.
+        features: which layers and tokens of the backbone the head sees, ``{"layers": [3, 6, -1], "tokens": "cls"}``;
+            None for the backbone's own output (docs/workbench.md).
+        backbones: names of further backbones beside that of a ``_probe`` model, each alone or with ``features`` and
+            ``model_args`` of its own.
 
     Raises:
         InputError: an argument is none of the known ones, or no model has that name.
@@ -90,9 +100,13 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         n_classes: int | None = None,
         finetune: str | dict[str, Any] = "all",
         objective: str | dict[str, Any] = "cross_entropy",
+        head: str | dict[str, Any] = "linear",
+        transform: str | dict[str, Any] | list[Any] | None = None,
+        features: dict[str, Any] | None = None,
+        backbones: list[str | dict[str, Any]] | None = None,
     ) -> None:
         super().__init__()
-        self._objective = Objective.of(objective)
+        self._objective, self.head_choice = Objective.of(objective), HeadChoice.of(head, transform)
         self.finetune = Finetune.of(finetune)
         check_arguments(training_task, evaluation_type, n_classes, scheduler, classification_threshold)
         self.model_name, self.input_size = model_name, size_of(model_input_size)
@@ -116,17 +130,21 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         self.registered_metrics: list[Any] = []
         """Those of the original framework's contract."""
         self.default_metrics = False
+        self.window_terms: dict[str, Term] = {}
+        """Terms of the loss that a run's strategy adds in a window."""
+        self.teacher: Teacher | None = None
+        """The detector of the window before, where one of them needs it."""
         self.fused_in_step = False
         """Whether the evaluation step under way fuses its images' scores itself; the original's contract tells."""
         arguments = {"pretrained": True, **(model_args or {})}
         self.model_args: dict[str, Any] = arguments
-        self.backbone_arguments = {
-            key: str(v) for key, v in sorted(arguments.items()) if key not in NOT_OF_THE_FEATURES
-        }
-        """Arguments of the model's factory that change a backbone's features beside its weights."""
+        self.parts = {key: of for key, of in (("features", features), ("backbones", backbones)) if of}
+        """Layers, tokens and further backbones that are asked for, as the config says them."""
         self.model: nn.Module = self._first_model()
-        if self._objective.changes or self._objective.terms:
-            self._check_objective()
+        self._check_hooks()
+        if not trains(self.model):
+            # optimizers and processes that share the work want a weight; this one has no numbers
+            self.idle = nn.Parameter(torch.empty(0))
         if self._objective.terms:
             self.objective_terms = self._objective.terms_for(self.model, self.model_name, training_task)
         self.register_buffer("pixel_mean", torch.zeros(1, 3, 1, 1), persistent=False)
@@ -143,21 +161,35 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         self.register_metrics()
 
     def _built_model(self) -> nn.Module:
-        built = build_model(self.model_name, self.n_outputs, **self.model_args)
+        built = build_with_parts(self.model_name, self.n_outputs, self.model_args, **self.parts)
         model = finetuned(built, self.finetune, self.model_name)
+        put_on(model, self.head_choice, self.model_name)
         if isinstance(model, Classifier):
             # a user's own module is used as it is
             check_input_size(model, self.input_size)
         return model
 
-    def _check_objective(self) -> None:
-        """Refuse an objective beside a hook that would keep it from having its effect."""
-        for hook in ("training_step", *(("forward",) if self._objective.needs_features else ())):
-            if getattr(type(self), hook) is not getattr(BaseDeepfakeDetectionModel, hook):
-                raise InputError(
-                    f"model.objective: {type(self).__name__} overrides {hook}, which would have to compute it; write "
-                    "the loss as a term of your own (docs/hooks.md), or leave the objective out"
-                )
+    def _check_hooks(self) -> None:
+        """Refuse an objective or a head beside a hook that would keep it from having its effect."""
+        objective, looks_at_rows = self._objective, self._looks_at_rows
+        asked = {
+            "model.objective": (objective.changes or objective.terms, objective.needs_features),
+            "model.head, model.transform": (looks_at_rows, looks_at_rows),
+        }
+        for key, (is_asked, of_features) in asked.items():
+            for hook in ("training_step", *(("forward",) if of_features else ())):
+                if is_asked and getattr(type(self), hook) is not getattr(BaseDeepfakeDetectionModel, hook):
+                    raise InputError(
+                        f"{key}: {type(self).__name__} overrides {hook}, which would have to compute it; write the "
+                        "loss as a term of your own (docs/hooks.md), or leave it out"
+                    )
+        if (objective.changes or objective.terms) and not trains(self.model):
+            raise InputError(f"model.objective: the head {self.head_choice.head[0]} trains nothing, so it has no loss")
+
+    @property
+    def _looks_at_rows(self) -> bool:
+        """Whether a transform or the head does in training what it does not do in an evaluation."""
+        return isinstance(self.model, Classifier) and self.model.needs_rows
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let Lightning's own checkpoints say what ours do: the model, and what its weights were trained on."""
@@ -206,6 +238,8 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         std.copy_(torch.tensor(preprocessing.std).view(1, 3, 1, 1))
         self.training_crop = StochasticTraining(self.training_crop.strategy, self.input_size)
         self.evaluation_crop = EvaluationCrops(self.evaluation_crop.strategy, self.input_size)
+        if isinstance(self.model, Classifier):
+            self.model.images_are(preprocessing)
 
     def begin(self, stage: Stage) -> None:
         """Take note of where the run stands; the windows loop calls it."""
@@ -257,21 +291,39 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean loss of a batch. Override to train otherwise; it must return the loss, a scalar tensor."""
-        outputs, features = self._outputs_and_features(batch.images)
-        loss = self._objective.losses(self.task, outputs, batch.labels, batch.generator_ids).mean()
-        if self._objective.terms:
+        terms = self._terms()
+        with_features = any(term.needs_features for term in terms.values())
+        outputs, features = self._training_outputs(batch, batch_idx, with_features)
+        if not outputs:
+            return self.idle.sum()
+        labels, generator_ids = batch.labels, batch.generator_ids
+        losses = [self._objective.losses(self.task, one, labels, generator_ids).mean() for one in outputs]
+        loss = sum(losses[1:], losses[0])
+        if terms:
             seen = sorted({0, *self.stage.seen_generator_ids}) if self.stage.n_classes else ()
-            rows = Rows(outputs, features, batch.labels, batch.generator_ids, seen)
-            for name, (weight, value) in values_of(self.objective_terms, rows).items():
-                self.log(f"train/{name}", value, batch_size=len(batch.labels))
+            earlier = None if self.teacher is None else self.teacher(self, batch.images, with_features)
+            rows = Rows(outputs[-1], features, labels, generator_ids, seen, earlier)
+            for name, (weight, value) in values_of(terms, rows).items():
+                self.log(f"train/{name}", value, batch_size=len(labels))
                 loss = loss + weight * value
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.labels))
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(labels))
         return loss
 
-    def _outputs_and_features(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        if not self._objective.needs_features:
-            return self(images), None
-        return self.model(self.normalise(images), with_features=True)
+    def _terms(self) -> dict[str, Term]:
+        own: Any = self.objective_terms.items() if self._objective.terms else ()
+        return {**dict(own), **self.window_terms}
+
+    def _training_outputs(
+        self, batch: Batch, batch_idx: int, with_features: bool
+    ) -> tuple[list[Tensor], Tensor | None]:
+        """Outputs that are each given the loss, the last of them the detector's own; and features where needed."""
+        if self._looks_at_rows:
+            assert isinstance(self.model, Classifier), "or it would not"
+            return outputs_of_rows(self.model, batch, batch_idx, self.normalise)
+        if not with_features:
+            return [self(batch.images)], None
+        outputs, features = self.model(self.normalise(batch.images), with_features=True)
+        return [outputs], features
 
     def configure_optimizers(self) -> Any:
         """The optimizer over what trains, stepped each optimizer step by OneCycleLR where asked for."""

@@ -44,8 +44,15 @@ def said_of(detector: BaseDeepfakeDetectionModel) -> dict[str, Any]:
         "preprocessing": detector.preprocessing.to_dict(),
         "input_size": list(detector.input_size),
         "backbone": backbone_reference(detector),
+        **_parts(detector),
         **_origin(detector),
     }
+
+
+def _parts(detector: BaseDeepfakeDetectionModel) -> dict[str, Any]:
+    """Names of what features are made of, where that is not one backbone's own output."""
+    layout = getattr(detector.model, "layout", ())
+    return {} if [part.layer for part in layout] in ([], [None]) else {"parts": [part.name for part in layout]}
 
 
 def _origin(detector: BaseDeepfakeDetectionModel) -> dict[str, Any]:
@@ -123,6 +130,11 @@ def load_record(detector: BaseDeepfakeDetectionModel, record: Mapping[str, Any],
             f"unexpected {_first(unexpected)}"
         )
     _check_shapes(own, weights, path)
+    if record.get("parts") != (own_parts := _parts(detector).get("parts")) and "state_dict" in record:
+        raise InputError(
+            f"{path} holds a head on {', '.join(record.get('parts') or ['the own output of its backbone'])}; here it "
+            f"sees {', '.join(own_parts or ['that of its backbone'])}: give the same model.features and model.backbones"
+        )
     _check_backbone(detector, record, path)
     _check_model(detector, record, path)
     check_finite(weights, dict(detector.named_buffers()), str(path))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -17,27 +16,28 @@ import torch
 from torch import Tensor
 
 from aigenbench.augmentations import freed_memory_kept
-from aigenbench.data.store import Block, Store, share_of
-from aigenbench.data.store.blocks import block_name
+from aigenbench.data.store import Blocks, Store, check_room, share_of
+from aigenbench.data.store.together import blocks_for
 from aigenbench.errors import InputError
-from aigenbench.files import read_json, write_json
+from aigenbench.models.parts import Part
+from aigenbench.models.preprocessing import normalised
+from aigenbench.models.probe import Classifier
+from aigenbench.models.tapping import SideBySide
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
-from aigenbench.training.lightning.counting import BatchCounter, Count, scaled
+from aigenbench.training.features.cost import EmbeddingCost
 from aigenbench.training.lightning.internals import callbacks_of
 from aigenbench.training.lightning.trainers import make_trainer
-from aigenbench.training.processes.collectives import have_met, is_first_process, largest
+from aigenbench.training.processes.collectives import have_met, largest
 from aigenbench.training.processes.signals import StopRequest
 
 logger = logging.getLogger(__name__)
 
 ROWS_A_BLOCK = 4096
 """Views that are lost at most where a process is killed; a stop loses none."""
+PARTS_A_BLOCK = 8
+"""Of more parts, which all wait in memory, blocks hold fewer views."""
 PROGRESS_SECONDS = 30
 """Between two lines about how far it is, where no bar shows it."""
-
-COST_FILE = "cost.json"
-"""In a store: what the rows took that some process has computed, and how many these are."""
-_KIND = "embedding"
 
 BatchesOf = Callable[[npt.NDArray[np.int64]], Iterator[Any]]
 """Batches of samples' names, of rising keys."""
@@ -45,7 +45,7 @@ BatchesOf = Callable[[npt.NDArray[np.int64]], Iterator[Any]]
 
 @freed_memory_kept()
 def embed(
-    store: Store,
+    stores: Mapping[Part, Store],
     keys: npt.NDArray[np.int64],
     batches_of: BatchesOf,
     loader_of: Callable[[BlockQueue, npt.NDArray[np.int64]], Any],
@@ -58,8 +58,10 @@ def embed(
 ) -> None:
     """Embed and store what is not stored yet, shared out over the Trainer's processes.
 
+    Every backbone runs once over a view, whichever of its parts are missing.
+
     Args:
-        store: takes the features.
+        stores: take the features' parts.
         keys: what must be stored afterwards; sorted, int64 (n,).
         batches_of: cuts keys into batches, in their order.
         loader_of: makes the loader of a batch sampler over what is missing.
@@ -75,44 +77,36 @@ def embed(
         StoppedError: a signal asked for it; what is embedded is kept.
     """
     stop = stop or StopRequest()
-    while _is_to_do(missing := store.missing(keys), world):
+    rows_a_block = ROWS_A_BLOCK // -(-len(stores) // PARTS_A_BLOCK)
+    while _is_to_do(missing := _missing(stores.values(), keys), world):
         started = time.monotonic()
-        store.check_room(keys)
+        check_room(list(stores.values()), keys)
         logger.info("embedding %d of %d %s", len(missing), len(keys), what)
+        folder = next(iter(stores.values())).folder
         # the config's own callbacks expect the detector
-        trainer = make_trainer({**trainer_arguments(), "callbacks": []}, store.folder, 1, [], f"embedding {what}", [])
-        blocks = store.blocks_for(keys, min(ROWS_A_BLOCK, -(-len(keys) // trainer.world_size)))
+        trainer = make_trainer({**trainer_arguments(), "callbacks": []}, folder, 1, [], f"embedding {what}", [])
+        blocks = blocks_for(stores, keys, min(rows_a_block, -(-len(keys) // trainer.world_size)))
         queue = BlockQueue(share_of(blocks, trainer.global_rank, trainer.world_size), batches_of, stop)
-        writer = _BlockWriter(queue, store, what, BatchCounter(detector, _KIND))
-        callbacks_of(trainer)[:0] = [writer.counter, writer]
-        with queue.claims:
+        with queue.claims, EmbeddingCost(detector.model, trainer.strategy.root_device) as cost:
+            writer = _BlockWriter(queue, stores, what, cost)
+            callbacks_of(trainer).append(writer)
             try:
-                trainer.validate(_Embedder(detector, stop), dataloaders=loader_of(queue, missing), verbose=False)
+                trainer.validate(_Embedder(detector, queue, stop), dataloaders=loader_of(queue, missing), verbose=False)
             finally:
                 writer.finish()
                 spent.append(time.monotonic() - started)
         logger.info("embedded %d %s in %.1f s", writer.done, what, spent[-1])
         stop.check()
         with suppress(_AskedToStopError):
-            for block in blocks:
+            for block in (one for several in blocks for one in several.of.values()):
                 # another run may be at work on the same views
                 block.wait(lambda: _look_up(stop))
         stop.check()
 
 
-def scaled_cost(store: Store, rows: int) -> Count:
-    """What so many rows of a store cost, by its record; where it has none, how many they are.
-
-    Raises:
-        InputError: the record is damaged.
-    """
-    path = store.folder / COST_FILE
-    if not path.is_file():
-        return {"images": rows}
-    cost = read_json(path)
-    if not all(isinstance(n, int | float) for n in cost.values()) or not cost.get("images"):
-        raise InputError(f"{path} is damaged: expected numbers, images among them; remove it to go on without it")
-    return scaled(cost, rows / cost["images"])
+def _missing(stores: Iterable[Store], keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Those of ``keys`` that any store lacks."""
+    return np.unique(np.concatenate([store.missing(keys) for store in stores]))
 
 
 def _is_to_do(missing: npt.NDArray[np.int64], world: int) -> bool:
@@ -130,25 +124,45 @@ def _look_up(stop: StopRequest) -> None:
 
 
 class _Embedder(pl.LightningModule):
-    """Runs a probe's backbone alone, under the Trainer's precision and on its devices."""
+    """Runs a probe's backbones alone, under the Trainer's precision and on its devices."""
 
-    def __init__(self, detector: BaseDeepfakeDetectionModel, stop: StopRequest) -> None:
+    def __init__(self, detector: BaseDeepfakeDetectionModel, queue: BlockQueue, stop: StopRequest) -> None:
         super().__init__()
-        self._detector, self._stop = detector, stop
+        self._detector, self._queue, self._stop = detector, queue, stop
 
-    def validation_step(self, batch: Any, batch_idx: int) -> Tensor | None:
-        """Features float (n_crops, D); None once the run is asked to stop."""
+    def validation_step(self, batch: Any, batch_idx: int) -> Any:
+        """Features float (n_crops, width), by part, of those that are missing; None once the run is asked to stop."""
         if self._stop.heard() is not None:
             return None
-        return self._detector.model.features(self._detector.normalise(batch.images))  # type: ignore[operator]
+        # batches come in the order in which their blocks were claimed
+        return _parts(self._detector, batch.images, self._queue.claimed[0][0].of)
+
+
+def _parts(detector: BaseDeepfakeDetectionModel, images: Tensor, wanted: Container[Part]) -> dict[Part, Tensor]:
+    model = detector.model
+    assert isinstance(model, Classifier), "checked when the run was set up"
+    if not isinstance(model.backbone, SideBySide):
+        return {model.layout[0]: model.features(detector.normalise(images))}
+    side_by_side, first = model.backbone, detector.normalise(images)
+
+    def images_for(i: int) -> Tensor:
+        if i == 0 or images.is_floating_point():
+            return side_by_side.made_of(first, i)
+        # bit for bit what a run of that backbone alone would store
+        own = side_by_side.preprocessings[i]
+        mean, std = (first.new_tensor(values).view(1, 3, 1, 1) for values in (own.mean, own.std))
+        return normalised(images, mean, std)
+
+    with torch.no_grad():
+        return side_by_side.vectors(images_for, wanted)
 
 
 class BlockQueue:
     """Batch sampler over the blocks that this process computes, each claimed when its first batch is asked for."""
 
-    def __init__(self, blocks: Sequence[Block], batches_of: BatchesOf, stop: StopRequest) -> None:
+    def __init__(self, blocks: Sequence[Blocks[Part]], batches_of: BatchesOf, stop: StopRequest) -> None:
         self._blocks, self._batches_of, self._stop = blocks, batches_of, stop
-        self.claimed: deque[tuple[Block, ExitStack]] = deque()
+        self.claimed: deque[tuple[Blocks[Part], ExitStack]] = deque()
         self.claims = ExitStack()
         self._length = sum(1 for block in blocks for _ in batches_of(block.keys))
         self.rows = sum(len(block.keys) for block in blocks)
@@ -158,12 +172,13 @@ class BlockQueue:
         return max(1, self._length)
 
     def __iter__(self) -> Iterator[Any]:
-        for block in self._blocks:
+        for blocks in self._blocks:
             claim = self.claims.enter_context(ExitStack())
-            if not claim.enter_context(block.claim()):
+            own = claim.enter_context(blocks.claim())
+            if not own.of:
                 continue
-            self.claimed.append((block, claim))
-            for batch in self._batches_of(block.keys):
+            self.claimed.append((own, claim))
+            for batch in self._batches_of(own.keys):
                 if self._stop.heard() is not None:
                     return
                 yield batch
@@ -172,43 +187,41 @@ class BlockQueue:
 class _BlockWriter(pl.Callback):
     """Puts the features of batches together to blocks, stores these, and says how far it is."""
 
-    def __init__(self, queue: BlockQueue, store: Store, what: str, counter: BatchCounter) -> None:
-        self._queue, self._store, self._what, self.counter = queue, store, what, counter
-        self._rows: list[npt.NDArray[Any]] = []
-        self.done = 0
+    def __init__(self, queue: BlockQueue, stores: Mapping[Part, Store], what: str, cost: EmbeddingCost) -> None:
+        self._queue, self._stores, self._what, self._cost = queue, stores, what, cost
+        self._rows: dict[Part, list[npt.NDArray[Any]]] = {}
+        self._gathered = self.done = 0
         self._started = self._told = time.monotonic()
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *_: Any, **__: Any
     ) -> None:
-        """Take a batch's features; store the block that is full."""
+        """Take a batch's features; store the blocks that are full."""
         if outputs is None:
             return
-        self._rows.append(_rows(outputs, batch, self._store))
-        self.done += len(self._rows[-1])
-        block, claim = self._queue.claimed[0]
-        if sum(len(rows) for rows in self._rows) == len(block.keys):
-            self._keep_cost()
-            block.write(np.concatenate(self._rows))
+        rows = {part: _rows(outputs[part], batch, self._stores[part]) for part in outputs}
+        for part, own in rows.items():
+            self._rows.setdefault(part, []).append(own)
+        embedded = len(next(iter(rows.values())))
+        self.done, self._gathered = self.done + embedded, self._gathered + embedded
+        self._cost.embedded(outputs, embedded)
+        blocks, claim = self._queue.claimed[0]
+        if self._gathered == len(blocks.keys):
+            self._write(blocks)
             claim.close()
             self._queue.claimed.popleft()
-            self._rows = []
         self._tell(trainer)
 
     def finish(self) -> None:
-        """Store what there is of a block that a stop has cut short."""
-        if not self._rows:
-            return
-        rows, (block, _) = np.concatenate(self._rows), self._queue.claimed[0]
-        self._keep_cost()
-        keys = block.keys[: len(rows)]
-        replace(block, keys=keys, path=block.path.with_name(block_name(keys))).write(rows)
-        self._rows = []
+        """Store what there is of blocks that a stop has cut short."""
+        if self._gathered:
+            self._write(self._queue.claimed[0][0].first(self._gathered))
 
-    def _keep_cost(self) -> None:
-        """Say beside the rows what they took, before any of them is stored: whoever reads them may ask."""
-        if is_first_process():
-            write_json(self._store.folder / COST_FILE, {**self.counter.counts()[_KIND], "images": self.done})
+    def _write(self, blocks: Blocks[Part]) -> None:
+        self._cost.keep({part: self._stores[part] for part in blocks.of})
+        for part, block in blocks.of.items():
+            block.write(np.concatenate(self._rows[part]))
+        self._rows, self._gathered = {}, 0
 
     def _tell(self, trainer: pl.Trainer) -> None:
         now = time.monotonic()

@@ -6,11 +6,8 @@ run or another with the same backbone and recipe, is not embedded again.
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +22,7 @@ from aigenbench.data.samples.collation import collate
 from aigenbench.data.samples.dataset import EvaluationSamples, EvaluationTransforms
 from aigenbench.data.samples.loading import make_loader
 from aigenbench.data.samples.transforms import unchanged
-from aigenbench.data.store import Store
+from aigenbench.data.store import Store, StoredTogether
 from aigenbench.data.store.identity import NotStorableError, describe_format, describe_step, table_identity
 from aigenbench.data.views.features import (
     Keys,
@@ -38,17 +35,15 @@ from aigenbench.data.views.features import (
 )
 from aigenbench.data.views.views import SLOTS
 from aigenbench.errors import InputError
-from aigenbench.files import file_sha256
 from aigenbench.models.finetune import PartlyTrained
+from aigenbench.models.parts import Part
 from aigenbench.models.probe import Classifier
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
-from aigenbench.training.features.embedding import BatchesOf, BlockQueue, embed, scaled_cost
-from aigenbench.training.lightning.counting import Count
+from aigenbench.training.features.cost import scaled_cost
+from aigenbench.training.features.embedding import BatchesOf, BlockQueue, embed
+from aigenbench.training.features.identity import described_parts
+from aigenbench.training.lightning.operations import Count
 from aigenbench.training.processes.signals import StopRequest
-
-_LIBRARIES = {"timm": "timm", "torchvision": "torchvision", "open_clip": "open_clip_torch"}
-"""Packages that backbones' classes come from, by the module's name."""
-_NOT_USERS = ("aigenbench", "torch", "abc", "builtins", "typing", *_LIBRARIES)
 
 
 @dataclass(frozen=True)
@@ -146,13 +141,13 @@ class FeatureCache:
         def batches(of: Keys) -> Iterator[Any]:
             return training_view_batches(of, self.pipeline.eval_batch_size)
 
-        self._embed(self._training_store(), keys, samples, batches, "training views", world, stop)
+        self._embed(self._training_stores(), keys, samples, batches, "training views", world, stop)
 
     def training_batches(self, batches: WindowBatches, window: int) -> Any:
         """A loader of a window's epochs, features in place of images."""
         table = self.pipeline.source.table("train")
         ids, rows = table.generator_ids(self.plan.timeline), self.plan.training.rows(window)
-        stored = self._training_store().open()
+        stored = self._opened(self._training_stores())
         return _loader(StoredTraining(table, ids, rows, self.names(), stored, window), batches)
 
     # evaluation
@@ -174,12 +169,14 @@ class FeatureCache:
             positions = np.searchsorted(keys, of).tolist()
             return (positions[start : start + size] for start in range(0, len(positions), size))
 
-        self._embed(self._evaluation_store(stage, perturbation), keys, samples, batches, f"{stage} images", world, stop)
+        self._embed(
+            self._evaluation_stores(stage, perturbation), keys, samples, batches, f"{stage} images", world, stop
+        )
 
     def evaluation_batches(self, stage: str, rank: int, world: int, perturbation: Recipe | None) -> Any:
         """A loader of this rank's share of an evaluation, features in place of crops."""
         table, chosen = self.pipeline.source.table(split_of(stage)), self.pipeline.evaluation_set(self.plan, stage)
-        stored = self._evaluation_store(stage, perturbation).open()
+        stored = self._opened(self._evaluation_stores(stage, perturbation))
         samples = StoredEvaluation(table, table.generator_ids(self.plan.timeline), chosen.ids, stored)
         # rows of numbers: many to a batch, whatever fits of images
         size = max(self.pipeline.eval_batch_size, 1024)
@@ -191,7 +188,7 @@ class FeatureCache:
 
     def _embed(
         self,
-        store: Store,
+        stores: Mapping[Part, Store],
         keys: Keys,
         samples: Callable[[Keys], Any],
         batches_of: BatchesOf,
@@ -202,27 +199,27 @@ class FeatureCache:
         def loader(queue: BlockQueue, missing: Keys) -> Any:
             return make_loader(samples(missing), queue, collate, self.pipeline.num_workers)
 
-        embed(store, keys, batches_of, loader, self.detector, self.trainer_arguments, world, what, stop, self.spent)
+        embed(stores, keys, batches_of, loader, self.detector, self.trainer_arguments, world, what, stop, self.spent)
 
     def budget(self, views: int, is_first: bool) -> dict[str, Count]:
         """What it costs to embed so many training views and, for the first window, the evaluation images.
 
         It goes by what it took whoever stored them, so a run counts its features however many of them it found stored.
         """
-        found = {"embedding": scaled_cost(self._training_store(), views)}
+        found = {"embedding": scaled_cost(self._training_stores(), views)}
         if is_first:
             images = len(np.unique(self.pipeline.evaluation_set(self.plan, "validate").ids))
-            found["evaluation_embedding"] = scaled_cost(self._evaluation_store("validate", None), images)
+            found["evaluation_embedding"] = scaled_cost(self._evaluation_stores("validate", None), images)
         return found
 
     # stores
 
-    def _training_store(self) -> Store:
+    def _training_stores(self) -> dict[Part, Store]:
         transforms, crop = self.pipeline.training_transforms(self.detector), self._crop()
         recipe = _described(mandatory=transforms.mandatory, first=transforms.first)
-        return self._store("train", {**recipe, "crops": crop.describe()}, ())
+        return self._stores("train", {**recipe, "crops": crop.describe()}, ())
 
-    def _evaluation_store(self, stage: str, perturbation: Recipe | None) -> Store:
+    def _evaluation_stores(self, stage: str, perturbation: Recipe | None) -> dict[Part, Store]:
         transforms = self._evaluation_transforms(stage, perturbation)
         crops = self._crops(transforms)
         recipe = _described(
@@ -232,69 +229,29 @@ class FeatureCache:
             second=transforms.second,
         )
         slots = SLOTS.get(crops.strategy, 1)
-        return self._store(split_of(stage), {**recipe, "crops": crops.describe()}, (slots,))
+        return self._stores(split_of(stage), {**recipe, "crops": crops.describe()}, (slots,))
 
-    def _store(self, split: str, recipe: dict[str, Any], crops: tuple[int, ...]) -> Store:
-        detector, pipeline = self.detector, self.pipeline
-        assert isinstance(detector.model, Classifier), "checked when the run was set up"
-        identity = {
+    def _stores(self, split: str, recipe: dict[str, Any], crops: tuple[int, ...]) -> dict[Part, Store]:
+        """One a part, whichever other parts stand beside it."""
+        pipeline = self.pipeline
+        common = {
             **describe_format(),
             "seed": pipeline.augmentations_base_seed,
             **recipe,
             "data": table_identity(pipeline.source.table(split)),
-            "backbone": detector.model.backbone_reference,
-            "model_args": described_arguments(detector.backbone_arguments),
-            "code": described_code(detector.model.backbone),
-            "preprocessing": detector.preprocessing.to_dict(),
             "precision": self.precision,
         }
-        shape = (*crops, detector.model.num_features)
-        store = Store(Path(pipeline.cache_folder), "features", identity, shape, pipeline.features_dtype)
-        # a store remembers the blocks that it has looked into
-        return self.stores.setdefault(store.folder, store)
+        stores = {}
+        for part, described in described_parts(self.detector):
+            shape = (*crops, part.width)
+            store = Store(Path(pipeline.cache_folder), "features", common | described, shape, pipeline.features_dtype)
+            # a store remembers the blocks that it has looked into
+            stores[part] = self.stores.setdefault(store.folder, store)
+        return stores
 
-
-def described_arguments(arguments: Mapping[str, str]) -> dict[str, str]:
-    """Arguments of a model's factory, a file by its content; a folder, whose weights are hashed anyway, is left out.
-
-    Where a file lies, and so another machine, makes no other features.
-    """
-    described = {}
-    for name, value in arguments.items():
-        path = Path(value).expanduser()
-        if "/" not in value:
-            described[name] = value
-        elif not path.is_dir():
-            described[name] = file_sha256(path) if path.is_file() else value
-    return described
-
-
-def described_code(backbone: torch.nn.Module) -> dict[str, str]:
-    """What computes a backbone's features: the libraries' versions, and a digest of the source of a user's classes.
-
-    Raises:
-        InputError: the source of a user's class is not at hand, so nothing says when stored features are out of date.
-    """
-    classes = {one for module in backbone.modules() for one in type(module).__mro__}
-    versions = {name: version(package) for name, package in _LIBRARIES.items() if _any_of(classes, name)}
-    own = sorted(
-        (one for one in classes if one.__module__.partition(".")[0] not in _NOT_USERS),
-        key=lambda one: f"{one.__module__}.{one.__qualname__}",
-    )
-    digest = hashlib.sha256()
-    for one in own:
-        try:
-            digest.update(inspect.getsource(one).encode())
-        except (OSError, TypeError) as error:
-            raise InputError(
-                f"data.features: cache needs the source of the backbone's class {one.__qualname__}, which is not at "
-                "hand; write it in a file, or use data.features: none"
-            ) from error
-    return {**versions, **({"source": digest.hexdigest()[:16]} if own else {})}
-
-
-def _any_of(classes: Iterable[type], library: str) -> bool:
-    return any(one.__module__.partition(".")[0] == library for one in classes)
+    @staticmethod
+    def _opened(stores: Mapping[Part, Store]) -> StoredTogether:
+        return StoredTogether([store.open() for store in stores.values()])
 
 
 def _described(**steps: Any) -> dict[str, Any]:

@@ -1,13 +1,9 @@
-"""What batches cost: FLOPs and passes through the backbone, seen while the first batch of each size is computed.
-
-A count is a mapping of names to numbers, and what cannot be told is absent: ``images``, ``forward_passes`` and
-``backward_passes`` (images through the backbone), ``flops``, ``device_seconds``, ``joules``.
-"""
+"""What a Trainer's batches cost: FLOPs and passes, seen while the first batch of each size is computed."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from math import prod
 from typing import Any
@@ -16,111 +12,33 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.utils.flop_counter import flop_registry
 
 from aigenbench.data.samples.collation import Batch
 from aigenbench.models.probe import Classifier
+from aigenbench.models.tapping import SideBySide
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
-from aigenbench.training.lightning.internals import OperationsMode, is_compiled, mapped_tensors, operation_of
+from aigenbench.training.lightning.internals import is_compiled
+from aigenbench.training.lightning.operations import Count, Operations, added, scaled
 from aigenbench.training.processes.energy import Energy
 
-Count = dict[str, Any]
 MOST_SIZES = 8
 """Sizes of batches that are looked at; images of further sizes count as those of the last, by their pixels."""
-_MOVES = (
-    *("_to_copy", "_unsafe_view", "cat", "clone", "copy_", "empty", "fill", "full", "index", "new_", "ones", "repeat"),
-    *("select_", "set_", "slice_", "stack", "zero"),
-)
-"""How operations begin that make room and move numbers, and compute none."""
 
 
-def added(a: Mapping[str, Any], b: Mapping[str, Any]) -> Count:
-    """The sum of two counts: what one of them cannot tell is not known of the sum; an empty one is of nothing."""
-    if not a or not b:
-        return dict(a or b)
-    return {name: a[name] + b[name] for name in a if name in b}
-
-
-def scaled(count: Mapping[str, Any], by: float) -> Count:
-    """A count of more or fewer of the same images."""
-    return {name: round(value * by) if isinstance(value, int) else value * by for name, value in count.items()}
-
-
-def _attention(query: Tensor, key: Tensor, value: Tensor, embed_dim: int, *_: Any, **__: Any) -> int:
-    """``nn.MultiheadAttention`` as one operation: four projections, the scores and their sums of values."""
-    (batch, n, width), m = query.shape, key.shape[1]
-    return 2 * batch * (2 * n * width * embed_dim + 2 * m * width * embed_dim + 2 * n * m * embed_dim)
-
-
-def _operation(name: str) -> Any:
-    return getattr(torch.ops.aten, name)
-
-
-_FUSED = "_scaled_dot_product_flash_attention"
-_FORMULAS: dict[Any, Callable[..., int]] = {
-    _operation("_native_multi_head_attention"): _attention,
-    # older versions of torch bring no formulas for the processor's
-    _operation(f"{_FUSED}_for_cpu"): flop_registry[_operation(_FUSED)],
-    _operation(f"{_FUSED}_for_cpu_backward"): flop_registry[_operation(f"{_FUSED}_backward")],
-    **flop_registry,
-}
-
-
-class Operations(OperationsMode):
-    """Adds up the FLOPs of the operations that run, 2 a multiply-add, by torch's formulas; results stay as they are.
-
-    Attributes:
-        flops: the sum.
-        without: operations without a formula that compute, and not element by element.
-    """
-
-    supports_higher_order_operators = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.flops = 0
-        self.without: set[str] = set()
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Run an operation, then count it."""
-        kwargs = kwargs or {}
-        result = func(*args, **kwargs)
-        operation, is_plain = operation_of(func)
-        if (formula := _FORMULAS.get(operation)) is not None:
-            self.flops += formula(*args, **kwargs, out_val=result)
-        elif not is_plain:
-            self.without.add(str(func))
-        elif not (func.is_view or torch.Tag.pointwise in func.tags or self._counted_by_parts(func, args, kwargs)):
-            space, name = str(operation).split(".", 1)
-            if space not in ("c10d", "profiler") and not name.startswith(_MOVES):
-                self.without.add(name)
-        return result
-
-    def _counted_by_parts(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-        """Count an operation that consists of others, as they come under inference mode.
-
-        Its parts are run on shapes alone: to run the real ones apart could round otherwise.
-        """
-        args, kwargs = mapped_tensors(Tensor, _shape, (args, kwargs))
-        try:
-            with self:
-                return func.decompose(*args, **kwargs) is not NotImplemented
-        except (NotImplementedError, RuntimeError):
-            # it goes by values, which shapes do not have
-            return False
-
-
-def _shape(of: Tensor) -> Tensor:
-    return torch.empty_strided(of.shape, of.stride(), dtype=of.dtype, device="meta")
+def backbones_of(model: nn.Module) -> dict[str, nn.Module]:
+    """A model's backbones by name; a user's own module is its own, without a name."""
+    if not isinstance(model, Classifier):
+        return {"": model}
+    if isinstance(model.backbone, SideBySide):
+        return {one.name: one.module for one, _ in model.backbone.each}
+    return {model.layout[0].backbone: model.backbone}
 
 
 class _Passes:
-    """Counts images through modules like the backbone while it is entered: a teacher's copy of it counts too."""
+    """Counts images through modules like the backbones while it is entered: a teacher's copy of one counts too."""
 
-    def __init__(self, backbone: nn.Module) -> None:
-        self._like = (type(backbone), _size(backbone))
+    def __init__(self, backbones: Iterable[nn.Module]) -> None:
+        self._like = set(map(_alike, backbones))
         self.forward = self.backward = 0
         self._inside: nn.Module | None = None
         self._hooks = ExitStack()
@@ -137,7 +55,7 @@ class _Passes:
         self._hooks.close()
 
     def _enter(self, module: nn.Module, args: Any) -> None:
-        if self._inside is None and type(module) is self._like[0] and _size(module) == self._like[1]:
+        if self._inside is None and type(module) in {kind for kind, _ in self._like} and _alike(module) in self._like:
             self._inside = module
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
@@ -149,8 +67,8 @@ class _Passes:
         self.backward += n if isinstance(output, Tensor) and output.requires_grad else 0
 
 
-def _size(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
+def _alike(module: nn.Module) -> tuple[type, int]:
+    return type(module), sum(p.numel() for p in module.parameters())
 
 
 class BatchCounter(pl.Callback):
@@ -159,14 +77,14 @@ class BatchCounter(pl.Callback):
     The first batch of each size is looked at while it is computed; of what is compiled, nothing is looked at.
 
     Args:
-        detector: whose backbone is meant.
+        detector: whose backbones are meant.
         evaluation: what the batches of ``validate`` are counted as.
     """
 
     def __init__(self, detector: BaseDeepfakeDetectionModel, evaluation: str = "evaluation") -> None:
-        model = detector.model
-        self._backbone = model.backbone if isinstance(model, Classifier) else model
-        self._looks = not any(map(is_compiled, (*detector.modules(), *self._backbone.modules())))
+        self._backbones = list(backbones_of(detector.model).values())
+        within = (module for one in (detector, *self._backbones) for module in one.modules())
+        self._looks = not any(map(is_compiled, within))
         self._evaluation = evaluation
         self._batches: dict[str, Count] = {}
         self._spent: dict[str, Count] = {}
@@ -251,7 +169,7 @@ class BatchCounter(pl.Callback):
     def _begin(self, kind: str, batch: Any) -> None:
         known = self._known.setdefault(kind, {})
         if self._looks and _images(batch).shape not in known and len(known) < MOST_SIZES:
-            self._watched = Operations(), _Passes(self._backbone)
+            self._watched = Operations(), _Passes(self._backbones)
             for one in self._watched:
                 self._open.enter_context(one)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aigenbench.training.lightning.counting import BatchCounter, Count, added
+from aigenbench.training.lightning.counting import BatchCounter
+from aigenbench.training.lightning.operations import Count, added
 from aigenbench.training.processes.collectives import everyones
 
 Budget = dict[str, Any]
-"""Counts by kind, ``training``, ``embedding`` and ``evaluation``; ``without_flops`` names operations left out."""
+"""Counts by kind, such as ``training`` and ``evaluation``; ``without_flops`` names operations left out."""
 
 
 def together(*budgets: Mapping[str, Any]) -> Budget:
@@ -36,13 +37,13 @@ class WindowBudget:
     """
 
     def __init__(self, counter: BatchCounter, resumed: Mapping[str, Any] | None) -> None:
-        self._counter = counter
+        self.counters = [counter]
+        """All that count for the window."""
         self._before: Budget | None = {} if resumed is None else resumed.get("budget")
 
     def now(self) -> Budget | None:
         """The budget, the same in every process, all of which must ask; None where its beginning was not counted."""
-        mine = counted(self._counter)
-        everything = together(*everyones([mine]))
+        everything = together(*everyones([counted(counter) for counter in self.counters]))
         return None if self._before is None else together(self._before, everything)
 
 

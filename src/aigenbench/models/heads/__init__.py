@@ -1,0 +1,1 @@
+"""What stands on a backbone's features: transforms of them, and a head that gives logits or scores."""
