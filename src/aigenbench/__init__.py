@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aigenbench.engine.evaluating import evaluate
     from aigenbench.engine.experiment import Experiment
     from aigenbench.engine.exporting import export
+    from aigenbench.engine.frontier import frontier
     from aigenbench.engine.pages import compare, report
     from aigenbench.engine.results import Interval, Intervals, Scores
     from aigenbench.engine.showing import show
@@ -45,6 +46,7 @@ __all__ = [
     "evaluate",
     "export",
     "fit",
+    "frontier",
     "import_benchmark",
     "import_data",
     "make_demo_data",
@@ -74,6 +76,7 @@ _PLACES = {
     "evaluate": "engine.evaluating",
     "export": "engine.exporting",
     "fit": "engine.calls",
+    "frontier": "engine.frontier",
     "audit": "engine.auditing",
     "import_benchmark": "curation",
     "import_data": "curation",

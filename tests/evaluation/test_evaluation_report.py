@@ -176,19 +176,20 @@ def test_records_are_summed_and_listed() -> None:
         0: {
             "started": "2026-01-02T03:04:05+00:00",
             "seconds": 10.0,
-            "energy_joules": 5000,
+            "budget": {"training": {"flops": 4_000_000, "images": 8}, "embedding": {"flops": 1_000_000}},
             "packages": {"torch": "2.8"},
         },
         1: {
             "started": "2026-01-02T04:04:05+00:00",
             "seconds": 20.5,
-            "energy_joules": 7000,
+            "budget": {"training": {"flops": 7_000_000, "joules": 1.0}, "embedding": {"flops": 0}},
             "packages": {"torch": "2.9"},
         },
     }
     times, versions = times_table(records), versions_table(records)
-    assert [cell.text for cell in times.rows[0]] == ["0", "2026-01-02 03:04:05", "10.0", "5.0"]
-    assert [cell.value for cell in times.rows[-1][2:]] == [30.5, 12.0]
+    assert times.header == ("Window", "Started", "Training (s)", "FLOPs", "Samples")
+    assert [cell.text for cell in times.rows[0]] == ["0", "2026-01-02 03:04:05", "10.0", "5 M", "8"]
+    assert [cell.value for cell in times.rows[-1][2:]] == [30.5, 12_000_000, None], "absent where a window is silent"
     assert [[cell.text for cell in row] for row in versions.rows] == [["torch", "2.8, then 2.9"]]
     assert times_table({}).rows == versions_table({}).rows == ()
     assert times_table({0: {"seconds": 1.0}, 1: {}}).rows[-1][1].text == "-"

@@ -324,7 +324,7 @@ def test_a_stop_keeps_what_is_embedded_and_the_time_is_recorded(three: Path, tmp
 
 
 def test_without_a_bar_lines_say_how_far_embedding_is(caplog: pytest.LogCaptureFixture) -> None:
-    writer = _BlockWriter(SimpleNamespace(rows=4096), None, "training views")  # type: ignore[arg-type]
+    writer = _BlockWriter(SimpleNamespace(rows=4096), None, "training views", None)  # type: ignore[arg-type]
     writer.done = 1024
     with caplog.at_level(logging.INFO, "aigenbench"):
         writer._tell(SimpleNamespace(progress_bar_callback=None))  # type: ignore[arg-type]

@@ -54,6 +54,7 @@ COMMANDS = (
     Command("sweep", "aigenbench.cli.sweep", "many runs from one file, and one table of what they came to"),
     Command("score", "aigenbench.cli.score", "Past, Next and Whole results of an experiment's predictions"),
     Command("compare", "aigenbench.cli.compare", "whether experiments differ by more than chance"),
+    Command("frontier", "aigenbench.cli.frontier", "what experiments reach against what their training took"),
     Command("robustness", "aigenbench.cli.robustness", "evaluate an experiment's windows under perturbations"),
     Command("report", "aigenbench.cli.report", "one self-contained page of an experiment, or several side by side"),
     Command("export", "aigenbench.cli.export", "a finished experiment as a detector that works by itself"),

@@ -86,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
     run_metric_imports(args.imports)
     from aigenbench.engine.results import evaluated
     from aigenbench.evaluation.drawing.table import score_table
+    from aigenbench.evaluation.report.compute import told
 
     plot = _plot_file(args.plot) if args.plot else None
     found = evaluated(args.experiment, args.stage, pairing, threshold, args.dataset)
@@ -101,6 +102,8 @@ def run(args: argparse.Namespace) -> int:
         say(json.dumps(whole, ensure_ascii=False, allow_nan=False))
     else:
         say(score_table(found.shown, args.metric))
+        if cost := found.values.get("compute", {}).get("total"):
+            say(f"Learning took {told(cost)}.")
     return 0
 
 

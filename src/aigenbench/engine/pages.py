@@ -11,13 +11,14 @@ from aigenbench.engine.calling import folder_of
 from aigenbench.engine.results import Interval, frame
 from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions.changes import config_changes
-from aigenbench.evaluation.predictions.experiment import load_experiment
+from aigenbench.evaluation.predictions.experiment import ExperimentPredictions, load_experiment
 from aigenbench.evaluation.statistics.draws import REPLICATES
 from aigenbench.evaluation.statistics.uncertainty import Effort
 from aigenbench.files import user_path
 
 if TYPE_CHECKING:
     from aigenbench.engine.experiment import Experiment
+    from aigenbench.evaluation.statistics.compare import Model
 
 
 @dataclass(frozen=True)
@@ -166,18 +167,25 @@ def compared(folders: Sequence[Path | str], stage: str, replicates: int, by_row:
     Raises:
         InputError: see ``load_experiment`` and ``compare``.
     """
-    from aigenbench.evaluation.report.results import read_config
-    from aigenbench.evaluation.report.seeds import models_of, seeds_of
     from aigenbench.evaluation.statistics.compare import compare as compare_experiments
 
     experiments = [load_experiment(folder, stage) for folder in folders]
-    configs = [read_config(folder, e) for folder, e in zip(folders, experiments, strict=True)]
-    groups = seeds_of(configs, [e.first.data_fingerprint or e.first.pairing_fingerprint for e in experiments])
-    models = models_of([e.name for e in experiments], groups) if groups else ()
-    result = compare_experiments(experiments, replicates, models=models, by_row=by_row)
+    models = models_among(folders, experiments)
+    gathered = models if len(models) < len(experiments) else ()
+    result = compare_experiments(experiments, replicates, models=gathered, by_row=by_row)
     for folder, experiment in zip(folders, experiments, strict=True):
         result["notes"] += [f"{experiment.name}: {change}" for change in config_changes(folder)]
     return result
+
+
+def models_among(folders: Sequence[Path | str], experiments: Sequence[ExperimentPredictions]) -> tuple[Model, ...]:
+    """Experiments sorted into models: those whose configurations differ in the seed alone are one."""
+    from aigenbench.evaluation.report.results import read_config
+    from aigenbench.evaluation.report.seeds import models_of, seeds_of
+
+    configs = [read_config(folder, e) for folder, e in zip(folders, experiments, strict=True)]
+    groups = seeds_of(configs, [e.first.data_fingerprint or e.first.pairing_fingerprint for e in experiments])
+    return models_of([e.name for e in experiments], groups)
 
 
 def reported(

@@ -233,7 +233,7 @@ def evaluated(
     logged = logged_metrics(folder, experiment)
     values = score(experiment, pairing, threshold)
     values["notes"] += config_changes(folder)
-    values |= seen_and_unseen(experiment, pairing)
+    values |= seen_and_unseen(experiment, pairing) | _compute(folder, experiment)
     if dataset is not None:
         from aigenbench.engine.columns import check_belongs, evaluation_table
         from aigenbench.evaluation.statistics.breakdown import class_groups, class_scores
@@ -242,6 +242,16 @@ def evaluated(
         check_belongs(dataset, table, experiment)
         values |= class_scores(class_groups(experiment, table.columns, threshold))
     return Evaluated(experiment, values, logged)
+
+
+def _compute(folder: Path | str, experiment: Loaded) -> dict[str, Any]:
+    """What learning took in each window and in all, where it was counted."""
+    from aigenbench.evaluation.report.compute import cost_of
+    from aigenbench.evaluation.report.results import read_run
+
+    records = {k: read_run(folder, k, experiment.stage) for k in experiment.windows}
+    of_windows = [cost_of([records[k]]) if k in records else {} for k in range(experiment.n_windows)]
+    return {"compute": {"windows": of_windows, "total": cost_of(records.values())}} if any(of_windows) else {}
 
 
 def as_scores(found: Evaluated) -> Scores:

@@ -24,6 +24,7 @@ class Series:
         dashed: whether the line is dashed.
         tips: what a reader sees on pointing at each point; empty for none.
         few: which points stand on fewer than ``FEW`` pairs, so that their intervals are greyed; empty for none.
+        name: written beside each marked point.
     """
 
     label: str
@@ -36,6 +37,7 @@ class Series:
     dashed: bool = False
     tips: Sequence[str] = ()
     few: Sequence[bool] = ()
+    name: str = ""
 
     def shifted(self, by: float) -> Series:
         """The same, moved along x."""

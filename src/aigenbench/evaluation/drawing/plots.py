@@ -144,7 +144,9 @@ def draw_chart(chart: Chart | Forest, *paths: Path) -> None:
             axes.tick_params(axis="x", labelsize=6.5)
         axes.set_yticks(*zip(*chart.y_ticks, strict=True))
         axes.set_title(chart.title, fontsize=9)
-        if chart.legend:
+        if any(series.name for series in chart.series):
+            axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        elif chart.legend:
             axes.legend(fontsize=8, loc="best")
         for path in paths:
             save_figure(drawn, path)
@@ -188,6 +190,8 @@ def _draw_series(axes: Axes, series: Series, whiskers: bool) -> None:
         markersize=3.5,
         label=None if series.role == "guide" else series.label,
     )
+    for at in zip(x, y, strict=True) if series.name else ():
+        axes.annotate(series.name, at, (4, 3), textcoords="offset points", fontsize=8)
 
 
 METRIC_TITLES = {

@@ -164,6 +164,9 @@ def _marks(series: Series, frame: _Frame) -> list[str]:
             at = f'cx="{frame.x(series.x[i]):.1f}" cy="{frame.y(y):.1f}"'
             told = f' tabindex="0" role="img" aria-label="{tip}"><title>{tip}</title>' if tip else ">"
             marks.append(f'<circle class="mark {series.role}" {at} r="4.5"{told}</circle>')
+            if series.name:
+                place = f'x="{frame.x(series.x[i]) + 7:.1f}" y="{frame.y(y) - 5:.1f}"'
+                marks.append(f'<text class="label" {place}>{escape(series.name)}</text>')
     return marks
 
 

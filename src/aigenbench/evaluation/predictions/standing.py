@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,14 @@ class Standing:
             OWN: "Generators that are not the benchmark's: published results are results on other images.",
             SYNTHETIC: "Rendered pictures for trying the software: nothing here says anything about real generators.",
         }[self.kind]
+
+
+def standings(of: Sequence[tuple[str, Standing]]) -> tuple[tuple[Standing, str], ...]:
+    """What named runs stand on, each once, and whose it is where they differ."""
+    found: dict[Standing, list[str]] = {}
+    for name, standing in of:
+        found.setdefault(standing, []).append(name)
+    return tuple((standing, ", ".join(names) if len(found) > 1 else "") for standing, names in found.items())
 
 
 def standing_of(experiment: ExperimentPredictions, records: Mapping[int, Mapping[str, Any]] | None = None) -> Standing:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from aigenbench import __version__, files
 from aigenbench.evaluation.drawing.chart import FEW
-from aigenbench.evaluation.predictions.standing import Standing
+from aigenbench.evaluation.predictions.standing import standings
 from aigenbench.evaluation.report.pages import environment, resource
-from aigenbench.evaluation.report.results import ExperimentResults
 from aigenbench.evaluation.report.together import Together, put_together
 from aigenbench.evaluation.report.view import View
 from aigenbench.evaluation.statistics.generators import FEWEST_GENERATORS
@@ -25,7 +24,7 @@ def render(views: Sequence[View], together: Together | None = None) -> str:
         .get_template("report.html")
         .render(
             title=runs[0].name if not several else "Detectors: " + ", ".join(model.name for model in together.models),
-            standings=_standings(runs),
+            standings=standings([(run.name, run.standing) for run in runs]),
             views=views,
             several=several,
             together=together,
@@ -44,14 +43,6 @@ def render(views: Sequence[View], together: Together | None = None) -> str:
 def write_report(path: Path | str, views: Sequence[View], together: Together | None = None) -> None:
     """Write the page to ``path``."""
     files.write_text(path, render(views, together))
-
-
-def _standings(runs: Sequence[ExperimentResults]) -> list[tuple[Standing, str]]:
-    """What the runs stand on, each once, and whose it is where they differ."""
-    found: dict[Standing, list[str]] = {}
-    for run in runs:
-        found.setdefault(run.standing, []).append(run.name)
-    return [(standing, ", ".join(names) if len(found) > 1 else "") for standing, names in found.items()]
 
 
 def _choice(view: str, window: int) -> str:

@@ -12,7 +12,7 @@ from aigenbench.evaluation.drawing.chart import Chart, Forest, Table
 from aigenbench.evaluation.drawing.svg import svg
 from aigenbench.evaluation.statistics.intervals import interval_text
 
-PAGES = ("parts.html", "report.html", "leaderboard.html")
+PAGES = ("parts.html", "report.html", "leaderboard.html", "frontier.html")
 
 
 def resource(name: str) -> Markup:

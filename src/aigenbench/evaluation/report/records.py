@@ -1,4 +1,4 @@
-"""What a run recorded of itself: versions, hardware, time and energy."""
+"""What a run recorded of itself: versions, hardware, time and what it took."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from aigenbench.evaluation.drawing.chart import Cell, Table
+from aigenbench.evaluation.report.compute import MEASURES, cost_of, short
 
 PER_WINDOW = {
     "started": "Started",
     "seconds": "Training (s)",
     "embedding_seconds": "Embedding (s)",
-    "energy_joules": "Energy (kJ)",
+    **{name: title for name, title in MEASURES.items() if name != "seconds"},
 }
-"""Entries that differ from window to window, and their titles."""
+"""What differs from window to window, and its title: entries, and measures of compute."""
 
 LASTING = (
     "host",
@@ -34,6 +35,7 @@ Records = Mapping[int, Mapping[str, Any]]
 
 def times_table(records: Records) -> Table:
     """When each window was trained and what it took, with the sums; no rows where nothing is known."""
+    records = {k: {**cost_of([record]), **record} for k, record in records.items()}
     names = [name for name in PER_WINDOW if any(name in record for record in records.values())]
     rows = [
         (Cell(str(k), k), *(_cell(name, record.get(name)) for name in names)) for k, record in records.items() if names
@@ -41,7 +43,7 @@ def times_table(records: Records) -> Table:
     if len(rows) > 1:
         sums = (_cell(n, _total(records, n)) if n != "started" else Cell("-") for n in names)
         rows.append((Cell("sum", len(rows), strong=True), *sums))
-    return Table("times", "Time and energy", ("Window", *(PER_WINDOW[name] for name in names)), tuple(rows))
+    return Table("times", "Time and compute", ("Window", *(PER_WINDOW[name] for name in names)), tuple(rows))
 
 
 def versions_table(records: Records) -> Table:
@@ -60,8 +62,7 @@ def _cell(name: str, value: Any) -> Cell:
         return Cell("-")
     if name == "started" or not isinstance(value, int | float):
         return Cell(str(value).partition("+")[0].replace("T", " "))
-    shown = value / 1000 if name == "energy_joules" else value
-    return Cell(f"{shown:,.1f}", float(shown))
+    return Cell(short(value) if name in MEASURES and name != "seconds" else f"{value:,.1f}", float(value))
 
 
 def _total(records: Records, name: str) -> float | None:

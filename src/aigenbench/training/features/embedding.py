@@ -24,6 +24,7 @@ from aigenbench.models.preprocessing import normalised
 from aigenbench.models.probe import Classifier
 from aigenbench.models.tapping import SideBySide
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
+from aigenbench.training.features.cost import EmbeddingCost
 from aigenbench.training.lightning.internals import callbacks_of
 from aigenbench.training.lightning.trainers import make_trainer
 from aigenbench.training.processes.collectives import have_met, largest
@@ -86,9 +87,9 @@ def embed(
         trainer = make_trainer({**trainer_arguments(), "callbacks": []}, folder, 1, [], f"embedding {what}", [])
         blocks = blocks_for(stores, keys, min(rows_a_block, -(-len(keys) // trainer.world_size)))
         queue = BlockQueue(share_of(blocks, trainer.global_rank, trainer.world_size), batches_of, stop)
-        writer = _BlockWriter(queue, stores, what)
-        callbacks_of(trainer).append(writer)
-        with queue.claims:
+        with queue.claims, EmbeddingCost(detector.model, trainer.strategy.root_device) as cost:
+            writer = _BlockWriter(queue, stores, what, cost)
+            callbacks_of(trainer).append(writer)
             try:
                 trainer.validate(_Embedder(detector, queue, stop), dataloaders=loader_of(queue, missing), verbose=False)
             finally:
@@ -186,8 +187,8 @@ class BlockQueue:
 class _BlockWriter(pl.Callback):
     """Puts the features of batches together to blocks, stores these, and says how far it is."""
 
-    def __init__(self, queue: BlockQueue, stores: Mapping[Part, Store], what: str) -> None:
-        self._queue, self._stores, self._what = queue, stores, what
+    def __init__(self, queue: BlockQueue, stores: Mapping[Part, Store], what: str, cost: EmbeddingCost) -> None:
+        self._queue, self._stores, self._what, self._cost = queue, stores, what, cost
         self._rows: dict[Part, list[npt.NDArray[Any]]] = {}
         self._gathered = self.done = 0
         self._started = self._told = time.monotonic()
@@ -203,6 +204,7 @@ class _BlockWriter(pl.Callback):
             self._rows.setdefault(part, []).append(own)
         embedded = len(next(iter(rows.values())))
         self.done, self._gathered = self.done + embedded, self._gathered + embedded
+        self._cost.embedded(outputs, embedded)
         blocks, claim = self._queue.claimed[0]
         if self._gathered == len(blocks.keys):
             self._write(blocks)
@@ -216,6 +218,7 @@ class _BlockWriter(pl.Callback):
             self._write(self._queue.claimed[0][0].first(self._gathered))
 
     def _write(self, blocks: Blocks[Part]) -> None:
+        self._cost.keep({part: self._stores[part] for part in blocks.of})
         for part, block in blocks.of.items():
             block.write(np.concatenate(self._rows[part]))
         self._rows, self._gathered = {}, 0

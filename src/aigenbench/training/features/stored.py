@@ -39,8 +39,10 @@ from aigenbench.models.finetune import PartlyTrained
 from aigenbench.models.parts import Part
 from aigenbench.models.probe import Classifier
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
+from aigenbench.training.features.cost import scaled_cost
 from aigenbench.training.features.embedding import BatchesOf, BlockQueue, embed
 from aigenbench.training.features.identity import described_parts
+from aigenbench.training.lightning.operations import Count
 from aigenbench.training.processes.signals import StopRequest
 
 
@@ -198,6 +200,17 @@ class FeatureCache:
             return make_loader(samples(missing), queue, collate, self.pipeline.num_workers)
 
         embed(stores, keys, batches_of, loader, self.detector, self.trainer_arguments, world, what, stop, self.spent)
+
+    def budget(self, views: int, is_first: bool) -> dict[str, Count]:
+        """What it costs to embed so many training views and, for the first window, the evaluation images.
+
+        It goes by what it took whoever stored them, so a run counts its features however many of them it found stored.
+        """
+        found = {"embedding": scaled_cost(self._training_stores(), views)}
+        if is_first:
+            images = len(np.unique(self.pipeline.evaluation_set(self.plan, "validate").ids))
+            found["evaluation_embedding"] = scaled_cost(self._evaluation_stores("validate", None), images)
+        return found
 
     # stores
 

@@ -38,6 +38,9 @@ try:
 except ImportError as error:
     raise _unsupported("lightning", str(error).partition(" (")[0]) from error
 try:
+    from torch._ops import OpOverload
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_map_only
     from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 except ImportError as error:
     raise _unsupported("torch", str(error).partition(" (")[0]) from error
@@ -68,6 +71,8 @@ _PARTS = {
         "_MultiProcessingDataLoaderIter._shutdown_workers",
         "distributed.distributed_c10d._get_default_store",
         "UntypedStorage._new_shared",
+        "Module._compiled_call_impl",
+        "ops.aten.mm.default._overloadpacket",
     ),
 }
 
@@ -89,6 +94,8 @@ def check_internals(trainer: pl.Trainer) -> None:
         "_MultiProcessingDataLoaderIter": _MultiProcessingDataLoaderIter,
         "UntypedStorage": torch.UntypedStorage,
         "distributed": distributed,
+        "Module": torch.nn.Module,
+        "ops": torch.ops,
     }
     for package, parts in _PARTS.items():
         for part in parts:
@@ -219,3 +226,20 @@ def set_last_value(metric: Metric, value: Any) -> None:
 def set_update_count(metric: Metric, count: int) -> None:
     """Let a metric say that it was updated so often."""
     metric._update_count = count
+
+
+OperationsMode = TorchDispatchMode
+"""Sees every operation below autograd."""
+mapped_tensors = tree_map_only
+"""Of nested arguments, those of a type mapped by a function."""
+
+
+def operation_of(func: Any) -> tuple[Any, bool]:
+    """The operation that a mode is given a form of, and whether it is one of tensors, not a higher order's."""
+    is_plain = isinstance(func, OpOverload)
+    return func._overloadpacket if is_plain else func, is_plain
+
+
+def is_compiled(module: torch.nn.Module) -> bool:
+    """Whether a module's calls go to what ``torch.compile`` has made."""
+    return module._compiled_call_impl is not None or type(module).__name__ == "OptimizedModule"

@@ -17,6 +17,7 @@ from aigenbench.models.probe import Classifier
 from aigenbench.training.detector.records import load_detector, load_record, trained_of
 from aigenbench.training.detector.teacher import Teacher
 from aigenbench.training.heads.group import Heads
+from aigenbench.training.lightning.counting import BatchCounter
 from aigenbench.training.lightning.module_state import flags_of, restore_flags
 from aigenbench.training.lightning.trainers import make_trainer
 from aigenbench.training.processes.signals import StopRequest
@@ -155,7 +156,7 @@ class WindowWeights:
                 lambda: before()["state_dict"],
                 lambda: before().get(MERGED, {}).get(name, {}),
                 self._setup.detector,
-                lambda weights: self._past(weights, window, stop),
+                lambda weights: self._past(weights, window, stop, keeper),
             )
         )
         is_as_trained = all(torch.equal(made.weights[key], tensor) for key, tensor in trained.items())
@@ -167,12 +168,14 @@ class WindowWeights:
         # of several processes each takes what the first has written
         self.in_memory = None
 
-    def _past(self, weights: Weights, window: int, stop: StopRequest) -> float | None:
+    def _past(self, weights: Weights, window: int, stop: StopRequest, keeper: WindowKeeper) -> float | None:
         """The AUROC of weights on the Past period of a window."""
         setup = self._setup
         setup.detector.load_state_dict(weights)
         arguments: Mapping[str, Any] = {**setup.inputs.trainer_arguments({}), "callbacks": []}
         folder = self._experiment.window_folder(window)
-        trainer = make_trainer(arguments, folder, 1, [], f"window {window}, weights compared on Past", [])
+        counter = BatchCounter(setup.detector, "fitting")
+        keeper.budget.counters.append(counter)
+        trainer = make_trainer(arguments, folder, 1, [counter], f"window {window}, weights compared on Past", [])
         predictions = evaluate_detector(setup, trainer, window, "validate", stop)
         return compute(WindowGroups(predictions).period("growing", window), ("auroc",))["auroc"]

@@ -15,10 +15,12 @@ import numpy.typing as npt
 
 from aigenbench.config.folder import RUN_FILE
 from aigenbench.data.samples.batches import TrainingBatches, WindowBatches
+from aigenbench.data.views.features import Keys
 from aigenbench.training.detector.seeding import BatchSeeds
 from aigenbench.training.detector.stage import Stage
 from aigenbench.training.features.stored import FeatureCache
 from aigenbench.training.heads.group import Heads, HeadsEvaluation
+from aigenbench.training.lightning.counting import BatchCounter
 from aigenbench.training.lightning.loggers import LongCSVLogger, cut_logged, drop_logged, logger_defaults
 from aigenbench.training.lightning.loops import Position, begin_at, log_at
 from aigenbench.training.lightning.module_state import flags_of
@@ -28,6 +30,7 @@ from aigenbench.training.lightning.user_checkpoints import writers_of
 from aigenbench.training.loop.epoch_evaluation import EpochEvaluation, keep_predictions
 from aigenbench.training.loop.order import WindowsInOrder
 from aigenbench.training.loop.weights import WindowWeights
+from aigenbench.training.processes.collectives import everyones
 from aigenbench.training.processes.failures import training_failures_told
 from aigenbench.training.processes.signals import StopRequest
 from aigenbench.training.resume.checkpoints import UnreadableError, WindowCheckpoints
@@ -43,6 +46,7 @@ from aigenbench.training.resume.state import (
 )
 from aigenbench.training.strategies.features import detector_features, own_views, stored_features
 from aigenbench.training.strategies.selection import Selection
+from aigenbench.training.window.budget import Budget, WindowBudget, counted, together
 from aigenbench.training.window.evaluating import (
     common_batches,
     evaluate_detector,
@@ -52,7 +56,7 @@ from aigenbench.training.window.evaluating import (
 )
 from aigenbench.training.window.inputs import Setup, steps_of_epoch
 from aigenbench.training.window.keeper import CheckpointRule, WindowKeeper, WindowPlan
-from aigenbench.training.window.runtime import TrainingTime, embedding_recorded, record_run
+from aigenbench.training.window.runtime import TrainingCost, embedding_recorded, keep_last_evaluation, record_run
 
 logger = logging.getLogger(__name__)
 
@@ -127,14 +131,25 @@ class WindowsLoop:
             # by these, what the windows draw is chosen
             own = [own_views(features, window - 1) for window in windows if window]
             features.embed_training(own, trainer.world_size, self.stop)
-        views = [
-            features.views_of(self._batches(seed, window, epoch, trainer, arguments), window, epoch)
-            for window in windows
-            for epoch in range(schedule.epochs)
-            for seed in {self.setup.seed, *self.heads.seeds}
-        ]
+        seeds = {self.setup.seed, *self.heads.seeds}
+        views = (self._views(features, seed, window, trainer, arguments) for window in windows for seed in seeds)
         features.embed_training(views, trainer.world_size, self.stop)
         features.embed_evaluation("validate", None, trainer.world_size, self.stop)
+
+    def _views(
+        self, features: FeatureCache, seed: int, window: int, trainer: pl.Trainer, arguments: dict[str, Any]
+    ) -> Keys:
+        """The training views that a window draws under a seed, each once: int64 (n,)."""
+        batches = (self._batches(seed, window, epoch, trainer, arguments) for epoch in range(self.setup.epochs))
+        return np.unique(np.concatenate([features.views_of(b, window, epoch) for epoch, b in enumerate(batches)]))
+
+    def _embedding(self, window: int, trainer: pl.Trainer, arguments: dict[str, Any]) -> Budget | None:
+        """What the stored features cost that a window is the first to use; None where none are stored."""
+        if (features := self.setup.features) is None:
+            return None
+        drawn = [self._views(features, self.setup.seed, k, trainer, arguments) for k in range(window + 1)]
+        earlier = np.unique(np.concatenate([np.empty(0, np.int64), *drawn[:-1]]))
+        return features.budget(len(np.setdiff1d(drawn[-1], earlier)), is_first=window == 0)
 
     # training
 
@@ -154,10 +169,12 @@ class WindowsLoop:
         stage = stage_of(self.setup, window, start.epoch, plan.steps * plan.epochs)
         self.setup.detector.begin(stage)
         loaders = self._loader(plan, trainer, arguments), evaluation_loader(self.setup, trainer, "validate")
-        keeper = self._keeper(trainer, plan, stage, checkpoints, resumed)
+        counter = BatchCounter(self.setup.detector)
+        embedding = self._embedding(window, trainer, arguments)
+        keeper = self._keeper(trainer, plan, stage, checkpoints, resumed, counter, embedding)
         keeper.flags_before = flags_of(self.setup.detector)
         keeper.are_merged = self._weights.are_merged
-        self._add_callbacks(trainer, keeper, common_batches(loaders[1]), arguments)
+        self._add_callbacks(trainer, keeper, counter, common_batches(loaders[1]), arguments)
         begin_at(trainer, start, plan.steps, plan.logged_before, keeper)
         self._weights.in_memory = None
         self.setup.pipeline.serve(self.setup.plan, window, self.setup.seed, loaders)
@@ -184,22 +201,34 @@ class WindowsLoop:
         stage: Stage,
         checkpoints: WindowCheckpoints,
         resumed: Mapping[str, Any] | None,
+        counter: BatchCounter,
+        embedding: Budget | None,
     ) -> WindowKeeper:
         token = token_of(self.experiment.folder) if writers_of(trainer) else ""
         mark = f"{token} {self.experiment.window_name(plan.window)}"
         title = partial(self._title, plan.window)
-        times: list[TrainingTime] = []
+        costs: list[TrainingCost] = []
 
-        def keep_time(seconds: float) -> None:
-            if not times:
+        def keep_cost(seconds: float, budget: Budget | None) -> None:
+            if not costs:
                 folders = checkpoints.folder, *(run.experiment.window_folder(plan.window) for run in self.heads.runs)
-                times.extend(TrainingTime(folder, self.setup.features is not None) for folder in folders)
-            for one in times:
-                one.keep(seconds)
+                costs.extend(TrainingCost(folder, embedding) for folder in folders)
+            for one in costs:
+                one.keep(seconds, budget)
 
-        return WindowKeeper(plan, stage, checkpoints, self.rule, self.stop, resumed, self.heads, title, mark, keep_time)
+        budget = WindowBudget(counter, resumed)
+        return WindowKeeper(
+            plan, stage, checkpoints, self.rule, self.stop, resumed, self.heads, title, mark, budget, keep_cost
+        )
 
-    def _add_callbacks(self, trainer: pl.Trainer, keeper: WindowKeeper, common: int, arguments: dict[str, Any]) -> None:
+    def _add_callbacks(
+        self,
+        trainer: pl.Trainer,
+        keeper: WindowKeeper,
+        counter: BatchCounter,
+        common: int,
+        arguments: dict[str, Any],
+    ) -> None:
         """Put ours in front of the config's, and those that train further heads behind."""
         plan = keeper.plan
         evaluation = EpochEvaluation(self.setup, keeper, self.heads, common, self.stop)
@@ -208,7 +237,7 @@ class WindowsLoop:
             for seed in self.heads.seeds - {self.setup.seed}
         }
         callbacks: Any = trainer.callbacks  # type: ignore[attr-defined]
-        callbacks[:0] = [keeper, BatchSeeds(plan.seed, plan.window), evaluation, evaluation.beside]
+        callbacks[:0] = [keeper, BatchSeeds(plan.seed, plan.window), counter, evaluation, evaluation.beside]
         callbacks += self.setup.strategies.callbacks()
         callbacks += self.heads.training(plan, keeper.stage, trainer, batches_of)
 
@@ -296,14 +325,15 @@ class WindowsLoop:
         step = self._plan(window, Position(), trainer, arguments).logged(action.epochs)
         drop_logged(trainer.loggers, folder, step, keep_evaluation=False)
         log_at(trainer, step)
-        beside = HeadsEvaluation(self.heads.runs, window)
-        trainer.callbacks.append(beside)  # type: ignore[attr-defined]
+        beside, counter = HeadsEvaluation(self.heads.runs, window), BatchCounter(self.setup.detector)
+        trainer.callbacks[:0] = [counter, beside]  # type: ignore[attr-defined]
         predictions = evaluate_detector(self.setup, trainer, window, "validate", self.stop)
         results = [(self.setup, checkpoints, trainer.loggers, title, predictions)]
         results += [
             (run.setup, run.checkpoints(window), run.loggers(window), f"{run.name}, {title}", of_head)
             for run, of_head in zip(self.heads.runs, beside.predictions(), strict=True)
         ]
+        budget = together(*everyones([counted(counter)]))
         if trainer.is_global_zero:
             # the run's own last: its record says that the window is evaluated
             for setup, kept, loggers, name, result in reversed(results):
@@ -311,5 +341,6 @@ class WindowsLoop:
                     drop_logged(loggers, kept.folder, step, keep_evaluation=False)
                 keep_predictions(kept.folder, result, step)
                 log_evaluation(setup, loggers, result, window, step, name)
+                keep_last_evaluation(kept.folder, budget)
                 kept.evaluated()
         trainer.strategy.barrier()

@@ -28,6 +28,7 @@ from aigenbench.training.processes.collectives import SharedError, everyones, la
 from aigenbench.training.processes.sharding import gathered, is_sharded, spread_optimizer_state
 from aigenbench.training.processes.signals import StoppedError, StopRequest
 from aigenbench.training.resume.checkpoints import WindowCheckpoints
+from aigenbench.training.window.budget import Budget, WindowBudget
 
 if TYPE_CHECKING:
     from aigenbench.training.heads.group import Heads
@@ -104,7 +105,8 @@ class WindowKeeper(pl.Callback):
         heads: further heads that are trained along.
         title: names an epoch, for messages.
         mark: tells this window of this experiment from all others.
-        keep_time: writes down how long this training has trained, in seconds.
+        budget: counts what the window costs.
+        keep_cost: writes down how long this training has trained, in seconds, and the window's budget.
     """
 
     def __init__(
@@ -118,11 +120,12 @@ class WindowKeeper(pl.Callback):
         heads: Heads,
         title: Callable[[int], str],
         mark: str,
-        keep_time: Callable[[float], None],
+        budget: WindowBudget,
+        keep_cost: Callable[[float, Budget | None], None],
     ) -> None:
         self.plan, self.stage, self.checkpoints, self.rule, self.stop = plan, stage, checkpoints, rule, stop
         self.resumed, self.heads, self.title = resumed, heads, title
-        self._mark, self._keep_time = mark, keep_time
+        self._mark, self.budget, self._keep_cost = mark, budget, keep_cost
         self.done = plan.start.step
         """Optimizer steps done in the epoch under way."""
         self.evaluated: str | None = None
@@ -307,8 +310,9 @@ class WindowKeeper(pl.Callback):
             evaluated: whether these very weights are evaluated.
             told: for ``run.json``.
         """
+        budget = self.budget.now()
         if trainer.is_global_zero:
-            self._keep_time(self.seconds())
+            self._keep_cost(self.seconds(), budget)
             if told:
                 path = self.checkpoints.folder / RUN_FILE
                 write_json(path, {**read_json(path), **told})
@@ -318,8 +322,10 @@ class WindowKeeper(pl.Callback):
 
     def _write(self, trainer: pl.Trainer, at: Position) -> None:
         record = {**training_record(trainer), "flags_before": self.flags_before, "heads": self.heads.records()}
+        if (budget := self.budget.now()) is not None:
+            record["budget"] = budget
         if trainer.is_global_zero:
-            self._keep_time(self.seconds())
+            self._keep_cost(self.seconds(), budget)
             self.checkpoints.save_position(at.epoch, at.step, record)
         self.rule.written()
         trainer.strategy.barrier()

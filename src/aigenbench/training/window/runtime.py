@@ -24,6 +24,7 @@ from aigenbench.files import read_json, write_json, write_text
 from aigenbench.training.processes.collectives import is_first_process
 from aigenbench.training.resume.folder import config_changes
 from aigenbench.training.strategies.selection import Selection
+from aigenbench.training.window.budget import Budget, together
 from aigenbench.training.window.inputs import Setup
 from aigenbench.training.window.keeper import WindowPlan
 
@@ -85,8 +86,8 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in _PACKAGES}
 
 
-class TrainingTime:
-    """The time that a window's training has taken, kept in its ``run.json``; restarts add up.
+class TrainingCost:
+    """What a window's training has taken, kept in its ``run.json``; restarts add up.
 
     What was done after the last checkpoint before a kill is not counted. Where features are stored,
     ``embedding_seconds`` is the time of embedding before the window (all at once before the first, as a rule), and
@@ -94,25 +95,36 @@ class TrainingTime:
 
     Args:
         folder: the window's, with its ``run.json``.
-        embeds: whether features are stored.
+        embedding: the budget of the stored features that the window is the first to use; None where none are stored.
     """
 
-    def __init__(self, folder: Path, embeds: bool) -> None:
+    def __init__(self, folder: Path, embedding: Budget | None) -> None:
+        self._embedding = embedding or {}
         self._path = folder / RUN_FILE
         self._record = recorded(folder)
         self._before = _seconds(self._record, "seconds", self._path)
-        if embeds:
+        if embedding is not None:
             spent = _seconds(self._record, "embedding_seconds", self._path) + _embedding_seconds(folder.parent)
             self._record["embedding_seconds"] = round(spent, 3)
 
-    def keep(self, seconds: float) -> None:
-        """Write down that this start has trained for so long."""
+    def keep(self, seconds: float, budget: Budget | None) -> None:
+        """Write down that this start has trained for so long, and what the window has cost so far, if that is known."""
+        if budget is not None:
+            self._record["budget"] = together(self._embedding, budget)
         self._record["seconds"] = round(self._before + seconds, 3)
         if "embedding_seconds" in self._record:
             total = self._record["seconds"] + self._record["embedding_seconds"]
             self._record["total_seconds"] = round(total, 3)
         write_json(self._path, self._record)
         remove(self._path.parent.parent / EMBEDDING_FILE)
+
+
+def keep_last_evaluation(folder: Path, budget: Budget) -> None:
+    """Add the evaluation that comes after a window's training to its budget, where that was counted."""
+    record = recorded(folder)
+    if "budget" in record:
+        record["budget"]["last_evaluation"] = budget.get("evaluation", {})
+        write_json(folder / RUN_FILE, record)
 
 
 @contextmanager
