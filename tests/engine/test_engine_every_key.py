@@ -139,6 +139,7 @@ class Row(NamedTuple):
 
 
 MULTICLASS = {"model": {"training_task": "multiclass"}}
+MIXED = {"model": {"evaluation_cropping_strategy": "mixed"}}
 PROBE = {"model": {"model_name": "small_cnn_probe"}}
 CACHED = {"data": {"features": "cache"}}
 MODEL = {
@@ -155,6 +156,8 @@ MODEL = {
     "model_args": Row({"channels_last": True}, lambda seen: [w.stride() for w in seen.detector().model.parameters()]),
     "finetune": Row("bias", Seen.trained),
     "objective": Row("auxiliary", Seen.trained),
+    "recipe": Row("mild", Seen.sample),
+    "fusion": Row("max", lambda seen: seen.detector().fusion, MIXED),
     "n_classes": Row(40, lambda seen: seen.detector().n_outputs, MULTICLASS),
     "preprocessing": Row({"mean": [0.1, 0.1, 0.1]}, Seen.batch),
 }

@@ -45,6 +45,8 @@ def evaluated_files(dataset: Path, experiment: ab.Experiment) -> tuple[list[byte
         ("timm/test_vit_probe", 160, "crop"),
         ("timm/test_resnet_tune", 32, "multicrop"),
         ("timm/test_convnext_probe", 32, "crop"),
+        ("small_cnn_probe", 32, "mixed"),
+        ("small_cnn_tune", 32, "tiles"),
     ],
 )
 def test_scores_are_those_of_validate(
@@ -61,7 +63,7 @@ def test_scores_are_those_of_validate(
     assert isinstance(detector, Detector)
     assert np.abs(detector.logits(files) - expected).max() < 1e-5
     one = detector.crops(files[0])
-    assert one.shape[0] == (5 if strategy == "multicrop" else 1)
+    assert one.shape[0] == {"multicrop": 5, "mixed": 6, "tiles": 5}.get(strategy, 1)
     assert one.shape[1:] == (3, size, size)
     answer = next(detector.answers(files[:1]))
     np.testing.assert_allclose(detector.crop_logits(one), answer.crop_logits, atol=1e-6)

@@ -11,7 +11,6 @@ import torch
 
 from aigenbench.augmentations import EvaluationCrops
 from aigenbench.data.pictures.decode import Pixels
-from aigenbench.evaluation.predictions.fusion import fuse_logits
 from aigenbench.inference.artefact import DETECTOR_FILE
 from aigenbench.inference.detector import Detector
 from aigenbench.inference.external.scorer import Scored, Scorer
@@ -43,13 +42,12 @@ class ExportedScorer(Scorer):
     def __init__(self, folder: Path) -> None:
         self._detector = Detector.load(folder, "cpu")
         info = self._detector.info
-        cropping = EvaluationCrops(info.model["cropping"]["strategy"], info.preprocessing.input_size)
         super().__init__(
             name=folder.resolve().name,
             place=folder,
             sha256=file_sha256(folder / DETECTOR_FILE),
             identity={"kind": "exported"},
-            prepare=Crops(cropping),
+            prepare=Crops(info.cropping),
             knowledge=Knowledge(trained_on=info.generators) if info.generators else None,
         )
 
@@ -67,7 +65,8 @@ class ExportedScorer(Scorer):
         crops = np.array([len(one) for one in prepared], dtype=np.int64)
         same = len({tuple(one.shape[1:]) for one in prepared}) == 1
         logits = self._logits(torch.cat(prepared)) if same else np.concatenate([self._logits(one) for one in prepared])
-        return Scored(fuse_logits(logits, np.repeat(np.arange(len(crops)), crops)), logits, crops)
+        fused = self._detector.info.fusion(logits, np.repeat(np.arange(len(crops)), crops))
+        return Scored(fused, logits, crops)
 
     def _logits(self, crops: torch.Tensor) -> np.ndarray:
         detector = self._detector

@@ -36,7 +36,6 @@ from aigenbench.data.views.features import (
     rows_of,
     training_view_batches,
 )
-from aigenbench.data.views.views import SLOTS
 from aigenbench.errors import InputError
 from aigenbench.files import file_sha256
 from aigenbench.models.finetune import PartlyTrained
@@ -219,8 +218,7 @@ class FeatureCache:
             first=transforms.first,
             second=transforms.second,
         )
-        slots = SLOTS.get(crops.strategy, 1)
-        return self._store(split_of(stage), {**recipe, "crops": crops.describe()}, (slots,))
+        return self._store(split_of(stage), {**recipe, "crops": crops.describe()}, (crops.most,))
 
     def _store(self, split: str, recipe: dict[str, Any], crops: tuple[int, ...]) -> Store:
         detector, pipeline = self.detector, self.pipeline
