@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,13 @@ import pytest
 from aigenbench.config.layer import COMMAND_LINE, key_layer, layer
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.engine.assembly.request import Request
+from aigenbench.engine.sweep.cells import make_cells
+from aigenbench.engine.sweep.file import read_sweep
 from aigenbench.errors import InputError
+from aigenbench.yaml_text import read_yaml
 
+PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
 MODEL = {"model": {"model_name": "small_cnn_tune", "model_args": {"pretrained": False}}, "dataset_path": "data"}
 MINE = "steps:\n  - patch_replacement: {sides: 8, share: 0.5}\n  - grayscale\n"
 INLINE = {"steps": [{"patch_replacement": {"sides": 8, "share": 0.5}}, "grayscale"]}
@@ -19,6 +25,15 @@ INLINE = {"steps": [{"patch_replacement": {"sides": 8, "share": 0.5}}, "grayscal
 
 def resolved(**model: Any) -> ResolvedConfig:
     return Request((layer("base", MODEL), layer("changed", {"model": model}))).resolved()
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.startswith(("model:", "base:"))])
+def test_the_pages_examples_resolve(block: str) -> None:
+    value = read_yaml(block, "page")
+    if "base" in value:
+        assert len(make_cells(read_sweep(value), False)) == 9
+    else:
+        assert Request((layer("base", MODEL), layer("page", value))).run("fit").instantiate_model().recipe
 
 
 def recipe_in(config: ResolvedConfig) -> Any:
@@ -60,11 +75,11 @@ def test_names_stay_and_a_later_layer_replaces_steps() -> None:
         ({"recipe": "mild", "class_path": "aigenbench.training.SoftTrainAugmentationsModel"}, "overrides train_augmen"),
         ({"fusion": "max"}, "model.fusion max: evaluation_cropping_strategy resize looks at an image once"),
         ({"fusion": "learnt"}, "model.fusion: unknown 'learnt'.*did you mean 'learned'"),
-        ({"fusion": {"max": {"on": ["mean"]}}}, "max takes no arguments"),
-        ({"fusion": {"learned": {"on": ["thumb"]}}}, "learned on: expected some of mean, max, thumbnail"),
+        ({"fusion": {"max": {"inputs": ["mean"]}}}, "max takes no arguments"),
+        ({"fusion": {"learned": {"inputs": ["thumb"]}}}, "learned inputs: expected some of mean, max, thumbnail"),
         (
-            {"fusion": {"learned": {"on": ["thumbnail"]}}, "evaluation_cropping_strategy": "multicrop"},
-            "on thumbnail: none is among the views",
+            {"fusion": {"learned": {"inputs": ["thumbnail"]}}, "evaluation_cropping_strategy": "multicrop"},
+            "inputs thumbnail: none is among the views",
         ),
         (
             {

@@ -46,7 +46,7 @@ def evaluated_files(dataset: Path, experiment: ab.Experiment) -> tuple[list[byte
         ("timm/test_resnet_tune", 32, "multicrop"),
         ("timm/test_convnext_probe", 32, "crop"),
         ("small_cnn_probe", 32, "mixed"),
-        ("small_cnn_tune", 32, "tiles"),
+        ("small_cnn_tune", 16, "tiles"),
     ],
 )
 def test_scores_are_those_of_validate(
@@ -56,6 +56,7 @@ def test_scores_are_those_of_validate(
         "model.model_name": model,
         "model.model_input_size": size,
         "model.evaluation_cropping_strategy": strategy,
+        **({"model.fusion": "learned"} if strategy == "tiles" else {}),
     }
     experiment = trained(AS_THEY_ARE | changes)
     files, expected = evaluated_files(small_dataset, experiment)

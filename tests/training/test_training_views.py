@@ -25,7 +25,7 @@ from aigenbench.training.detector.tasks import BinaryTask
 from aigenbench.training.window.collect import make_predictions
 
 TILES = "{tiles: {n: 3, choose: texture}}"
-LEARNED = "{learned: {on: [mean, max, thumbnail]}}"
+LEARNED = "{learned: {inputs: [mean, max, thumbnail]}}"
 RECIPE = "steps:\n  - patch_shuffle: {probability: 0.5, sides: 8}\n  - jpeg: {qualities: [60, 90]}\n"
 
 
@@ -94,7 +94,7 @@ def test_max_and_mean() -> None:
     np.testing.assert_array_equal(largest.fused_logits, logits.max(1).astype(np.float32))
     assert (largest.fusion, mean.fusion) == ('"max"', None)
     with pytest.raises(InputError, match="fusion of the predictions of window 0"):
-        replace(mean, fusion='{"kind": "learned", "on": ["mean"], "weights": [], "offset": 0}').rule_of_fusion()
+        replace(mean, fusion='{"kind": "learned", "inputs": ["mean"], "weights": [], "offset": 0}').rule_of_fusion()
 
 
 def test_hooks_beside_the_options_are_refused() -> None:
@@ -165,7 +165,7 @@ def test_what_scores_uses_the_rule_of_its_window(undisturbed: Path, tmp_path: Pa
         load_predictions(experiment / f"window_{k}" / "predictions_validate_all.npz").rule_of_fusion() for k in range(3)
     ]
     assert len(set(rules)) == 3
-    assert all(rule.on == ("mean", "max", "thumbnail") for rule in rules)
+    assert all(rule.inputs == ("mean", "max", "thumbnail") for rule in rules)
     pictures = [np.random.default_rng(i).integers(0, 255, (70 + 9 * i, 90, 3), np.uint8) for i in range(4)]
     for window, rule in enumerate(rules):
         own = ab.Detector.load(experiment, window, "cpu", trust_imports=True)

@@ -202,7 +202,7 @@ def _checked_model(model: Mapping[str, Any]) -> Mapping[str, Any]:
         raise ValueError(f"classes {seen} of {outputs}")
     cropping = _cropping(model["cropping"], preprocessing)
     fusion = Fusion.from_record(model["fusion"])
-    if "thumbnail" in fusion.on and not cropping.has_thumbnail:
+    if "thumbnail" in fusion.inputs and not cropping.has_thumbnail:
         raise ValueError("a rule of fusion that looks at a thumbnail where there is none")
     backbone = model["backbone"]
     if backbone is not None:

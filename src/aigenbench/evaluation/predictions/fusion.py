@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from aigenbench.errors import InputError, nearest
 
 KINDS = ("mean", "max", "learned")
-LOOKED_AT = ("mean", "max", "thumbnail")
+INPUTS = ("mean", "max", "thumbnail")
 """Logits of an image that a learned rule may look at."""
 MEAN = "mean of the crops' probabilities"
 """What records call the benchmark's own rule (protocol section 7)."""
@@ -74,13 +74,13 @@ class Fusion:
 
     Attributes:
         kind: ``mean`` of their probabilities, the largest (``max``), or ``learned``: a logistic regression.
-        on: what a learned rule looks at, some of `LOOKED_AT`; ``thumbnail`` is an image's last view.
+        inputs: what a learned rule looks at, some of `INPUTS`; ``thumbnail`` is an image's last view.
         weights: of each of these, once it is fitted.
         offset: likewise.
     """
 
     kind: str = "mean"
-    on: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
     offset: float = 0.0
 
@@ -96,13 +96,15 @@ class Fusion:
         if kind not in KINDS:
             raise InputError(f"model.fusion: unknown {kind!r}; known: {', '.join(KINDS)}{nearest(str(kind), KINDS)}")
         arguments = {} if arguments is None else arguments
-        known = ("on",) if kind == "learned" else ()
+        known = ("inputs",) if kind == "learned" else ()
         if not isinstance(arguments, Mapping) or not set(arguments) <= set(known):
             raise InputError(f"model.fusion: {kind} takes {', '.join(known) or 'no arguments'}, found {arguments!r}")
-        on = arguments.get("on", ("mean", "max")) if kind == "learned" else ()
-        if kind == "learned" and (not isinstance(on, list | tuple) or not on or not set(on) <= set(LOOKED_AT)):
-            raise InputError(f"model.fusion: learned on: expected some of {', '.join(LOOKED_AT)}, found {on!r}")
-        return cls(kind, tuple(dict.fromkeys(on)))
+        if kind != "learned":
+            return cls(kind)
+        given = arguments.get("inputs", ("mean", "max"))
+        if not isinstance(given, list | tuple) or not given or not set(given) <= set(INPUTS):
+            raise InputError(f"model.fusion: learned inputs: expected some of {', '.join(INPUTS)}, found {given!r}")
+        return cls(kind, tuple(dict.fromkeys(given)))
 
     @property
     def is_ready(self) -> bool:
@@ -116,10 +118,14 @@ class Fusion:
         assert self.is_ready, "a learned rule is fitted before it is used"
         if self.kind == "max":
             return _looked_at(crop_logits, crop_to_image_index, ("max",))[:, 0]
-        return _looked_at(crop_logits, crop_to_image_index, self.on) @ np.array(self.weights) + self.offset
+        return _looked_at(crop_logits, crop_to_image_index, self.inputs) @ np.array(self.weights) + self.offset
 
     def fitted(
-        self, crop_logits: ArrayLike, crop_to_image_index: ArrayLike, labels: NDArray[np.bool_], on: NDArray[np.bool_]
+        self,
+        crop_logits: ArrayLike,
+        crop_to_image_index: ArrayLike,
+        labels: NDArray[np.bool_],
+        chosen: NDArray[np.bool_],
     ) -> Fusion:
         """A learned rule fitted on some of the images; one that is ready is returned as it is.
 
@@ -127,21 +133,21 @@ class Fusion:
             crop_logits: as of ``fuse_logits``.
             crop_to_image_index: likewise.
             labels: of all images, true for a fake, bool (n,).
-            on: which of them to fit it on, bool (n,).
+            chosen: which of them to fit it on, bool (n,).
         """
         if self.is_ready:
             return self
-        features = _looked_at(crop_logits, crop_to_image_index, self.on)[on]
+        features = _looked_at(crop_logits, crop_to_image_index, self.inputs)[chosen]
         features = np.column_stack([features, np.ones(len(features))])
         start = np.eye(features.shape[1])[0]
-        *weights, offset = fit_logistic(features, labels[on], start, _RIDGE).tolist()
+        *weights, offset = fit_logistic(features, labels[chosen], start, _RIDGE).tolist()
         return replace(self, weights=tuple(weights), offset=offset)
 
     def to_record(self) -> str | dict[str, Any]:
         """The rule in plain values, for JSON."""
         if self.kind != "learned":
             return MEAN if self.kind == "mean" else self.kind
-        return {"kind": self.kind, "on": list(self.on), "weights": list(self.weights), "offset": self.offset}
+        return {"kind": self.kind, "inputs": list(self.inputs), "weights": list(self.weights), "offset": self.offset}
 
     @classmethod
     def from_record(cls, record: Any) -> Fusion:
@@ -154,16 +160,16 @@ class Fusion:
             return cls("mean" if record == MEAN else record)
         if not isinstance(record, Mapping) or record.get("kind") != "learned":
             raise ValueError(f"an unknown rule of fusion {str(record)[:80]!r}")
-        on, weights, offset = tuple(record["on"]), tuple(map(float, record["weights"])), float(record["offset"])
-        if not on or not set(on) <= set(LOOKED_AT) or len(on) != len(weights):
-            raise ValueError(f"a learned rule of fusion with {len(weights)} weights for {', '.join(map(str, on))}")
+        inputs, weights, offset = tuple(record["inputs"]), tuple(map(float, record["weights"])), float(record["offset"])
+        if not inputs or not set(inputs) <= set(INPUTS) or len(inputs) != len(weights):
+            raise ValueError(f"a learned rule of fusion with {len(weights)} weights for {', '.join(map(str, inputs))}")
         if not all(map(isfinite, (*weights, offset))):
             raise ValueError("a rule of fusion whose weights are no finite numbers")
-        return cls("learned", on, weights, offset)
+        return cls("learned", inputs, weights, offset)
 
 
-def _looked_at(crop_logits: ArrayLike, index: ArrayLike, on: tuple[str, ...]) -> NDArray[np.float64]:
-    """Logits of the images, a column for each of ``on``: float64 (n, k)."""
+def _looked_at(crop_logits: ArrayLike, index: ArrayLike, inputs: tuple[str, ...]) -> NDArray[np.float64]:
+    """Logits of the images, a column for each of ``inputs``: float64 (n, k)."""
     logits = np.asarray(crop_logits, dtype=np.float64)
     starts = _starts(np.asarray(index))
     columns = {
@@ -171,7 +177,7 @@ def _looked_at(crop_logits: ArrayLike, index: ArrayLike, on: tuple[str, ...]) ->
         "max": lambda: np.maximum.reduceat(logits, starts),
         "thumbnail": lambda: logits[np.append(starts[1:], len(logits)) - 1],
     }
-    return np.column_stack([columns[name]() for name in on])
+    return np.column_stack([columns[name]() for name in inputs])
 
 
 def fit_logistic(

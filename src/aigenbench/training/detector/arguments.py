@@ -76,8 +76,8 @@ def check_fusion(cls: type, fusion: Fusion, crops: EvaluationCrops, evaluation_t
             f"{told}: evaluation_cropping_strategy {crops.strategy} looks at an image once, so there is nothing to "
             "fuse; use multicrop, mixed or tiles"
         )
-    if "thumbnail" in fusion.on and not crops.has_thumbnail:
-        raise InputError(f"{told} on thumbnail: none is among the views; use mixed, or tiles with a thumbnail")
+    if "thumbnail" in fusion.inputs and not crops.has_thumbnail:
+        raise InputError(f"{told}, inputs thumbnail: none is among the views; use mixed, or tiles with a thumbnail")
 
 
 def size_of(model_input_size: int | tuple[int, int]) -> tuple[int, int]:

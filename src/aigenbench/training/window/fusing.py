@@ -29,6 +29,6 @@ def use_learned_fusion(detector: BaseDeepfakeDetectionModel, weights: Weights) -
             "not that; use the weights that a window ended with, in its folder, once it is evaluated"
         )
     rule = load_predictions(path).rule_of_fusion()
-    if (rule.kind, rule.on) != (detector.fusion.kind, detector.fusion.on):
+    if (rule.kind, rule.inputs) != (detector.fusion.kind, detector.fusion.inputs):
         raise InputError(f"model.fusion learned: {path} was fused by another rule ({rule.kind})")
     detector.fusion = rule
