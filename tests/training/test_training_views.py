@@ -16,6 +16,7 @@ from training_harness import Events, arguments, outcome, run
 import aigenbench as ab
 from aigenbench.engine.exporting import export
 from aigenbench.errors import InputError
+from aigenbench.evaluation.predictions.experiment import ExperimentPredictions
 from aigenbench.evaluation.predictions.fusion import Fusion
 from aigenbench.evaluation.predictions.record import Predictions, load_predictions, save_predictions
 from aigenbench.inference.detector import Detector
@@ -78,7 +79,10 @@ def test_the_rule_is_fitted_on_past_alone(tmp_path: Path) -> None:
     looked_at = np.column_stack([np.log(p.mean(1) / (1 - p.mean(1))), logits.max(1)])
     np.testing.assert_allclose(made.fused_logits, looked_at @ rule.weights + rule.offset, atol=1e-5)
     save_predictions(tmp_path / "p.npz", made)
-    assert load_predictions(tmp_path / "p.npz").rule_of_fusion() == rule
+    read = load_predictions(tmp_path / "p.npz")
+    assert read.rule_of_fusion() == rule
+    (note,) = ExperimentPredictions("e", "validate", {0: read}, 1).about
+    assert "fitted on the Past period" in note
 
 
 def test_without_past_it_is_told() -> None:
@@ -87,14 +91,15 @@ def test_without_past_it_is_told() -> None:
         predictions(drawn(4), [coming] * 4)
 
 
-def test_max_and_mean() -> None:
+def test_max_and_mean(tmp_path: Path) -> None:
     past, _ = past_and_next()
     logits = drawn(4)
     largest, mean = (predictions(logits, [past] * 4, kind) for kind in ("max", "mean"))
     np.testing.assert_array_equal(largest.fused_logits, logits.max(1).astype(np.float32))
     assert (largest.fusion, mean.fusion) == ('"max"', None)
-    with pytest.raises(InputError, match="fusion of the predictions of window 0"):
-        replace(mean, fusion='{"kind": "learned", "inputs": ["mean"], "weights": [], "offset": 0}').rule_of_fusion()
+    broken = replace(mean, fusion='{"kind": "learned", "inputs": ["mean"], "weights": [], "offset": 0}')
+    with pytest.raises(InputError, match=r"fusion is no rule of fusion: a learned rule .* with 0 weights for mean"):
+        save_predictions(tmp_path / "p.npz", broken)
 
 
 def test_hooks_beside_the_options_are_refused() -> None:

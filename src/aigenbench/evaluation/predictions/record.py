@@ -165,17 +165,8 @@ class Predictions:
         return replace(self, **changes)
 
     def rule_of_fusion(self) -> Fusion:
-        """How the scores of an image's crops became one.
-
-        Raises:
-            InputError: ``fusion`` does not say.
-        """
-        if self.fusion is None:
-            return Fusion()
-        try:
-            return Fusion.from_record(parse_json(self.fusion, "fusion", None))
-        except (LookupError, TypeError, ValueError) as error:
-            raise InputError(f"fusion of the predictions of window {self.window}: {error}") from error
+        """How the scores of an image's crops became one; what a file says is checked when it is read."""
+        return Fusion() if self.fusion is None else Fusion.from_record(parse_json(self.fusion, "fusion", None))
 
     def period_generators(self, period: str, window: int) -> tuple[str, ...]:
         """Generators that count for a period: by what the weights were trained on, else by the index of the window."""
