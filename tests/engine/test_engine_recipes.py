@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from aigenbench.augmentations import BaselineTraining, MildTraining, SoftTraining, StochasticTraining
 from aigenbench.config.layer import COMMAND_LINE, key_layer, layer
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.engine.assembly.request import Request
+from aigenbench.engine.assembly.run import Run
 from aigenbench.engine.sweep.cells import make_cells
 from aigenbench.engine.sweep.file import read_sweep
 from aigenbench.errors import InputError
@@ -23,6 +25,10 @@ MINE = "steps:\n  - patch_replacement: {sides: 8, share: 0.5}\n  - grayscale\n"
 INLINE = {"steps": [{"patch_replacement": {"sides": 8, "share": 0.5}}, "grayscale"]}
 
 
+def detector(model: dict[str, Any]) -> Any:
+    return Request((layer("base", MODEL), layer("changed", {"model": model}))).run("fit").instantiate_model()
+
+
 def resolved(**model: Any) -> ResolvedConfig:
     return Request((layer("base", MODEL), layer("changed", {"model": model}))).resolved()
 
@@ -31,9 +37,10 @@ def resolved(**model: Any) -> ResolvedConfig:
 def test_the_pages_examples_resolve(block: str) -> None:
     value = read_yaml(block, "page")
     if "base" in value:
-        assert len(make_cells(read_sweep(value), False)) == 9
+        recipes = [Run("fit", cell.config).instantiate_model().recipe for cell in make_cells(read_sweep(value), False)]
+        assert [type(one).__name__ for one in recipes] == 3 * ["BaselineTraining", "SoftTraining", "MildTraining"]
     else:
-        assert Request((layer("base", MODEL), layer("page", value))).run("fit").instantiate_model().recipe
+        assert detector(value["model"]).recipe
 
 
 def recipe_in(config: ResolvedConfig) -> Any:
@@ -72,7 +79,6 @@ def test_names_stay_and_a_later_layer_replaces_steps() -> None:
     ("model", "told"),
     [
         ({"recipe": "sofd"}, "unknown 'sofd'.*did you mean 'soft'"),
-        ({"recipe": "mild", "class_path": "aigenbench.training.SoftTrainAugmentationsModel"}, "overrides train_augmen"),
         ({"fusion": "max"}, "model.fusion max: evaluation_cropping_strategy resize looks at an image once"),
         ({"fusion": "learnt"}, "model.fusion: unknown 'learnt'.*did you mean 'learned'"),
         ({"fusion": {"max": {"inputs": ["mean"]}}}, "max takes no arguments"),
@@ -94,11 +100,13 @@ def test_names_stay_and_a_later_layer_replaces_steps() -> None:
     ],
 )
 def test_what_cannot_be_is_refused(model: dict[str, Any], told: str) -> None:
-    given = {"model": {key: value for key, value in model.items() if key != "class_path"}}
-    if "class_path" in model:
-        given["model"] = {"class_path": model["class_path"], "init_args": {**MODEL["model"], **given["model"]}}  # type: ignore[dict-item]
-        layers = (layer("changed", {**given, "dataset_path": "data"}),)
-    else:
-        layers = (layer("base", MODEL), layer("changed", given))  # type: ignore[assignment]
     with pytest.raises(InputError, match=told):
-        Request(layers).run("fit").instantiate_model()
+        detector(model)
+
+
+def test_a_class_has_its_usual_recipe() -> None:
+    soft = {"class_path": "aigenbench.training.SoftTrainAugmentationsModel"}
+    for model, expected in (({}, BaselineTraining), (soft, SoftTraining), ({**soft, "recipe": "mild"}, MildTraining)):
+        first, second = detector(model).train_augmentation()
+        assert type(first) is expected
+        assert type(second) is StochasticTraining

@@ -6,7 +6,7 @@ from aigenbench.augmentations import EvaluationCrops
 from aigenbench.data.samples.hooks import is_overridden
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.predictions.fusion import Fusion
-from aigenbench.training.detector.picture_hooks import CROPS_HOOKS, PictureHooks
+from aigenbench.training.detector.picture_hooks import CROPS_HOOKS
 from aigenbench.training.detector.tasks import check_task
 
 SCHEDULERS = ("OneCycleLR",)
@@ -48,13 +48,13 @@ def check_arguments(
         raise InputError(f"model.classification_threshold must lie in 0..1, found {threshold}")
 
 
-def check_recipe(cls: type[PictureHooks]) -> None:
+def check_recipe(cls: type) -> None:
     """Refuse ``model.recipe`` for a class that says itself what becomes of a training image.
 
     Raises:
         InputError: it overrides ``train_augmentation``.
     """
-    if cls.train_augmentation is not PictureHooks.train_augmentation:
+    if is_overridden(cls, "train_augmentation"):
         raise InputError(f"model.recipe: {cls.__name__} overrides train_augmentation, which says it; leave one out")
 
 

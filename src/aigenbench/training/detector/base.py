@@ -11,11 +11,10 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from aigenbench.augmentations import EvaluationCrops, SoftTraining, StochasticTraining, recipe_given
+from aigenbench.augmentations import EvaluationCrops, StochasticTraining, recipe_given
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.samples.collation import Batch
 from aigenbench.data.samples.hooks import is_overridden, refuse_hooks
-from aigenbench.data.samples.transforms import Augmentation
 from aigenbench.errors import InputError
 from aigenbench.evaluation.metrics.definitions import check_own_name
 from aigenbench.evaluation.predictions.fusion import Fusion
@@ -78,7 +77,7 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         objective: what it is trained for: one of the names in docs/objectives.md, or several, each with
             its arguments: ``{"focal": {"gamma": 2}, "auxiliary": {"weight": 0.5}}``. Evaluations do not change.
         recipe: how training images are degraded: ``baseline``, ``soft``, ``mild``, ``none``, a YAML file, or steps, see
-            docs/recipes.md; None takes what ``train_augmentation`` says, ``baseline`` unless it is overridden.
+            docs/recipes.md; None takes the class's ``usual_recipe``, or what its ``train_augmentation`` says.
         fusion: how an image's score comes of those of its crops: ``mean``, ``max``, or ``learned`` on the Past period.
 
     Raises:
@@ -114,7 +113,7 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         self.classification_threshold, self.base_weights = classification_threshold, base_weights
         self.training_crop = StochasticTraining(training_cropping_strategy, self.input_size)
         self.evaluation_crop = EvaluationCrops(evaluation_cropping_strategy, self.input_size)
-        self.recipe = recipe_given("baseline" if recipe is None else recipe)
+        self.recipe = recipe_given(type(self).usual_recipe if recipe is None else recipe)
         self.fusion = Fusion.of(fusion)
         if recipe is not None:
             check_recipe(type(self))
@@ -379,11 +378,9 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
 
 
 class SoftTrainAugmentationsModel(BaseDeepfakeDetectionModel):
-    """A detector trained on images degraded as the evaluation's are: ``model.recipe: soft`` (protocol section 7)."""
+    """A detector trained on images degraded as the evaluation's are, unless ``model.recipe`` says otherwise."""
 
-    def train_augmentation(self) -> tuple[Augmentation, ...]:
-        """The mandatory evaluation steps without their centre crop, then the stochastic part."""
-        return SoftTraining(), self.training_crop
+    usual_recipe = "soft"
 
 
 def scores_classes(detector: BaseDeepfakeDetectionModel) -> bool:

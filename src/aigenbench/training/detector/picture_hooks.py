@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from aigenbench.augmentations import EvaluationCrops, Recipe, StochasticTraining
 from aigenbench.data.samples.hooks import is_overridden
@@ -17,11 +17,13 @@ class PictureHooks:
     """The detector's hooks on pictures; override any of them.
 
     Attributes:
-        recipe: the deterministic part of training, as ``model.recipe`` says.
+        usual_recipe: the deterministic part of training where ``model.recipe`` says nothing.
+        recipe: that part.
         training_crop: the stochastic part of training: rotation, flip, crop.
         evaluation_crop: the crops that are scored.
     """
 
+    usual_recipe: ClassVar[str] = "baseline"
     recipe: Recipe
     training_crop: StochasticTraining
     evaluation_crop: EvaluationCrops
