@@ -114,7 +114,9 @@ def test_center_crop_takes_the_middle():
 def test_evaluation_gives_the_size_asked_for(inside, size, strategy):
     crops = EvaluationCrops(strategy, size)(some_image(*inside))
     larger = inside[0] > size[0] and inside[1] > size[1]
-    assert len(crops) == (5 if strategy == "multicrop" and larger else 1)
+    if strategy != "tiles":
+        assert len(crops) == {"multicrop": 5 if larger else 1, "mixed": 6 if larger else 2}.get(strategy, 1)
+    assert len(crops) <= EvaluationCrops(strategy, size).most
     for crop in crops:
         assert crop.shape == (*(inside if strategy == "as_is" else size), 3)
         assert crop.dtype == np.uint8
@@ -134,6 +136,15 @@ def test_multicrop_of_a_small_image_is_its_centre(inside):
     image = some_image(*inside)
     (only,) = EvaluationCrops("multicrop", (10, 11))(image)
     np.testing.assert_array_equal(only, EvaluationCrops("crop", (10, 11))(image)[0])
+
+
+@pytest.mark.parametrize("inside", [(30, 41), (9, 40)])
+def test_mixed_is_multicrop_and_the_resized_image(inside):
+    image = some_image(*inside)
+    crops = EvaluationCrops("mixed", (10, 11))(image)
+    expected = [*EvaluationCrops("multicrop", (10, 11))(image), resize_for_model(image, (10, 11))]
+    for crop, part in zip(crops, expected, strict=True):
+        np.testing.assert_array_equal(crop, part)
 
 
 def test_crop_pads_with_zeros():
@@ -161,6 +172,24 @@ def test_unknown_strategies_are_told_with_the_nearest(make, name, hint):
         make(name, (224, 224))
 
 
+@pytest.mark.parametrize(
+    ("strategy", "told"),
+    [
+        ({"tiles": {"chose": "grid"}}, "tiles takes n, choose, thumbnail; unknown 'chose'; did you mean 'choose'"),
+        ({"tiles": {"n": 0}}, "tiles n: expected a whole number from 1 to 64, found 0"),
+        ({"tiles": {"n": True}}, "tiles n: expected a whole number"),
+        ({"tiles": {"choose": "textures"}}, "choose: expected grid or texture, .*; did you mean 'texture'"),
+        ({"tiles": {"thumbnail": 1}}, "thumbnail: expected true or false, found 1"),
+        ({"tiles": 4}, "tiles takes n, choose, thumbnail; 4"),
+        ({"multicrop": {"n": 4}}, "multicrop takes no arguments"),
+        ({"tiles": None, "crop": None}, "unknown evaluation cropping strategy"),
+    ],
+)
+def test_bad_arguments_are_told(strategy, told):
+    with pytest.raises(InputError, match=told):
+        EvaluationCrops(strategy, (8, 8))
+
+
 @pytest.mark.parametrize("size", [224, (224,), (0, 5), (2.5, 3), ("a", "b"), None])
 def test_bad_sizes_are_told(size):
     with pytest.raises(InputError, match="height, width"):
@@ -175,3 +204,6 @@ def test_descriptions_are_plain_json():
         "size": [224, 200],
     }
     assert EvaluationCrops("crop", (5, 6)).describe() == {"strategy": "crop", "size": [5, 6]}
+    crops = EvaluationCrops({"tiles": {"n": 3}}, (5, 6)).of_size((7, 7))
+    tiles = {"n": 3, "choose": "grid", "thumbnail": True}
+    assert crops.describe() == {"strategy": "tiles", "tiles": tiles, "size": [7, 7]}

@@ -139,6 +139,7 @@ class Row(NamedTuple):
 
 
 MULTICLASS = {"model": {"training_task": "multiclass"}}
+MIXED = {"model": {"evaluation_cropping_strategy": "mixed"}}
 PROBE = {"model": {"model_name": "small_cnn_probe"}}
 RESNET = {"model": {"model_name": "timm/test_resnet_probe"}}
 CACHED = {"data": {"features": "cache"}}
@@ -160,6 +161,8 @@ MODEL = {
     "backbones": Row(["timm/test_resnet"], lambda seen: seen.detector().model.layout, PROBE),
     "head": Row("mlp", Seen.trained),
     "transform": Row("simlbr", lambda seen: seen.detector().head_choice.transforms),
+    "recipe": Row("mild", Seen.sample),
+    "fusion": Row("max", lambda seen: seen.detector().fusion, MIXED),
     "n_classes": Row(40, lambda seen: seen.detector().n_outputs, MULTICLASS),
     "preprocessing": Row({"mean": [0.1, 0.1, 0.1]}, Seen.batch),
 }

@@ -82,7 +82,15 @@ DAMAGED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "size": (lambda r: r["model"]["preprocessing"].update(input_size=[10**6, 9]), "damaged .*at most 4096 pixels"),
     "std": (lambda r: r["model"]["preprocessing"].update(std=[0, 1, 1]), "damaged .*std must be positive"),
     "weights": (lambda r: r["model"]["arguments"].update(weights="/x"), "damaged .*argument 'weights' does not belong"),
-    "fusion": (lambda r: r["model"].update(fusion="max"), "damaged .*unknown rule of fusion 'max'"),
+    "fusion": (lambda r: r["model"].update(fusion="median"), "damaged .*unknown rule of fusion 'median'"),
+    "learned fusion": (
+        lambda r: r["model"].update(fusion={"kind": "learned", "inputs": ["thumbnail"], "weights": [1], "offset": 0}),
+        "damaged .*looks at a thumbnail where there is none",
+    ),
+    "tiles": (
+        lambda r: r["model"].update(cropping={"strategy": "tiles", "tiles": {"n": 10**6}}),
+        "damaged .*tiles n: expected a whole number from 1 to 64",
+    ),
     "classes": (lambda r: r["model"].update(seen=[0, 5]), "damaged .*classes"),
     "crops": (lambda r: r["model"]["cropping"].update(strategy="resise"), "did you mean 'resize'"),
     "path": (lambda r: r["hashes"].update({"../../x": "0"}), "damaged .*no name of a file beside it"),

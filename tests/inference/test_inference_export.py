@@ -46,6 +46,8 @@ def evaluated_files(dataset: Path, experiment: ab.Experiment) -> tuple[list[byte
         ("timm/test_vit_probe", 160, "crop"),
         ("timm/test_resnet_tune", 32, "multicrop"),
         ("timm/test_convnext_probe", 32, "crop"),
+        ("small_cnn_probe", 32, "mixed"),
+        ("small_cnn_tune", 16, "tiles"),
     ],
 )
 def test_scores_are_those_of_validate(
@@ -55,6 +57,7 @@ def test_scores_are_those_of_validate(
         "model.model_name": model,
         "model.model_input_size": size,
         "model.evaluation_cropping_strategy": strategy,
+        **({"model.fusion": "learned"} if strategy == "tiles" else {}),
     }
     experiment = trained(AS_THEY_ARE | changes)
     files, expected = evaluated_files(small_dataset, experiment)
@@ -62,7 +65,7 @@ def test_scores_are_those_of_validate(
     assert isinstance(detector, Detector)
     assert np.abs(detector.logits(files) - expected).max() < 1e-5
     one = detector.crops(files[0])
-    assert one.shape[0] == (5 if strategy == "multicrop" else 1)
+    assert one.shape[0] == {"multicrop": 5, "mixed": 6, "tiles": 5}.get(strategy, 1)
     assert one.shape[1:] == (3, size, size)
     answer = next(detector.answers(files[:1]))
     np.testing.assert_allclose(detector.crop_logits(one), answer.crop_logits, atol=1e-6)

@@ -95,6 +95,12 @@ def stored_rows(folder: Path) -> dict[tuple[int, ...], np.ndarray]:
         (("--data.orientation=per_copy", "--data.features_dtype=bfloat16"), 2e-2),
         (("--model.training_cropping_strategy=center_crop", "--model.evaluation_cropping_strategy=multicrop"), 2e-3),
         (("--model.training_cropping_strategy=random_crop", "--data.orientation=per_copy"), 2e-3),
+        pytest.param(
+            ("--model.evaluation_cropping_strategy={tiles: {n: 3, choose: texture}}", "--model.fusion=max"),
+            2e-3,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(("--model.evaluation_cropping_strategy=mixed",), 2e-3, marks=pytest.mark.slow),
     ],
 )
 def test_the_ordinary_probe_to_the_storages_tolerance(

@@ -6,7 +6,7 @@ import torch
 
 from aigenbench.data.plan import Plan
 from aigenbench.errors import InputError
-from aigenbench.evaluation.predictions.fusion import sigmoid
+from aigenbench.evaluation.predictions.fusion import Fusion, sigmoid
 from aigenbench.protocol.pairing import EvaluationSet
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.windows import TrainingSelection, generator_windows
@@ -67,7 +67,7 @@ class Bare(BaseDeepfakeDetectionModel):
     def __init__(self, task: BinaryTask | MulticlassTask) -> None:
         torch.nn.Module.__init__(self)
         self.task = task
-        self.registered_metrics, self.evaluation_type = [], "binary"
+        self.registered_metrics, self.evaluation_type, self.fusion = [], "binary", Fusion()
 
 
 def rows(detector: Bare, crops: int = 5) -> tuple[dict, EvaluationSet]:

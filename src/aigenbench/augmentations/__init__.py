@@ -14,10 +14,12 @@ from aigenbench.augmentations.recipes import (
     BaselineTraining,
     MandatoryEvaluation,
     MandatoryTraining,
+    MildTraining,
     Recipe,
     SoftTraining,
     StepsRecipe,
 )
+from aigenbench.augmentations.written import recipe_given
 
 SAMPLE_FORMAT = 2
 """Raised whenever decoding, a recipe or a crop gives other pixels than before: stored ones are then made anew."""
@@ -32,6 +34,7 @@ __all__ = [
     "Image",
     "MandatoryEvaluation",
     "MandatoryTraining",
+    "MildTraining",
     "Orientation",
     "Recipe",
     "Size",
@@ -43,4 +46,5 @@ __all__ = [
     "draw_orientation",
     "freed_memory_kept",
     "keep_freed_memory",
+    "recipe_given",
 ]

@@ -5,7 +5,8 @@ Cropping strategies of training and evaluation, and the stochastic part of train
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,11 @@ from aigenbench.augmentations.geometry import (
 from aigenbench.augmentations.images import Image, Size, check_image, check_size, size_of
 from aigenbench.augmentations.recipes import Recipe
 from aigenbench.augmentations.resampling import resize_for_model
+from aigenbench.augmentations.tiles import Tiles
 from aigenbench.errors import InputError, nearest
 
 TRAINING_CROPPING_STRATEGIES = ("resize", "random_crop", "center_crop", "as_is")
-EVALUATION_CROPPING_STRATEGIES = ("resize", "crop", "multicrop", "as_is")
+EVALUATION_CROPPING_STRATEGIES = ("resize", "crop", "multicrop", "mixed", "tiles", "as_is")
 
 
 class StochasticTraining(Recipe):
@@ -89,31 +91,59 @@ class EvaluationCrops:
     """The crops of an evaluation image that the model sees, whose scores are then fused.
 
     Args:
-        strategy: one of `EVALUATION_CROPPING_STRATEGIES`. ``crop``: the centre, padded with zeros where the image is
-            smaller; ``multicrop``: top left, top right, bottom left, bottom right, centre, or the centre alone where
-            a side of the image is not larger than the crop's.
+        strategy: one of `EVALUATION_CROPPING_STRATEGIES`, or a mapping of its name to its arguments. ``crop``: the
+            centre, padded with zeros where the image is smaller; ``multicrop``: top left, top right, bottom left,
+            bottom right, centre, or the centre alone where a side of the image is not larger than the crop's;
+            ``mixed``: those, then the whole image resized; ``tiles``: see `Tiles`, whose arguments it takes.
         size: (height, width) of each crop; unused by ``as_is``.
 
+    Attributes:
+        strategy: its name.
+        tiles: of the strategy of that name; else None.
+        has_thumbnail: whether the last view is the whole image, resized, beside parts of it.
+
     Raises:
-        InputError: an unknown strategy, or no size.
+        InputError: an unknown strategy or argument, or no size.
     """
 
-    def __init__(self, strategy: str, size: Size) -> None:
-        self.strategy = _known(strategy, EVALUATION_CROPPING_STRATEGIES, "evaluation")
+    def __init__(self, strategy: Any, size: Size) -> None:
+        is_one = isinstance(strategy, Mapping) and len(strategy) == 1
+        ((name, arguments),) = strategy.items() if is_one else ((strategy, None),)
+        self.strategy = _known(name, EVALUATION_CROPPING_STRATEGIES, "evaluation")
+        if arguments and self.strategy != "tiles":
+            raise InputError(f"evaluation cropping strategy {self.strategy} takes no arguments, found {arguments!r}")
+        self.tiles = Tiles.of(arguments) if self.strategy == "tiles" else None
+        self.has_thumbnail = self.strategy == "mixed" or (self.tiles is not None and self.tiles.thumbnail)
         self.size = check_size(size)
+
+    @property
+    def most(self) -> int:
+        """The most views of an image."""
+        return self.tiles.views if self.tiles else {"multicrop": 5, "mixed": 6}.get(self.strategy, 1)
+
+    def of_size(self, size: Size) -> EvaluationCrops:
+        """The same for a model of another input size."""
+        return EvaluationCrops({self.strategy: self.to_record().get(self.strategy)}, size)
+
+    def to_record(self) -> dict[str, Any]:
+        """The strategy, and under its name its arguments, as they stand in JSON."""
+        return {"strategy": self.strategy, **({"tiles": asdict(self.tiles)} if self.tiles else {})}
 
     def __call__(self, image: Image) -> list[Image]:
         """Return the crops of ``image``, each a C-contiguous uint8 RGB array; at least one."""
         image = check_image(image)
         if self.strategy == "as_is":
             return [image]
-        if self.strategy == "resize":
-            return [resize_for_model(image, self.size)]
-        return [cut(image, box) for box in self._boxes(size_of(image))]
+        thumbnail = [resize_for_model(image, self.size)] if self.has_thumbnail or self.strategy == "resize" else []
+        return [*(cut(image, box) for box in self._boxes(image)), *thumbnail]
 
-    def _boxes(self, inside: Size) -> list[Box]:
-        middle = centred(inside, self.size)
-        (rows, columns), (height, width) = inside, self.size
+    def _boxes(self, image: Image) -> list[Box]:
+        if self.strategy == "resize":
+            return []
+        if self.tiles:
+            return self.tiles.boxes(image, self.size)
+        middle = centred(size_of(image), self.size)
+        (rows, columns), (height, width) = size_of(image), self.size
         if self.strategy == "crop" or rows <= height or columns <= width:
             return [middle]
         bottom, right = rows - height, columns - width
@@ -121,8 +151,8 @@ class EvaluationCrops:
         return [*(Box(top, left, height, width) for top, left in corners), middle]
 
     def describe(self) -> dict[str, Any]:
-        """The strategy and size, as they stand in JSON."""
-        return {"strategy": self.strategy, "size": list(self.size)}
+        """The strategy with its arguments and the size, as they stand in JSON."""
+        return {**self.to_record(), "size": list(self.size)}
 
 
 def _known(strategy: Any, known: Iterable[str], where: str) -> str:

@@ -152,6 +152,22 @@ class BaselineTraining(StepsRecipe):
         )
 
 
+class MildTraining(StepsRecipe):
+    """Our own, lighter than the others: most images are left as they are, none loses its colours."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            [
+                steps.RandomResizedCrop(
+                    0.2, sides=(256, 512), scale=(0.8, 1.0), ratio=(0.9, 1 / 0.9), interpolations=INTERPOLATIONS
+                ),
+                steps.Noise(0.1, std=(0.0, 0.02)),
+                steps.Blur(0.1, sigma=(0.25, 1.0)),
+                steps.Jpeg(0.3, qualities=range(75, 101)),
+            ]
+        )
+
+
 def _degradations(qualities: Sequence[int]) -> list[Step]:
     return [
         steps.Grayscale(0.1),

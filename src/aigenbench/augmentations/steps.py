@@ -21,6 +21,8 @@ from aigenbench.augmentations.geometry import Box, at_most, centred, placed
 from aigenbench.augmentations.images import Size
 from aigenbench.augmentations.jpeg import CODECS
 from aigenbench.augmentations.operations import Operation
+from aigenbench.augmentations.patches import PatchReplacement as ReplacedPatches
+from aigenbench.augmentations.patches import PatchShuffle as ShuffledPatches
 
 Choice = TypeVar("Choice")
 Range = tuple[float, float]
@@ -185,6 +187,30 @@ class Jpeg(Step):
 
     def _draw(self, uniforms: Sequence[float], size: Size) -> Operation:
         return operations.Jpeg(one_of(uniforms[0], self.qualities), one_of(uniforms[1], self.codecs))
+
+
+@dataclass(frozen=True)
+class PatchShuffle(Step):
+    """All square patches in another order, their side drawn from ``sides`` (both included)."""
+
+    sides: tuple[int, int]
+    parameters = 3
+
+    def _draw(self, uniforms: Sequence[float], size: Size) -> Operation:
+        return ShuffledPatches(whole_between(uniforms[0], self.sides), _seed(uniforms[1:3]))
+
+
+@dataclass(frozen=True)
+class PatchReplacement(Step):
+    """Square patches replaced by others of the image; side and share of them are drawn from ``sides`` and ``share``."""
+
+    sides: tuple[int, int]
+    share: Range
+    parameters = 4
+
+    def _draw(self, uniforms: Sequence[float], size: Size) -> Operation:
+        side, share = whole_between(uniforms[0], self.sides), between(uniforms[1], self.share)
+        return ReplacedPatches(side, share, _seed(uniforms[2:4]))
 
 
 def between(uniform: float, ends: Range) -> float:

@@ -30,7 +30,7 @@ from aigenbench.evaluation.predictions.standing import standing_of
 from aigenbench.evaluation.statistics.intervals import bounds, delong
 from aigenbench.evaluation.statistics.operating import operating_points
 from aigenbench.files import canonical_json, user_path, write_text
-from aigenbench.inference.artefact import CARD_FILE, FUSION, WEIGHTS_FILE, Info, new_folder, write_info
+from aigenbench.inference.artefact import CARD_FILE, WEIGHTS_FILE, Info, new_folder, write_info
 from aigenbench.models.build import NOT_OF_THE_FEATURES
 from aigenbench.models.registry import BUILT_IN, built_in_source, split_source, split_suffix
 from aigenbench.protocol.periods import PERIOD_TITLES
@@ -135,7 +135,7 @@ def _write(folder: Path, info: Info, loaded: Detector, formats: Sequence[str], c
         weights = module.model_args.get("weights") if info.model["backbone"] else None
         network = load_network(folder, info, None if weights is None else user_path(weights))
     exported = Exported(folder, info, network, torch.device("cpu"), 16, 0)
-    pictures = selftest.pictures(info.preprocessing.input_size, info.model["cropping"]["strategy"] == "as_is")
+    pictures = selftest.pictures(info.preprocessing.input_size, info.cropping.strategy == "as_is")
     _check_same(loaded, exported.logits(pictures), loaded.logits(pictures))
     said: dict[str, dict[str, Any]] = {}
     if cases:
@@ -182,7 +182,7 @@ def _other_format(folder: Path, name: str, exported: Exported, crops: Tensor) ->
     """Write the network in another form; the rule of fusion and the preprocessing stay what ``detector.json`` says."""
     from aigenbench.inference.formats import onnx, program
 
-    if exported.info.model["cropping"]["strategy"] == "as_is":
+    if exported.info.cropping.strategy == "as_is":
         raise InputError(f"format {name}: the model takes pictures of any size as they are; export it without")
     if name == "onnx":
         facts = onnx.write_onnx(exported.network, crops, folder / onnx.FILE)
@@ -261,8 +261,8 @@ def _model(loaded: Detector, backbone: str) -> Mapping[str, Any]:
         "n_outputs": module.n_outputs,
         "seen": list(module.task.seen) if isinstance(module.task, MulticlassTask) else None,
         "preprocessing": module.preprocessing.to_dict(),
-        "cropping": {"strategy": module.evaluation_cropping_strategy},
-        "fusion": FUSION,
+        "cropping": module.evaluation_crop.to_record(),
+        "fusion": module.fusion.to_record(),
         "backbone": reference if backbone == "reference" else None,
         "imports": list(loaded.description.get("imports") or []),
     }

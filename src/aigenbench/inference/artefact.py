@@ -16,7 +16,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from aigenbench.augmentations import EvaluationCrops
 from aigenbench.errors import InputError
+from aigenbench.evaluation.predictions.fusion import MEAN, Fusion
 from aigenbench.evaluation.statistics.calibration import Scaling
 from aigenbench.evaluation.statistics.operating import OperatingPoint
 from aigenbench.files import file_sha256, fsync_folder, read_json, write_json
@@ -31,8 +33,8 @@ WEIGHTS_FILE = "model.safetensors"
 SELFTEST_FILE = "selftest.safetensors"
 CARD_FILE = "README.md"
 
-FUSION = "mean of the crops' probabilities"
-"""How the scores of a picture's crops become one (protocol section 7)."""
+FUSION = MEAN
+"""How the scores of a picture's crops become one, unless the run fused them otherwise (protocol section 7)."""
 LARGEST_SIDE = 4096
 """Pixels along a side of what a model is given."""
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib")
@@ -48,10 +50,10 @@ class Info:
         generators: names of the generators it was trained on, by date of release.
         knows_until: the release of the newest of them; None where nobody says.
         model: ``name`` and ``arguments`` to build the network again, ``features`` and ``backbones`` where the head sees
-            more than its backbone's own output, ``n_outputs``, ``seen`` (the classes whose
-            probabilities count, or None for a binary detector), ``preprocessing``, ``cropping`` (``strategy``),
-            ``fusion``, ``backbone`` (None, or ``name`` and ``sha256`` of one that is not in the folder), ``imports``
-            (the users' code that its factory was registered by).
+            more than its backbone's own output, ``n_outputs``, ``seen`` (the classes whose probabilities count, or None
+            for a binary detector), ``preprocessing``, ``cropping`` (``strategy``, and under its name its arguments),
+            ``fusion`` (see ``Fusion.to_record``), ``backbone`` (None, or ``name`` and ``sha256`` of one that is not in
+            the folder), ``imports`` (the users' code that registered its factory).
         calibration: Platt's scaling of the logit, fitted on the Past period.
         points: operating points, the strictest first.
         scores: AUROC by period: ``value``, ``interval``, ``images``.
@@ -82,6 +84,16 @@ class Info:
     def preprocessing(self) -> Preprocessing:
         """How a picture becomes the network's input."""
         return Preprocessing.from_dict(self.model["preprocessing"])
+
+    @property
+    def cropping(self) -> EvaluationCrops:
+        """The views of a picture that are scored."""
+        return _cropping(self.model["cropping"], self.preprocessing)
+
+    @property
+    def fusion(self) -> Fusion:
+        """How their scores become one."""
+        return Fusion.from_record(self.model["fusion"])
 
     @property
     def band(self) -> tuple[float, float]:
@@ -192,8 +204,10 @@ def _checked_model(model: Mapping[str, Any]) -> Mapping[str, Any]:
     seen, outputs = model["seen"], int(model["n_outputs"])
     if seen is not None and (0 not in seen or not all(0 <= int(one) < outputs for one in seen)):
         raise ValueError(f"classes {seen} of {outputs}")
-    if model["fusion"] != FUSION:
-        raise ValueError(f"an unknown rule of fusion {model['fusion']!r}")
+    cropping = _cropping(model["cropping"], preprocessing)
+    fusion = Fusion.from_record(model["fusion"])
+    if "thumbnail" in fusion.inputs and not cropping.has_thumbnail:
+        raise ValueError("a rule of fusion that looks at a thumbnail where there is none")
     backbone = model["backbone"]
     if backbone is not None:
         backbone = {"name": str(backbone["name"]), "sha256": str(backbone["sha256"])}
@@ -202,10 +216,15 @@ def _checked_model(model: Mapping[str, Any]) -> Mapping[str, Any]:
         "name": str(model["name"]),
         "arguments": dict(model["arguments"]),
         "n_outputs": outputs,
-        "cropping": {"strategy": str(model["cropping"]["strategy"])},
+        "cropping": cropping.to_record(),
         "backbone": backbone,
         "imports": [str(one) for one in model["imports"]],
     }
+
+
+def _cropping(record: Mapping[str, Any], preprocessing: Preprocessing) -> EvaluationCrops:
+    strategy = str(record["strategy"])
+    return EvaluationCrops({strategy: record.get(strategy)}, preprocessing.input_size)
 
 
 def _file_name(name: str) -> str:

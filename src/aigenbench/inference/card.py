@@ -76,7 +76,7 @@ def _lines(info: Info) -> Iterator[str]:
     )
     yield ""
     yield f"- **Knows generators until** {until}: {', '.join(info.generators) or 'nobody says which'}."
-    yield f"- **Model** `{info.model['name']}`, {height} x {width} pixels, `{info.model['cropping']['strategy']}`."
+    yield f"- **Model** `{info.model['name']}`, {height} x {width} pixels, `{info.cropping.strategy}`."
     yield f"- **Licence of the weights** {info.licence or 'not stated'}."
     yield f"- **Made with** {', '.join(f'{name} {version}' for name, version in info.made_with.items())}."
     yield ""

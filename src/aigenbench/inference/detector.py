@@ -16,12 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aigenbench.augmentations import EvaluationCrops
 from aigenbench.data.pictures.decode import Pixels, UnreadableImageError, decode
 from aigenbench.data.pictures.given import Picture, check_kind, file_of, name_of, several
 from aigenbench.data.samples.collation import stack
 from aigenbench.errors import InputError
-from aigenbench.evaluation.predictions.fusion import fuse_logits, sigmoid
+from aigenbench.evaluation.predictions.fusion import sigmoid
 from aigenbench.evaluation.statistics.operating import OperatingPoint
 from aigenbench.files import user_path
 from aigenbench.inference.artefact import Info, check_files, read_info
@@ -89,7 +88,7 @@ class Detector:
         self.network = network.to(device)
         self.point: OperatingPoint = info.points[0]
         self._batch_size, self._num_workers = batch_size, num_workers
-        self.cropping = EvaluationCrops(info.model["cropping"]["strategy"], info.preprocessing.input_size)
+        self.cropping, self._fusion = info.cropping, info.fusion
 
     def __repr__(self) -> str:
         return f"<Detector {self.path}>"
@@ -268,7 +267,7 @@ class Detector:
             return Answer(read.name, crop_logits)
         if not np.isfinite(crop_logits).all():
             return Answer(read.name, "its score is not a finite number")
-        logit = float(fuse_logits(crop_logits, np.zeros(len(crop_logits), dtype=np.int64))[0])
+        logit = float(self._fusion(crop_logits, np.zeros(len(crop_logits), dtype=np.int64))[0])
         return Answer(
             read.name,
             size=read.size,

@@ -32,8 +32,6 @@ from aigenbench.data.store.store import Store
 KIND = "views"
 COPIES = 2**16
 """A training view's key is row * COPIES + copy, so runs with other numbers of copies share them."""
-SLOTS = {"resize": 1, "crop": 1, "multicrop": 5}
-"""The most crops of an image, by evaluation cropping strategy; those that are not here have no fixed size."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +109,9 @@ class CropViews:
         crops = transforms.crops
         if type(crops) is not EvaluationCrops:
             raise NotStorableError("the crops hook is overridden")
-        if crops.strategy not in SLOTS:
-            raise NotStorableError(f"crops of strategy {crops.strategy!r} have no fixed size")
-        self._packing = Packing(crops.size, SLOTS[crops.strategy])
+        if crops.strategy == "as_is":
+            raise NotStorableError("crops of strategy 'as_is' have no fixed size")
+        self._packing = Packing(crops.size, crops.most)
         perturbation = transforms.perturbation
         identity = {
             **describe_format(),

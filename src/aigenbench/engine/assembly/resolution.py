@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from aigenbench.augmentations.written import RECIPE_FILES, written_out
 from aigenbench.config.experiment import experiment_info
 from aigenbench.config.layer import OPTIMIZER, SECTIONS, get
 from aigenbench.config.layers import Merged
@@ -44,6 +45,7 @@ def resolve(layers: Merged) -> ResolvedConfig:
     check_kind(merged)
     _complete_optimizer(merged)
     _complete_loggers(merged)
+    _write_out_recipe(merged)
     check_keys(merged, source)
     plain = _read_typed(merged, as_text=False)
     check_empty(plain, source)
@@ -86,6 +88,15 @@ def _complete_loggers(config: dict[str, Any]) -> None:
         known = parameters(cls).defaults if cls else {}
         if "save_dir" in known and known["save_dir"] is None:
             node["init_args"] = {"save_dir": LOGS, **(node.get("init_args") or {})}
+
+
+def _write_out_recipe(config: dict[str, Any]) -> None:
+    """Put the content of a recipe's file in its place: a run must not depend on the file staying what it is."""
+    arguments = config["model"].get("init_args") or {}
+    given = arguments.get("recipe")
+    given = given.value if isinstance(given, Typed) else given
+    if isinstance(given, str) and given.endswith(RECIPE_FILES):
+        arguments["recipe"] = written_out(given)
 
 
 def _read_typed(value: Any, as_text: bool, at: Path = ()) -> Any:

@@ -125,3 +125,7 @@ def _check_values(p: Predictions, where: str) -> None:
             ids = p.crop_identifiers if name.startswith("crop_") else p.fused_identifiers
             found = f"{values[row]} in row {row}, image id {ids[row]}"
             raise _bad(where, f"{int(broken.sum())} of {name} are not {wanted}, such as {found}")
+    try:
+        p.rule_of_fusion()
+    except (LookupError, TypeError, ValueError) as error:
+        raise _bad(where, f"fusion is no rule of fusion: {error}") from error

@@ -190,6 +190,8 @@ def _foreign_notes(p: Predictions) -> list[str]:
         notes.append(f"not trained by the protocol, one detector at every window; {told}")
     if p.evaluation_steps is not None:
         notes.append(f"images scored {p.evaluation_steps}, without the mandatory evaluation steps")
+    if p.rule_of_fusion().kind == "learned":
+        notes.append("views were fused by a rule fitted on the Past period, whose numbers are thus in-sample")
     return notes
 
 

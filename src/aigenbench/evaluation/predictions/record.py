@@ -20,6 +20,8 @@ from aigenbench import files
 from aigenbench.archives import read_npz
 from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions.check import check_predictions
+from aigenbench.evaluation.predictions.fusion import Fusion
+from aigenbench.json_text import parse_json
 from aigenbench.protocol.periods import period_generators, period_of_weights
 
 SCHEMA_VERSION = 1
@@ -40,6 +42,7 @@ _SCALARS: dict[str, type] = {
     "schema_version": int,
     "knowledge": str,
     "evaluation_steps": str,
+    "fusion": str,
     "benchmark_type": str,
     "protocol_fingerprint": str,
     "pairing_fingerprint": str,
@@ -94,6 +97,7 @@ class Predictions:
         earlier_generators: generators that the weights never saw though they were released no later than the newest
             that was seen; they belong to no period.
         timeline: name and version of the timeline; None for the published one.
+        fusion: how the scores of an image's crops became one, as JSON (`Fusion.to_record`); None for their mean.
         schema_version: 0 for files without one.
     """
 
@@ -130,6 +134,7 @@ class Predictions:
     next_generators: tuple[str, ...] | None = None
     earlier_generators: tuple[str, ...] | None = None
     timeline: str | None = None
+    fusion: str | None = None
     schema_version: int = SCHEMA_VERSION
 
     def __len__(self) -> int:
@@ -164,6 +169,10 @@ class Predictions:
                 changes[field.name] = value[masks[field.name.partition("_")[0]]]
         changes["crop_to_image_index"] = (np.cumsum(images) - 1)[self.crop_to_image_index[crops]]
         return replace(self, **changes)
+
+    def rule_of_fusion(self) -> Fusion:
+        """How the scores of an image's crops became one; what a file says is checked when it is read."""
+        return Fusion() if self.fusion is None else Fusion.from_record(parse_json(self.fusion, "fusion", None))
 
     def period_generators(self, period: str, window: int) -> tuple[str, ...]:
         """Generators that count for a period: by what the weights were trained on, else by the index of the window."""

@@ -13,7 +13,7 @@ from aigenbench.evaluation.metrics.definitions import compute
 from aigenbench.evaluation.metrics.group import Group, RankedImages
 from aigenbench.evaluation.metrics.periods import WindowGroups
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions
-from aigenbench.evaluation.predictions.fusion import log_sigmoid, sigmoid
+from aigenbench.evaluation.predictions.fusion import fit_logistic, sigmoid
 from aigenbench.evaluation.statistics.draws import pair_up
 
 MEASURES = ("ece", "brier", "nll")
@@ -41,8 +41,6 @@ class Scaling:
 def fit_scaling(logits: NDArray[np.float64], labels: NDArray[np.bool_], offset: bool) -> Scaling:
     """Minimise the mean negative log-likelihood: temperature scaling, or Platt's with an ``offset``.
 
-    Damped Newton steps on a convex function; labels that logits separate perfectly still give a finite scale.
-
     Args:
         logits: (n,).
         labels: bool (n,), true for a fake.
@@ -50,25 +48,7 @@ def fit_scaling(logits: NDArray[np.float64], labels: NDArray[np.bool_], offset: 
     """
     features = np.stack([logits, np.ones_like(logits)], axis=1)[:, : 2 if offset else 1]
     start = np.array([1.0, 0.0])[: features.shape[1]]
-    signs = np.where(labels, 1.0, -1.0)
-
-    def loss(theta: NDArray[np.float64]) -> float:
-        return float(-log_sigmoid(signs * (features @ theta)).mean() + _RIDGE * np.sum((theta - start) ** 2))
-
-    theta, best = start, loss(start)
-    for _ in range(100):
-        p = sigmoid(features @ theta)
-        gradient = features.T @ (p - labels) / len(labels) + 2 * _RIDGE * (theta - start)
-        curvature = features.T @ (features * (p * (1 - p))[:, None]) / len(labels)
-        step = np.linalg.solve(curvature + 2 * _RIDGE * np.eye(len(theta)), gradient)
-        scale = 1.0
-        while scale > 1e-10 and loss(theta - scale * step) > best:
-            scale /= 2
-        theta = theta - scale * step
-        previous, best = best, loss(theta)
-        if previous - best < 1e-14:
-            break
-    return Scaling(*theta.tolist())
+    return Scaling(*fit_logistic(features, labels, start, _RIDGE).tolist())
 
 
 Paired = tuple[Group, NDArray[np.int64]]

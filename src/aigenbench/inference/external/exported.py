@@ -12,7 +12,6 @@ import torch
 
 from aigenbench.augmentations import EvaluationCrops
 from aigenbench.data.pictures.decode import Pixels
-from aigenbench.evaluation.predictions.fusion import fuse_logits
 from aigenbench.files import file_sha256
 from aigenbench.inference.artefact import DETECTOR_FILE
 from aigenbench.inference.detector import Detector
@@ -66,7 +65,8 @@ class ExportedScorer(Scorer):
         crops = np.array([len(one) for one in prepared], dtype=np.int64)
         same = len({tuple(one.shape[1:]) for one in prepared}) == 1
         logits = self._logits(torch.cat(prepared)) if same else np.concatenate([self._logits(one) for one in prepared])
-        return Scored(fuse_logits(logits, np.repeat(np.arange(len(crops)), crops)), logits, crops)
+        fused = self._detector.info.fusion(logits, np.repeat(np.arange(len(crops)), crops))
+        return Scored(fused, logits, crops)
 
     def _logits(self, crops: torch.Tensor) -> np.ndarray:
         detector = self._detector

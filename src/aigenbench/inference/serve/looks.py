@@ -130,7 +130,7 @@ def _described(name: str, detector: Detector) -> dict[str, Any]:
         "licence": info.licence,
         "stands_on": info.stands_on,
         "input_size": list(detector.input_size),
-        "cropping": info.model["cropping"]["strategy"],
+        "cropping": info.cropping.strategy,
         "band": {
             "logits": [point.low, point.high],
             "probabilities": info.calibration.probability([point.low, point.high]).tolist(),

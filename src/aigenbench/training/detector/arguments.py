@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from aigenbench.augmentations import EvaluationCrops
+from aigenbench.data.samples.hooks import is_overridden
 from aigenbench.errors import InputError, nearest
+from aigenbench.evaluation.predictions.fusion import Fusion
+from aigenbench.training.detector.picture_hooks import CROPS_HOOKS
 from aigenbench.training.detector.tasks import check_task
 
 SCHEDULERS = ("OneCycleLR",)
@@ -42,6 +46,38 @@ def check_arguments(
         )
     if not 0 <= threshold <= 1:
         raise InputError(f"model.classification_threshold must lie in 0..1, found {threshold}")
+
+
+def check_recipe(cls: type) -> None:
+    """Refuse ``model.recipe`` for a class that says itself what becomes of a training image.
+
+    Raises:
+        InputError: it overrides ``train_augmentation``.
+    """
+    if is_overridden(cls, "train_augmentation"):
+        raise InputError(f"model.recipe: {cls.__name__} overrides train_augmentation, which says it; leave one out")
+
+
+def check_fusion(cls: type, fusion: Fusion, crops: EvaluationCrops, evaluation_type: str) -> None:
+    """Refuse a rule of fusion that would change nothing, or in place of which a hook would count.
+
+    Raises:
+        InputError: it is one; the message says why.
+    """
+    if fusion.kind == "mean":
+        return
+    told = f"model.fusion {fusion.kind}"
+    if is_overridden(cls, "scores_fusion"):
+        raise InputError(f"{told}: {cls.__name__} overrides scores_fusion, which says it; leave one out")
+    if evaluation_type == "multiclass":
+        raise InputError(f"{told}: classes' probabilities are fused by their mean; use evaluation_type binary")
+    if crops.most == 1 and not any(is_overridden(cls, hook) for hook in CROPS_HOOKS):
+        raise InputError(
+            f"{told}: evaluation_cropping_strategy {crops.strategy} looks at an image once, so there is nothing to "
+            "fuse; use multicrop, mixed or tiles"
+        )
+    if "thumbnail" in fusion.inputs and not crops.has_thumbnail:
+        raise InputError(f"{told}, inputs thumbnail: none is among the views; use mixed, or tiles with a thumbnail")
 
 
 def size_of(model_input_size: int | tuple[int, int]) -> tuple[int, int]:

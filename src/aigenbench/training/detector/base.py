@@ -11,13 +11,13 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from aigenbench.augmentations import EvaluationCrops, SoftTraining, StochasticTraining
+from aigenbench.augmentations import EvaluationCrops, StochasticTraining, recipe_given
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.samples.collation import Batch
 from aigenbench.data.samples.hooks import is_overridden, refuse_hooks
-from aigenbench.data.samples.transforms import Augmentation
 from aigenbench.errors import InputError
 from aigenbench.evaluation.metrics.definitions import check_own_name
+from aigenbench.evaluation.predictions.fusion import Fusion
 from aigenbench.models import Preprocessing, check_input_size, preprocessing_of
 from aigenbench.models.composing import build_with_parts
 from aigenbench.models.finetune import Finetune, finetuned
@@ -27,7 +27,14 @@ from aigenbench.models.probe import Classifier
 from aigenbench.protocol.published import SGD
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.trained import Trained
-from aigenbench.training.detector.arguments import NO_HOOKS, ORIGINAL_ALONE, check_arguments, size_of
+from aigenbench.training.detector.arguments import (
+    NO_HOOKS,
+    ORIGINAL_ALONE,
+    check_arguments,
+    check_fusion,
+    check_recipe,
+    size_of,
+)
 from aigenbench.training.detector.base_weights import LoadsBaseWeights
 from aigenbench.training.detector.objectives import Objective
 from aigenbench.training.detector.picture_hooks import PictureHooks
@@ -61,7 +68,8 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
             precision, recall and their kin; never AUROC, never training.
         base_weights: a checkpoint or state dict to start from.
         training_cropping_strategy: ``resize``, ``random_crop``, ``center_crop`` or ``as_is``.
-        evaluation_cropping_strategy: ``resize``, ``crop``, ``multicrop`` or ``as_is``.
+        evaluation_cropping_strategy: ``resize``, ``crop``, ``multicrop``, ``mixed``, ``tiles`` (or with its arguments,
+            ``{"tiles": {"n": 6, "choose": "texture"}}``) or ``as_is``.
         training_task: ``binary`` or ``multiclass`` (real and each generator a class).
         evaluation_type: likewise; a multiclass detector may be evaluated as binary.
         model_args: passed on to the model factory, such as ``{"pretrained": False}``.
@@ -78,6 +86,9 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
             None for the backbone's own output (docs/workbench.md).
         backbones: names of further backbones beside that of a ``_probe`` model, each alone or with ``features`` and
             ``model_args`` of its own.
+        recipe: how training images are degraded: ``baseline``, ``soft``, ``mild``, ``none``, a YAML file, or steps, see
+            docs/recipes.md; None takes the class's ``usual_recipe``, or what its ``train_augmentation`` says.
+        fusion: how an image's score comes of those of its crops: ``mean``, ``max``, or ``learned`` on the Past period.
 
     Raises:
         InputError: an argument is none of the known ones, or no model has that name.
@@ -92,7 +103,7 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         classification_threshold: float = 0.5,
         base_weights: str | None = None,
         training_cropping_strategy: str = "resize",
-        evaluation_cropping_strategy: str = "resize",
+        evaluation_cropping_strategy: str | dict[str, Any] = "resize",
         training_task: str = "binary",
         evaluation_type: str = "binary",
         model_args: Mapping[str, Any] | None = None,
@@ -104,6 +115,8 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         transform: str | dict[str, Any] | list[Any] | None = None,
         features: dict[str, Any] | None = None,
         backbones: list[str | dict[str, Any]] | None = None,
+        recipe: str | dict[str, Any] | None = None,
+        fusion: str | dict[str, Any] = "mean",
     ) -> None:
         super().__init__()
         self._objective, self.head_choice = Objective.of(objective), HeadChoice.of(head, transform)
@@ -114,6 +127,11 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         self.classification_threshold, self.base_weights = classification_threshold, base_weights
         self.training_crop = StochasticTraining(training_cropping_strategy, self.input_size)
         self.evaluation_crop = EvaluationCrops(evaluation_cropping_strategy, self.input_size)
+        self.recipe = recipe_given(type(self).usual_recipe if recipe is None else recipe)
+        self.fusion = Fusion.of(fusion)
+        if recipe is not None:
+            check_recipe(type(self))
+        check_fusion(type(self), self.fusion, self.evaluation_crop, evaluation_type)
         self.training_task, self.evaluation_type = training_task, evaluation_type
         self.task: Task = BinaryTask() if training_task == "binary" else MulticlassTask(n_classes or PUBLISHED_CLASSES)
         self.n_outputs = self.task.n_outputs
@@ -237,7 +255,7 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         mean.copy_(torch.tensor(preprocessing.mean).view(1, 3, 1, 1))
         std.copy_(torch.tensor(preprocessing.std).view(1, 3, 1, 1))
         self.training_crop = StochasticTraining(self.training_crop.strategy, self.input_size)
-        self.evaluation_crop = EvaluationCrops(self.evaluation_crop.strategy, self.input_size)
+        self.evaluation_crop = self.evaluation_crop.of_size(self.input_size)
         if isinstance(self.model, Classifier):
             self.model.images_are(preprocessing)
 
@@ -412,11 +430,9 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
 
 
 class SoftTrainAugmentationsModel(BaseDeepfakeDetectionModel):
-    """A detector trained on images degraded as the evaluation's are (the soft recipe, protocol section 7)."""
+    """A detector trained on images degraded as the evaluation's are, unless ``model.recipe`` says otherwise."""
 
-    def train_augmentation(self) -> tuple[Augmentation, ...]:
-        """The mandatory evaluation steps without their centre crop, then the stochastic part."""
-        return SoftTraining(), self.training_crop
+    usual_recipe = "soft"
 
 
 def scores_classes(detector: BaseDeepfakeDetectionModel) -> bool:

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from aigenbench.augmentations import BaselineTraining, EvaluationCrops, StochasticTraining
+from aigenbench.augmentations import EvaluationCrops, Recipe, StochasticTraining
 from aigenbench.data.samples.hooks import is_overridden
 from aigenbench.data.samples.transforms import Augmentation, from_foreign
 
 STAGES = {"validate": "val", "test": "test", "predict": "predict"}
+CROPS_HOOKS = ("make_eval_crops", "make_val_crops", "make_test_crops", "make_predict_crops")
 
 
 class PictureHooks:
     """The detector's hooks on pictures; override any of them.
 
     Attributes:
+        usual_recipe: the deterministic part of training where ``model.recipe`` says nothing.
+        recipe: that part.
         training_crop: the stochastic part of training: rotation, flip, crop.
         evaluation_crop: the crops that are scored.
     """
 
+    usual_recipe: ClassVar[str] = "baseline"
+    recipe: Recipe
     training_crop: StochasticTraining
     evaluation_crop: EvaluationCrops
 
     def train_augmentation(self) -> tuple[Augmentation, ...]:
-        """The deterministic part (baseline recipe), then the stochastic one (rotation, flip, crop)."""
-        return BaselineTraining(), self.training_crop
+        """The deterministic part (``model.recipe``), then the stochastic one (rotation, flip, crop)."""
+        return self.recipe, self.training_crop
 
     def val_augmentation(self) -> tuple[Augmentation | None, Augmentation | None]:
         """Callables before and after cropping, for validate. None changes nothing."""

@@ -33,7 +33,6 @@ from aigenbench.data.views.features import (
     rows_of,
     training_view_batches,
 )
-from aigenbench.data.views.views import SLOTS
 from aigenbench.errors import InputError
 from aigenbench.models.finetune import PartlyTrained
 from aigenbench.models.parts import Part
@@ -228,8 +227,7 @@ class FeatureCache:
             first=transforms.first,
             second=transforms.second,
         )
-        slots = SLOTS.get(crops.strategy, 1)
-        return self._stores(split_of(stage), {**recipe, "crops": crops.describe()}, (slots,))
+        return self._stores(split_of(stage), {**recipe, "crops": crops.describe()}, (crops.most,))
 
     def _stores(self, split: str, recipe: dict[str, Any], crops: tuple[int, ...]) -> dict[Part, Store]:
         """One a part, whichever other parts stand beside it."""

@@ -37,6 +37,7 @@ from aigenbench.training.window.collect import fused_rows
 from aigenbench.training.window.evaluating import check_finite, named_image, stage_of_weights
 from aigenbench.training.window.evaluations import asked_windows, experiment_named, named_weights
 from aigenbench.training.window.extended import make_plan_of
+from aigenbench.training.window.fusing import use_learned_fusion
 from aigenbench.training.window.inputs import (
     RunInputs,
     description_of,
@@ -88,6 +89,7 @@ def predict(inputs: RunInputs) -> Predicted:
     detector = make_detector(inputs, seed_of(config))
     prepare_to_predict(inputs, pipeline, detector, weights)
     load_weights(detector, weights)
+    use_learned_fusion(detector, weights)
 
     def plan() -> Any:
         return make_plan_of(pipeline, config.experiment_info, "validate")
@@ -133,6 +135,7 @@ def ready_to_predict(inputs: RunInputs, weights: Weights) -> tuple[AIGenBenchPip
     detector = make_detector(inputs, seed_of(inputs.config))
     prepare_to_predict(inputs, pipeline, detector, weights)
     load_weights(detector, weights)
+    use_learned_fusion(detector, weights)
     trained = weights.trained
     if trained is not None:
         detector.begin(stage_of_weights(trained, weights.window or 0))
@@ -303,7 +306,7 @@ class _FusedLogits(pl.Callback):
         assert isinstance(pl_module, BaseDeepfakeDetectionModel)
         positions, logits, crop_to_image = pl_module.predicted(batch, outputs)
         rows = logits if isinstance(logits, dict) else self._rows(pl_module, logits.float())
-        fused = fused_rows(pl_module, rows, crop_to_image.cpu().numpy())["logits"]
+        fused = fused_rows(pl_module, rows, crop_to_image.cpu().numpy(), pl_module.fusion)["logits"]
         self._batches.append((positions.cpu().numpy(), fused))
 
     @staticmethod

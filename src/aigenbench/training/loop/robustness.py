@@ -24,6 +24,7 @@ from aigenbench.training.processes.signals import StoppedError, StopRequest
 from aigenbench.training.resume.folder import ExperimentFolder
 from aigenbench.training.resume.state import is_trained, read_state
 from aigenbench.training.window.evaluating import evaluate_detector
+from aigenbench.training.window.fusing import use_learned_fusion
 from aigenbench.training.window.inputs import RunInputs, Setup, set_up
 from aigenbench.training.window.weights import own_weights, use_weights
 
@@ -70,6 +71,8 @@ def evaluate_robustness(
             if loaded != task.window:
                 weights = own_weights(experiment, task.window)
                 loaded, trained = task.window, use_weights(setup, weights, task.window)
+                # as a detector that is handed on would: the rule was learned on clean images
+                use_learned_fusion(setup.detector, weights)
             assert trained is not None, "weights are loaded before the first task"
             _run(setup, task, stop, trained)
             logger.info("window %d, %s: %d of %d done", task.window, task.perturbation.name, done + 1, len(tasks))

@@ -53,7 +53,7 @@ class AbstractBaseDeepfakeDetectionModel(SettableAttributes, RegistersMetrics, o
         base_weights: a checkpoint or state dict to start from.
         logging_initial_step: of the logs; ``experiment_info.logging_initial_step`` sets it.
         training_cropping_strategy: ``resize``, ``random_crop``, ``center_crop`` or ``as_is``.
-        evaluation_cropping_strategy: ``resize``, ``crop``, ``multicrop`` or ``as_is``.
+        evaluation_cropping_strategy: ``resize``, ``crop``, ``multicrop``, ``mixed``, ``tiles`` or ``as_is``.
         training_task: ``binary`` or ``multiclass``.
         evaluation_type: likewise.
         model_args: passed on to the model factory.

@@ -11,11 +11,13 @@ import torch
 
 from aigenbench.data.plan import Plan
 from aigenbench.errors import InputError
-from aigenbench.evaluation.predictions.fusion import fuse_logits, sigmoid
+from aigenbench.evaluation.predictions.fusion import Fusion, sigmoid
 from aigenbench.evaluation.predictions.record import Predictions
+from aigenbench.files import canonical_json
 from aigenbench.protocol.fingerprints import pairing_fingerprint
 from aigenbench.protocol.identity import Keys, data_fingerprint
 from aigenbench.protocol.pairing import EvaluationSet
+from aigenbench.protocol.periods import period_generators
 from aigenbench.protocol.trained import Trained
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel, fusion_is_overridden
 from aigenbench.training.detector.outputs import (
@@ -27,7 +29,7 @@ from aigenbench.training.detector.outputs import (
     probabilities_of,
     rows_of,
 )
-from aigenbench.training.processes.collectives import everyones
+from aigenbench.training.processes.collectives import SharedError, everyones
 from aigenbench.training.processes.signals import StopRequest
 
 
@@ -98,12 +100,19 @@ def make_predictions(
         protocol_fingerprint: of the run.
         trained: what the weights were trained on; the periods follow from it.
         keys: of the images that were to be evaluated, in order, uint64 (n,).
+
+    Raises:
+        InputError: the rows are of other images; or a rule of fusion has nothing to be fitted on, or no effect.
     """
     crops, positions = _ordered({k: v for k, v in rows.items() if not k.startswith(FUSED)}, chosen)
     first = np.flatnonzero(np.diff(positions, prepend=-1))
     multiclass = crops.get("multiclass")
-    fused = {**fused_rows(detector, crops, positions), "losses": _mean(crops["losses"], first)}
+    past = period_generators("growing", plan.windows, window) if trained is None else trained.generators
+    fusion = _fitted(detector.fusion, crops, positions, chosen, [plan.timeline.ids.get(name, -1) for name in past])
+    fused = {**fused_rows(detector, crops, positions, fusion), "losses": _mean(crops["losses"], first)}
     if of_images := {k.removeprefix(FUSED): v for k, v in rows.items() if k.startswith(FUSED)}:
+        if fusion.kind != "mean":
+            raise SharedError(f"model.fusion {fusion.kind}: {type(detector).__name__}.evaluation_step fuses by itself")
         # fused by the detector's own evaluation step
         fused = _ordered(of_images, chosen)[0]
     fused_multiclass = fused.get("multiclass")
@@ -139,7 +148,23 @@ def make_predictions(
         next_generators=None if standing is None else standing.coming,
         earlier_generators=None if standing is None else standing.earlier,
         timeline=plan.timeline.title or None,
+        fusion=None if fusion.kind == "mean" else canonical_json(fusion.to_record()),
     )
+
+
+def _fitted(
+    fusion: Fusion, crops: Arrays, positions: npt.NDArray[np.int64], chosen: EvaluationSet, past: list[int]
+) -> Fusion:
+    """A rule of fusion that is ready: a learned one is fitted on Past, the fakes of ``past`` and their paired reals."""
+    if fusion.is_ready:
+        return fusion
+    of_past = np.isin(np.where(chosen.pairing < 0, chosen.generator_ids, chosen.pairing), past)
+    if not of_past.any():
+        raise SharedError(
+            "model.fusion learned: no evaluated image is of a generator that the weights were trained on, so there is "
+            "no Past period to fit the rule on; use mean or max"
+        )
+    return fusion.fitted(crops["logits"], positions, chosen.generator_ids > 0, of_past)
 
 
 def _distinct(keys: Keys | None) -> Keys | None:
@@ -175,17 +200,18 @@ def _ordered(rows: Arrays, chosen: EvaluationSet) -> tuple[Arrays, npt.NDArray[n
 
 
 def fused_rows(
-    detector: BaseDeepfakeDetectionModel, crops: Arrays, positions: npt.NDArray[np.int64]
+    detector: BaseDeepfakeDetectionModel, crops: Arrays, positions: npt.NDArray[np.int64], fusion: Fusion
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Logits and class probabilities of whole images, from those of their crops.
 
     Args:
-        detector: says how scores are fused.
+        detector: its ``scores_fusion`` counts where that is a user's.
         crops: ``logits`` (m,), and ``multiclass`` (m, n_classes) where there are classes; those of an image together.
         positions: rising number of every crop's image (m,).
+        fusion: the rule where it is not.
     """
     if "multiclass" not in crops:
-        return {"logits": fused_logits(detector, crops["logits"], positions)}
+        return {"logits": _fused_logits(detector, crops["logits"], positions, fusion)}
     first = np.flatnonzero(np.diff(positions, prepend=-1))
     if detector.evaluation_type == "multiclass" and fusion_is_overridden(detector):
         given = _by_hook(detector, torch.from_numpy(crops["multiclass"].astype(np.float64)), first)
@@ -195,22 +221,15 @@ def fused_rows(
                 f"of an image's crops, (crops, {crops['multiclass'].shape[1]}); expected a number for each class"
             )
         return {"multiclass": given, "logits": logits_of(binary_of(detector, given))}
-    fused = fused_logits(detector, crops["logits"], positions)
+    fused = _fused_logits(detector, crops["logits"], positions, fusion)
     return {"multiclass": _mean(crops["multiclass"], first), "logits": fused}
 
 
-def fused_logits(
-    detector: BaseDeepfakeDetectionModel, logits: npt.NDArray[Any], positions: npt.NDArray[np.int64]
+def _fused_logits(
+    detector: BaseDeepfakeDetectionModel, logits: npt.NDArray[Any], positions: npt.NDArray[np.int64], fusion: Fusion
 ) -> npt.NDArray[np.float64]:
-    """Logits of whole images (n,), by the detector's ``scores_fusion`` where that is a user's.
-
-    Args:
-        detector: says how scores are fused.
-        logits: of the crops (m,), those of an image together.
-        positions: rising number of every crop's image (m,).
-    """
     if not fusion_is_overridden(detector):
-        return fuse_logits(logits, positions)
+        return fusion(logits, positions)
     first = np.flatnonzero(np.diff(positions, prepend=-1))
     scores = _by_hook(detector, probabilities_of(logits), first)
     return logits_of(checked_probabilities(detector, scores, len(first), "scores_fusion"))

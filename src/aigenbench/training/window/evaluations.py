@@ -38,13 +38,18 @@ SAME_LOGITS = 1e-6
 """How far logits of a repeated evaluation may lie from those of the first and still count as the same."""
 
 _OF_THE_EVALUATION = ("model.class_path", "model.init_args", "trainer.precision")
-_FREE_MAPPING = "model.init_args.model_args"
+_FREE_MAPPINGS = (
+    "model.init_args.evaluation_cropping_strategy.",
+    "model.init_args.fusion.",
+    "model.init_args.model_args",
+)
 _NOT_OF_THE_EVALUATION = (
     "model.init_args.base_weights",
     "model.init_args.classification_threshold",
     "model.init_args.logging_initial_step",
     "model.init_args.objective",
     "model.init_args.optimizer",
+    "model.init_args.recipe",
     "model.init_args.scheduler",
     "model.init_args.training_cropping_strategy",
     "model.init_args.model_args.weights",
@@ -200,7 +205,7 @@ def _changed_evaluation(setup: Setup, experiment: ExperimentFolder, window: int)
     return [
         line
         for line in found
-        if line.startswith(_OF_THE_EVALUATION) and ("(none)" not in line or line.startswith(_FREE_MAPPING))
+        if line.startswith(_OF_THE_EVALUATION) and ("(none)" not in line or line.startswith(_FREE_MAPPINGS))
     ]
 
 

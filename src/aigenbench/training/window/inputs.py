@@ -37,7 +37,7 @@ LONG_NAMES = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-
 """Lightning's short names of precisions, and what they mean."""
 DOUBLE = ("64-true", "64")
 Purpose = Literal["train", "evaluate", "store", "validate", "test"]
-_OF_TRAINING = ("optimizer", "scheduler", "base_weights")
+_OF_TRAINING = ("optimizer", "scheduler", "base_weights", "recipe")
 _OF_THE_DATA_SET = (
     "dataset_loader",
     "predict_path",
