@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ class Scores:
         logged: what the run logged of metrics of your own: period -> metric -> one value a window.
         notes: what a reader should know, one line each.
         protocol_fingerprint, pairing_fingerprint: of the evaluation; None where its files do not say.
+        off_protocol: why the training is off protocol (protocol section 8); none where it is not.
     """
 
     experiment: str
@@ -75,6 +76,7 @@ class Scores:
     pairing_fingerprint: str | None = None
     standard_headline: Headline | None = None
     timeline: str | None = None
+    off_protocol: tuple[str, ...] = ()
     _values: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -256,6 +258,7 @@ def as_scores(found: Evaluated) -> Scores:
         pairing_fingerprint=v["pairing_fingerprint"],
         standard_headline=Headline(**v["standard"]["headline"]) if "standard" in v else None,
         timeline=v.get("timeline"),
+        off_protocol=tuple(v.get("off_protocol", ())),
         _values=v,
     )
 
@@ -283,6 +286,8 @@ def compared(
 ) -> dict[str, Any]:
     """Compare experiments; those whose configurations differ in the seed alone are one model. See ``compare``.
 
+    Names of those off protocol carry that mark.
+
     Raises:
         InputError: see ``load_experiment`` and ``compare``.
     """
@@ -290,7 +295,7 @@ def compared(
     from aigenbench.evaluation.report.seeds import models_of, seeds_of
     from aigenbench.evaluation.statistics.compare import compare
 
-    experiments = [load_experiment(folder, stage) for folder in folders]
+    experiments = [replace(e, name=e.title) for e in (load_experiment(folder, stage) for folder in folders)]
     configs = [read_config(folder, e) for folder, e in zip(folders, experiments, strict=True)]
     groups = seeds_of(configs, [e.first.data_fingerprint or e.first.pairing_fingerprint for e in experiments])
     models = models_of([e.name for e in experiments], groups) if groups else ()

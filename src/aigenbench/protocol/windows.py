@@ -62,16 +62,24 @@ class TrainingSelection:
     Attributes:
         own: for every window its own rows: the reals drawn for it, then its fakes in row order. int64 (n_k,).
         benchmark_type: ``cumulative``, ``continual_learning`` or ``none``.
+        made: which rows of the split are followed by the picture made of them, bool (n,): row ``n + r`` stands for that
+            of row ``r``. None where nothing is made of any.
     """
 
     own: tuple[Rows, ...]
     benchmark_type: str
+    made: npt.NDArray[np.bool_] | None = None
 
     def rows(self, window: int) -> Rows:
-        """The rows window ``window`` trains on: int64 (n,): its own, then the earlier windows', latest first."""
-        if self.benchmark_type != "cumulative":
-            return self.own[window]
-        return np.concatenate(self.own[window::-1])
+        """The rows window ``window`` trains on: int64 (n,): its own, then the earlier windows', latest first.
+
+        What is made of images follows where these do.
+        """
+        cumulative = self.benchmark_type == "cumulative"
+        return self._with_made(np.concatenate(self.own[window::-1]) if cumulative else self.own[window])
+
+    def _with_made(self, rows: Rows) -> Rows:
+        return rows if self.made is None else np.concatenate([rows, rows[self.made[rows]] + len(self.made)])
 
 
 def check_benchmark_type(benchmark_type: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -183,8 +184,8 @@ class _Middle(nn.Module):
         x = self.resnets[0](x)
         for attention in self.attentions:
             x = attention(x)
-        x = self.resnets[1](x)
-        return x
+        after: Tensor = self.resnets[1](x)
+        return after
 
 
 class _Halved(nn.Module):
@@ -212,7 +213,7 @@ class _Blocks(nn.Module):
 
     def __init__(self, widths: Sequence[int], groups: int, scaled: str, step: nn.Module | None) -> None:
         super().__init__()
-        self.resnets = nn.ModuleList(_Residual(a, b, groups) for a, b in zip(widths, widths[1:], strict=False))
+        self.resnets = nn.ModuleList(_Residual(a, b, groups) for a, b in pairwise(widths))
         self._scaled = scaled
         self.add_module(scaled, nn.ModuleList([] if step is None else [step]))
 

@@ -1,4 +1,4 @@
-"""TAESD: tiny autoencoders of Stable Diffusion, Flux and others, a state dict for each half (MIT, madebyollin/taesd)."""
+"""TAESD: tiny autoencoders of Stable Diffusion, Flux and others (madebyollin/taesd), a state dict for each half."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def embed(
         StoppedError: a signal asked for it; what is embedded is kept.
     """
     stop = stop or StopRequest()
-    while _is_to_do(missing := store.missing(keys), world):
+    while is_to_do(len(missing := store.missing(keys)), world):
         started = time.monotonic()
         store.check_room(keys)
         logger.info("embedding %d of %d %s", len(missing), len(keys), what)
@@ -94,9 +94,9 @@ def embed(
         stop.check()
 
 
-def _is_to_do(missing: npt.NDArray[np.int64], world: int) -> bool:
+def is_to_do(missing: int, world: int) -> bool:
     """Whether any process finds something missing; where they have not met yet, they meet to find out."""
-    return bool(largest(len(missing))) or (world > 1 and not have_met())
+    return bool(largest(missing)) or (world > 1 and not have_met())
 
 
 class _AskedToStopError(Exception):

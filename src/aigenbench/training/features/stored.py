@@ -25,6 +25,7 @@ from aigenbench.data.samples.collation import collate
 from aigenbench.data.samples.dataset import EvaluationSamples, EvaluationTransforms
 from aigenbench.data.samples.loading import make_loader
 from aigenbench.data.samples.transforms import unchanged
+from aigenbench.data.sources.tables import ImageTable
 from aigenbench.data.store import Store
 from aigenbench.data.store.identity import NotStorableError, describe_format, describe_step, table_identity
 from aigenbench.data.views.features import (
@@ -135,7 +136,7 @@ class FeatureCache:
             StoppedError: a signal asked for it; what is embedded is kept.
         """
         keys = np.unique(np.concatenate([np.empty(0, np.int64), *views]))
-        table, transforms = self.pipeline.source.table("train"), self.pipeline.training_transforms(self.detector)
+        table, transforms = self.pipeline.train_table, self.pipeline.training_transforms(self.detector)
         ids, seed = table.generator_ids(self.plan.timeline), self.pipeline.augmentations_base_seed
 
         def samples(missing: Keys) -> TrainingViews:
@@ -149,7 +150,7 @@ class FeatureCache:
 
     def training_batches(self, batches: WindowBatches, window: int) -> Any:
         """A loader of a window's epochs, features in place of images."""
-        table = self.pipeline.source.table("train")
+        table = self.pipeline.train_table
         ids, rows = table.generator_ids(self.plan.timeline), self.plan.training.rows(window)
         stored = self._training_store().open()
         return _loader(StoredTraining(table, ids, rows, self.names(), stored, window), batches)
@@ -208,7 +209,7 @@ class FeatureCache:
     def _training_store(self) -> Store:
         transforms, crop = self.pipeline.training_transforms(self.detector), self._crop()
         recipe = _described(mandatory=transforms.mandatory, first=transforms.first)
-        return self._store("train", {**recipe, "crops": crop.describe()}, ())
+        return self._store(self.pipeline.train_table, {**recipe, "crops": crop.describe()}, ())
 
     def _evaluation_store(self, stage: str, perturbation: Recipe | None) -> Store:
         transforms = self._evaluation_transforms(stage, perturbation)
@@ -220,16 +221,17 @@ class FeatureCache:
             second=transforms.second,
         )
         slots = SLOTS.get(crops.strategy, 1)
-        return self._store(split_of(stage), {**recipe, "crops": crops.describe()}, (slots,))
+        table = self.pipeline.source.table(split_of(stage))
+        return self._store(table, {**recipe, "crops": crops.describe()}, (slots,))
 
-    def _store(self, split: str, recipe: dict[str, Any], crops: tuple[int, ...]) -> Store:
+    def _store(self, table: ImageTable, recipe: dict[str, Any], crops: tuple[int, ...]) -> Store:
         detector, pipeline = self.detector, self.pipeline
         assert isinstance(detector.model, Classifier), "checked when the run was set up"
         identity = {
             **describe_format(),
             "seed": pipeline.augmentations_base_seed,
             **recipe,
-            "data": table_identity(pipeline.source.table(split)),
+            "data": table_identity(table),
             "backbone": detector.model.backbone_reference,
             "model_args": described_arguments(detector.backbone_arguments),
             "code": described_code(detector.model.backbone),

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.errors import InputError
+from aigenbench.protocol.off_protocol import told
+from aigenbench.training.features.reconstructing import reconstruct
 from aigenbench.training.heads.group import Heads
 from aigenbench.training.lightning.trainers import make_trainer
 from aigenbench.training.loop.taking_over import take_over
@@ -67,6 +69,8 @@ def fit(inputs: RunInputs) -> Path:
         len(setup.plan.evaluation.ids),
         setup.fingerprint,
     )
+    if setup.plan.off_protocol:
+        logger.warning("%s is %s", experiment.folder, told(setup.plan.off_protocol))
     _tell_disk_need(setup, experiment)
     rule = CheckpointRule(setup.info.checkpoint_every_n_minutes, setup.info.checkpoint_every_n_steps)
     with ExitStack() as stack:
@@ -124,7 +128,11 @@ def store_views(inputs: RunInputs, share: tuple[int, int] | None = None) -> int:
     if views.cache == "none":
         raise InputError("data.cache is none, so nothing is stored: add --data.cache evaluation or --data.cache all")
     views.share = share
-    setup.pipeline.store_views(setup.plan, setup.detector, _asked_windows(setup))
+    windows = _asked_windows(setup)
+    if views.cache == "all":
+        # here or there, and not on the devices of the run
+        reconstruct(setup.pipeline, setup.plan, windows, lambda: {"accelerator": "auto", "devices": 1})
+    setup.pipeline.store_views(setup.plan, setup.detector, windows)
     return views.computed
 
 

@@ -139,6 +139,7 @@ def make_predictions(
         next_generators=None if standing is None else standing.coming,
         earlier_generators=None if standing is None else standing.earlier,
         timeline=plan.timeline.title or None,
+        off_protocol=None if trained is None else trained.off_protocol or None,
     )
 
 
