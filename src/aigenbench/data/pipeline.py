@@ -40,6 +40,7 @@ from aigenbench.data.samples.transforms import Augmentation, ForeignCrops
 from aigenbench.data.sources.opening import open_source
 from aigenbench.data.sources.shards import tell_cost
 from aigenbench.data.sources.tables import ImageTable, SplitTables
+from aigenbench.data.store.pictures import WithPictures
 from aigenbench.data.views.cached import ViewCache
 from aigenbench.data.views.reconstructed import Reconstruct
 from aigenbench.data.views.views import StoredSquares
@@ -283,6 +284,8 @@ class AIGenBenchPipeline(WindowDataModule):
     def training_samples(self, plan: Plan, hooks: AugmentationHooks, window: int) -> TrainingSamples:
         """The training samples of a window, by (position among its rows, copy, epoch)."""
         table, rows = self.train_table, plan.training.rows(window)
+        if isinstance(table, WithPictures):
+            table.check(rows)
         transforms = self.training_transforms(hooks)
         stored = self.stored_squares(table, rows, transforms)
         if stored is None:

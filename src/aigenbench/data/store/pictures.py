@@ -153,3 +153,16 @@ class WithPictures(ImageTable):
             base,
             pictures,
         )
+
+    def check(self, rows: Rows) -> None:
+        """Refuse rows whose pictures are not stored.
+
+        Raises:
+            InputError: some are not.
+        """
+        made = rows[rows >= len(self.base)] - len(self.base)
+        if missing := len(np.setdiff1d(made, self.pictures.open())):
+            raise InputError(
+                f"{missing} of {len(made)} {self.pictures.kind} are not in {self.pictures.folder}: 'aigenbench fit' "
+                "makes them before it trains, and 'aigenbench data cache build' with the same arguments"
+            )

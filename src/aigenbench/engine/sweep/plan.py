@@ -140,12 +140,14 @@ def _counts(config: ResolvedConfig) -> Counts:
 
 
 def _published_counts(config: ResolvedConfig) -> Counts:
-    """Of the published data set: as many reals as fakes."""
+    """Of the published data set: as many reals as fakes, and what is made of the reals."""
     pipeline = Run("fit", config).instantiate_data()
     n, kind = _windows_of(config)
     names = pipeline.timeline.names
     windows = (names,) if kind == "none" else generator_windows(pipeline.timeline, n)
     own = [_subset(2 * TRAINING_PER_GENERATOR * len(w), pipeline.train_subset_size) for w in windows]
+    if pipeline.reconstruct is not None:
+        own = [n + round(pipeline.reconstruct.share * n / 2) for n in own]
     rows = tuple(sum(own[: k + 1]) if kind == "cumulative" else own[k] for k in range(len(own)))
     return rows, _subset(2 * PER_GENERATOR * len(names), pipeline.validation_subset_size)
 

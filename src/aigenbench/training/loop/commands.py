@@ -113,11 +113,11 @@ def evaluate(inputs: RunInputs, stage: str) -> list[Path]:
 
 @failures_told()
 def store_views(inputs: RunInputs, share: tuple[int, int] | None = None) -> int:
-    """Compute and store what ``fit`` reads; returns how many views this process has stored.
+    """Compute and store what ``fit`` reads; returns how many views and reconstructions this process has stored.
 
     Args:
         inputs: as of ``fit``.
-        share: (index, count): only this share of them.
+        share: (index, count): only this share of the views; reconstructions are made by whoever comes to them first.
 
     Raises:
         InputError: bad input, ``data.cache`` asks for nothing, or the disk has no room.
@@ -125,15 +125,14 @@ def store_views(inputs: RunInputs, share: tuple[int, int] | None = None) -> int:
     refuse_checkpoint(inputs.config)
     setup = set_up(inputs, "store")
     views = setup.pipeline.views
-    if views.cache == "none":
+    if views.cache == "none" and setup.pipeline.reconstruct is None:
         raise InputError("data.cache is none, so nothing is stored: add --data.cache evaluation or --data.cache all")
     views.share = share
     windows = _asked_windows(setup)
-    if views.cache == "all":
-        # here or there, and not on the devices of the run
-        reconstruct(setup.pipeline, setup.plan, windows, lambda: {"accelerator": "auto", "devices": 1})
+    # on what this machine has, which need not be the run's
+    made = reconstruct(setup.pipeline, setup.plan, windows, lambda: {"accelerator": "auto", "devices": 1})
     setup.pipeline.store_views(setup.plan, setup.detector, windows)
-    return views.computed
+    return made + views.computed
 
 
 def _tell_disk_need(setup: Setup, experiment: ExperimentFolder) -> None:
