@@ -117,6 +117,9 @@ def test_a_made_picture_is_read_as_any(small_dataset: Path, tiny_vae: Path, tmp_
     assert np.array_equal(read_image(table, n + 4), picture)
     assert np.array_equal(read_image(table, 4), read_image(table.base, 4))
     assert table.pictures.open().tolist() == [4]
+    table.check(np.array([0, n - 1, n + 4]))
+    with pytest.raises(InputError, match=r"1 of 2 reconstructions are not in .*'aigenbench fit' makes them"):
+        table.check(np.array([n + 4, n + 6, 6]))
     with pytest.raises(InputError, match=rf"image {n + 5} of split 'train' \(.*5\.png\) cannot be read"):
         read_image(table, n + 5)
 

@@ -26,6 +26,7 @@ from aigenbench.errors import InputError
 from aigenbench.evaluation.leaderboard.submission import make_submission
 from aigenbench.evaluation.predictions.record import load_predictions
 from aigenbench.models.reconstruction import open_autoencoder
+from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.training.features.reconstructing import reconstructed
 from aigenbench.training.window.inputs import set_up
 
@@ -181,6 +182,20 @@ def test_stored_features(three: Path, tiny_vae: Path, tmp_path: Path) -> None:
         experiment = fit(folder, command(three, folder, tiny_vae, *probe, f"--data.features={features}"))
         logits.append(load_predictions(experiment / "window_2" / "predictions_validate_all.npz").fused_logits)
     np.testing.assert_allclose(*logits, atol=2e-3)
+
+
+@pytest.mark.slow
+def test_a_run_on_a_longer_timeline_has_the_windows_that_it_extends(made: Any, tiny_vae: Path, tmp_path: Path) -> None:
+    names = [*PUBLISHED.names[:2], "Alpha"]
+    data = made.write(tmp_path / "data", {"train": made.rows(names, 4, 15, 1), "validation": made.rows(names, 2, 8, 2)})
+    (tmp_path / "longer.yaml").write_text("name: longer\nversion: '1'\ngenerators:\n  Alpha: 2025-01-01\n")
+    base = fit(tmp_path, command(data, tmp_path, tiny_vae))
+    longer = ("--timeline=longer.yaml", "--experiment_info.extends=x", "--experiment_info.experiment_id=y")
+    extended = fit(tmp_path, command(data, tmp_path, tiny_vae, *longer)).with_name("experiment_y")
+    assert "windows 0..1 are those of experiments_data/experiment_x" in log(tmp_path)
+    assert ab.Experiment(extended).off_protocol == ab.Experiment(base).off_protocol != ()
+    of_both = [[w.record["training_fingerprint"] for w in ab.Experiment(one).windows] for one in (base, extended)]
+    assert of_both[0] == of_both[1][:2]
 
 
 def marked(text: str) -> None:
