@@ -13,10 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import settings
 from PIL import Image
 
 from aigenbench.models import ModelFactoryRegistry
+from aigenbench.models.reconstruction.tiny import TinyAutoencoder
 from aigenbench.protocol.timeline import PUBLISHED
 
 # some tests fork, which OpenCV's thread pool does not survive
@@ -151,6 +153,18 @@ class MadeData:
 def made() -> MadeData:
     """Makes small data sets."""
     return MadeData()
+
+
+@pytest.fixture(scope="session")
+def tiny_vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an autoencoder of TAESD's form, 8 channels wide, its weights drawn at random."""
+    folder = tmp_path_factory.mktemp("vae")
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        network = TinyAutoencoder(latents=4, width=8, pools=frozenset())
+    for half in ("encoder", "decoder"):
+        torch.save(getattr(network, half).state_dict(), folder / f"tiny_{half}.pth")
+    return folder
 
 
 @pytest.fixture(scope="session")

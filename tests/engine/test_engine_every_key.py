@@ -186,6 +186,7 @@ DATA = {
     ),
     "orientation": Row("per_copy", Seen.sample),
     "features": Row("cache", lambda seen: type(seen.setup().features), PROBE),
+    "reconstruct": Row({"vae": "autoencoder.bin"}, Seen.plan),
     "features_dtype": Row("bfloat16", lambda seen: seen.pipeline().features_dtype, PROBE | CACHED),
 }
 INFO = {
@@ -233,6 +234,7 @@ def place(made: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made.default(folder / "other", generators=4)
     (folder / "timeline.csv").write_text("generator,date\nA new one,2030-01-01\n")
     (folder / "picture.png").write_bytes(made.encoded(made.image(np.random.default_rng(0), False)))
+    (folder / "autoencoder.bin").write_bytes(b"opened once it is used")
     (folder / "mark.py").write_text("import os\nos.environ['MARKED'] = 'yes'\n")
     return folder
 

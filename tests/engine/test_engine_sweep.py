@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from aigenbench.engine.sweep.file import read_sweep
 from aigenbench.engine.sweep.process import run_cell
 from aigenbench.engine.sweep.record import Record, read_record
 from aigenbench.engine.sweep.sweeping import Sweep, prepare
+from aigenbench.engine.sweep.table import make_table
 from aigenbench.errors import InputError
+from aigenbench.evaluation.predictions.record import load_predictions, save_predictions
 from aigenbench.training.processes.signals import StoppedError, StopRequest
 
 BASE = {
@@ -182,6 +185,15 @@ def test_samples_are_those_of_a_cells_strategy(small_dataset: Path, tmp_path: Pa
         assert need.training == sum(8 * one for one in expected)
 
 
+def test_reconstructions_are_counted_too(small_dataset: Path, tiny_vae: Path, tmp_path: Path) -> None:
+    cells = [{"data.reconstruct": None}, *({"data.reconstruct": {"vae": str(tiny_vae), "share": s}} for s in (0.5, 1))]
+    plain, half, all_of_them = prepare(sweep_of(small_dataset, list=cells), tmp_path).plan.needs
+    assert [plain.training, half.training, all_of_them.training] == [96, 120, 144]
+    sweep = prepare(sweep_of(tmp_path / "absent", list=cells), tmp_path, dry_run=True)
+    of_published = [need.training / sweep.plan.needs[0].training for need in sweep.plan.needs]
+    assert of_published == [1, 1.25, 1.5]
+
+
 def test_a_start_needs_the_data_set(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing_here"):
         prepare(sweep_of(tmp_path / "nothing_here", seeds=[1]), tmp_path / "s")
@@ -256,6 +268,18 @@ def test_the_table_shows_what_differs_with_seeds_gathered(small_dataset: Path, t
     assert interval is not None
     assert alone.over == "images"
     assert tuple(alone.intervals["immediate_future"] or ()) == (interval.low, interval.high)
+
+
+def test_the_table_marks_what_is_off_protocol(small_dataset: Path, tmp_path: Path, orders: Any) -> None:
+    sweep = prepare(sweep_of(small_dataset, seeds=[1, 2]), tmp_path / "s")
+    plain, _ = sweep.run()
+    assert "off protocol" not in str(plain)
+    assert "off_protocol" not in plain.to_dict()["rows"][0]
+    for path in sweep.cells[1].folder.glob("window_*/predictions_validate_all.npz"):
+        save_predictions(path, replace(load_predictions(path), off_protocol=("more data",)))
+    table = make_table(sweep.cells, tmp_path / "s", 10)
+    assert "finished (off protocol)" in str(table)
+    assert table.to_dict()["rows"][0] == {**plain.to_dict()["rows"][0], "off_protocol": ["more data"]}
 
 
 def test_another_data_set_is_never_taken_for_done(small_dataset: Path, tmp_path: Path, orders: Any) -> None:

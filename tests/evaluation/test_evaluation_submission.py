@@ -201,6 +201,10 @@ TAMPERINGS: dict[str, tuple[Tampering, str]] = {
         ),
         "trained on other generators than those of the windows up to it",
     ),
+    "off protocol": (
+        lambda c, t: of_window(c, t, 4, lambda p: replace(p, off_protocol=("more data",))),
+        "training windows: off protocol: more data",
+    ),
     "too many copies": (
         lambda c, t: c.update({"config.yaml": b"data: [{augmentation_factor: 8}]"}),
         "augmentation_factor 8; at most 4 is allowed",

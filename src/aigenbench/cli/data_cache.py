@@ -12,7 +12,7 @@ from aigenbench.cli.terminal import say
 from aigenbench.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from aigenbench.data.store import Store
+    from aigenbench.data.store import Pictures, Store
 
 FOLDER = "experiments_cache"
 DAMAGED = 1
@@ -72,7 +72,7 @@ def run_list(arguments: argparse.Namespace) -> int:
     """Print a line for every store, and what it is a function of."""
     for store in _chosen(arguments):
         rows = store.open()
-        size = sum(path.stat().st_size for path in store.folder.glob("*"))
+        size = sum(path.stat().st_size for path in store.folder.rglob("*"))
         say(f"{store.folder.name}  {len(rows)} rows, {size / 1e9:.3g} GB{', stale' if _is_stale(store) else ''}")
         for line in _lines(store.identity["identity"]):
             say(f"  {line}")
@@ -102,20 +102,21 @@ def run_remove(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen(arguments: argparse.Namespace) -> list[Store]:
-    from aigenbench.data.store import stores_in
+def _chosen(arguments: argparse.Namespace) -> list[Store | Pictures]:
+    from aigenbench.data.store import pictures_in, stores_in
 
     folder = Path(arguments.cache_folder)
     if not folder.is_dir():
         raise InputError(f"nothing is stored at {folder}; --cache-folder says where")
-    stores = {store.folder.name: store for store in stores_in(folder)}
+    found: list[Store | Pictures] = [*stores_in(folder), *pictures_in(folder)]
+    stores = {store.folder.name: store for store in found}
     for name in arguments.names:
         if name not in stores:
             raise InputError(f"nothing named {name!r} is stored in {folder}{nearest(name, stores)}")
     return [store for name, store in stores.items() if name in arguments.names or not arguments.names]
 
 
-def _is_stale(store: Store) -> bool:
+def _is_stale(store: Store | Pictures) -> bool:
     """Whether it was made by another sample format or other libraries, so that no run here will read it."""
     from aigenbench.data.store.identity import describe_format
 

@@ -74,6 +74,12 @@ def _show(folder: Path, as_json: bool) -> None:
     experiment = load_experiment(folder)
     families = load_robustness(folder, experiment)
     if as_json:
-        say(json.dumps(robustness_values(experiment.name, families), ensure_ascii=False, allow_nan=False))
+        say(
+            json.dumps(
+                robustness_values(experiment.name, families, experiment.off_protocol),
+                ensure_ascii=False,
+                allow_nan=False,
+            )
+        )
     else:
-        say(robustness_text(experiment.name, families))
+        say(robustness_text(experiment.title, families))

@@ -40,7 +40,9 @@ from aigenbench.data.samples.transforms import Augmentation, ForeignCrops
 from aigenbench.data.sources.opening import open_source
 from aigenbench.data.sources.shards import tell_cost
 from aigenbench.data.sources.tables import ImageTable, SplitTables
+from aigenbench.data.store.pictures import WithPictures
 from aigenbench.data.views.cached import ViewCache
+from aigenbench.data.views.reconstructed import Reconstruct
 from aigenbench.data.views.views import StoredSquares
 from aigenbench.data.window_module import WindowDataModule
 from aigenbench.files import user_path
@@ -110,6 +112,8 @@ class AIGenBenchPipeline(WindowDataModule):
         features_dtype: how these are stored, ``float16`` or ``bfloat16``.
         orientation: ``per_epoch`` turns and flips (and crops at random) anew in every window and epoch,
             ``per_copy`` once for each image and copy.
+        reconstruct: ``vae``, ``share`` and ``size``: reals that are trained on as fakes too, as an autoencoder gives
+            them back; off protocol. See ``Reconstruct``.
     """
 
     def __init__(
@@ -132,6 +136,7 @@ class AIGenBenchPipeline(WindowDataModule):
         features: str = "none",
         features_dtype: str = "float16",
         orientation: str = "per_epoch",
+        reconstruct: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         refuse_hooks(type(self), NO_LOADERS)
@@ -163,6 +168,7 @@ class AIGenBenchPipeline(WindowDataModule):
         self.cropping: Any = None
         """The detector whose crops a subclass's hooks may ask for."""
         self.features, self.features_dtype, self.orientation = features, features_dtype, orientation
+        self.reconstruct = Reconstruct.of(reconstruct)
         # told before any data is read; not by the hook, which may need what a subclass's constructor sets later
         MandatoryEvaluation(maximum_processing_size, evaluation_jpeg)
 
@@ -204,10 +210,17 @@ class AIGenBenchPipeline(WindowDataModule):
         return source_of_loader(self.dataset_loader)
 
     @cached_property
-    def training_keys(self) -> Keys:
-        """Which image every row of the train split is (protocol section 4), uint64 (n,)."""
+    def train_table(self) -> ImageTable:
+        """The images that training reads: the train split, with a reconstruction of each behind it where asked for."""
         table = self.source.table("train")
-        return keys_of(table, np.arange(len(table)))
+        return table if self.reconstruct is None else self.reconstruct.table(table, Path(self.cache_folder))
+
+    @cached_property
+    def training_keys(self) -> Keys:
+        """Which image every row of ``train_table`` is (protocol section 4), uint64 (n,)."""
+        table = self.source.table("train")
+        keys = keys_of(table, np.arange(len(table)))
+        return keys if self.reconstruct is None else self.reconstruct.keys(keys)
 
     def training_fingerprint(self, plan: Plan, window: int) -> str | None:
         """Of the images that a window of a plan trains on (protocol section 4); None where it trains on none."""
@@ -223,7 +236,7 @@ class AIGenBenchPipeline(WindowDataModule):
         chosen: Sequence[npt.NDArray[np.int64]] = (),
     ) -> Plan:
         """Windows, training rows and evaluation set of this data set; see ``make_plan``."""
-        return make_plan(
+        plan = make_plan(
             self.source,
             n_generators_per_window,
             benchmark_type,
@@ -233,6 +246,10 @@ class AIGenBenchPipeline(WindowDataModule):
             stage,
             chosen,
         )
+        if self.reconstruct is None or stage != "fit":
+            return plan
+        table = self.source.table("train")
+        return self.reconstruct.in_plan(plan, table.labels == 0, self.training_keys, self.augmentations_base_seed)
 
     def evaluation_set(self, plan: Plan, stage: str) -> EvaluationSet:
         """The images of ``validate`` or ``test``; one and the same where the data set has no test split."""
@@ -266,7 +283,9 @@ class AIGenBenchPipeline(WindowDataModule):
 
     def training_samples(self, plan: Plan, hooks: AugmentationHooks, window: int) -> TrainingSamples:
         """The training samples of a window, by (position among its rows, copy, epoch)."""
-        table, rows = self.source.table("train"), plan.training.rows(window)
+        table, rows = self.train_table, plan.training.rows(window)
+        if isinstance(table, WithPictures):
+            table.check(rows)
         transforms = self.training_transforms(hooks)
         stored = self.stored_squares(table, rows, transforms)
         if stored is None:
@@ -319,7 +338,7 @@ class AIGenBenchPipeline(WindowDataModule):
         table, transforms = self.source.table("validation"), self.evaluation_transforms(hooks, "validate")
         self.views.evaluation(table, plan.evaluation.ids, transforms, self.augmentations_base_seed)
         rows = np.unique(np.concatenate([plan.training.candidates(window) for window in windows]))
-        self.stored_squares(self.source.table("train"), rows, self.training_transforms(hooks))
+        self.stored_squares(self.train_table, rows, self.training_transforms(hooks))
 
     def stored_squares(
         self, table: ImageTable, rows: npt.NDArray[np.int64], transforms: TrainingTransforms

@@ -44,6 +44,7 @@ class Plan:
         evaluation: images of the validation split (of the test split where that is all there is), in order, with their
             pairing.
         dropped: images left out because their generator is not on the timeline, by split and name.
+        off_protocol: why what is trained on it is off protocol; none where it is not.
     """
 
     timeline: Timeline
@@ -52,6 +53,7 @@ class Plan:
     training: TrainingSelection
     evaluation: EvaluationSet
     dropped: Mapping[str, Mapping[str, int]]
+    off_protocol: tuple[str, ...] = ()
 
     def fingerprint(self, mandatory_evaluation: Mapping[str, Any], augmentations_base_seed: int) -> str:
         """The protocol fingerprint, given ``describe()`` of the mandatory evaluation recipe and its seed."""

@@ -113,6 +113,8 @@ def _outcomes(run: Run, tables: SplitTables) -> Iterator[tuple[tuple[str, int, i
     pipeline.train_subset_size = pipeline.validation_subset_size = None
     pipeline.augmentation_factor = min(pipeline.augmentation_factor, COPIES)
     pipeline.views.cache = "none"
+    # an autoencoder is not told labels
+    pipeline.reconstruct = None
     detector = make_detector(run, seed_of(run.config))
     # the others are absent from the images that are tried, not from the data set
     pipeline.timeline = pipeline.timeline.restricted_to(tables.generator_names)

@@ -193,7 +193,7 @@ def _score(
     n, windows = len(images), len(images.plan.windows)
     logger.info("%s: %d images, %d windows, protocol fingerprint %s", folder, n, windows, images.fingerprint)
     scored = score_images(scorer, images.samples, parts, effort, images.name)
-    predictions = images.predictions(scored, knowledge)
+    predictions = replace(images.predictions(scored, knowledge), off_protocol=scorer.off_protocol or None)
     beside = {
         "stage": STAGE,
         "own": False,

@@ -16,6 +16,7 @@ from aigenbench.evaluation.predictions.record import Predictions, load_predictio
 from aigenbench.evaluation.report.results import RUN_FILE, read_record
 from aigenbench.evaluation.statistics.draws import REPLICATES
 from aigenbench.files import user_path
+from aigenbench.protocol.off_protocol import gathered
 
 if TYPE_CHECKING:
     from aigenbench.engine.detector import Detector
@@ -98,6 +99,13 @@ class Experiment:
     def records(self) -> dict[int, Mapping[str, Any]]:
         """What the windows' runs recorded, by window."""
         return {window.index: window.record for window in self.windows if window.record}
+
+    @property
+    def off_protocol(self) -> tuple[str, ...]:
+        """Why its training is off protocol (protocol section 8); none where it keeps to the rules."""
+        known = [window.record.get("off_protocol") for window in self.windows if window.record]
+        unrecorded = [window for window in self.windows if not window.record and window.stages]
+        return gathered(*known, *(self.predictions(w.index, w.stages[0]).off_protocol for w in unrecorded))
 
     def predictions(self, window: int, stage: str = "validate") -> Predictions:
         """The predictions of a window: NumPy arrays, a row an image in ``fused_*``, a row a crop in ``crop_*``.

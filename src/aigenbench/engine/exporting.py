@@ -235,6 +235,7 @@ def _info(
         points=points,
         scores=_scores(evaluated, window),
         stands_on=f"{standing.text}. {standing.meaning}",
+        off_protocol=evaluated.off_protocol,
         licence=licence or _licence(model["name"]),
         made_with=_versions(),
     )

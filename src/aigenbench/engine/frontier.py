@@ -82,7 +82,8 @@ def _point(model: Model, costs: Sequence[dict[str, float]], result: Mapping[str,
 
 def _loaded(folder: Path, name: str, stage: str) -> ExperimentPredictions:
     experiment = load_experiment(folder, stage)
-    return replace(experiment, name=name) if name else experiment
+    named = replace(experiment, name=name or experiment.name)
+    return replace(named, name=named.title)
 
 
 def _complete(found: dict[Path, ExperimentPredictions], notes: list[str]) -> dict[Path, ExperimentPredictions]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,14 +162,14 @@ def report(
 
 
 def compared(folders: Sequence[Path | str], stage: str, replicates: int, by_row: bool) -> dict[str, Any]:
-    """``compare`` of experiments' folders, as plain values.
+    """``compare`` of experiments' folders, as plain values; names of those off protocol carry that mark.
 
     Raises:
         InputError: see ``load_experiment`` and ``compare``.
     """
     from aigenbench.evaluation.statistics.compare import compare as compare_experiments
 
-    experiments = [load_experiment(folder, stage) for folder in folders]
+    experiments = [replace(one, name=one.title) for one in (load_experiment(folder, stage) for folder in folders)]
     models = models_among(folders, experiments)
     gathered = models if len(models) < len(experiments) else ()
     result = compare_experiments(experiments, replicates, models=gathered, by_row=by_row)

@@ -59,6 +59,7 @@ class Scores:
         logged: what the run logged of metrics of your own: period -> metric -> one value a window.
         notes: what a reader should know, one line each.
         protocol_fingerprint, pairing_fingerprint: of the evaluation; None where its files do not say.
+        off_protocol: why the training is off protocol (protocol section 8); none where it is not.
     """
 
     experiment: str
@@ -76,6 +77,7 @@ class Scores:
     pairing_fingerprint: str | None = None
     standard_headline: Headline | None = None
     timeline: str | None = None
+    off_protocol: tuple[str, ...] = ()
     _values: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -277,6 +279,7 @@ def as_scores(found: Evaluated) -> Scores:
         pairing_fingerprint=v["pairing_fingerprint"],
         standard_headline=Headline(**v["standard"]["headline"]) if "standard" in v else None,
         timeline=v.get("timeline"),
+        off_protocol=tuple(v.get("off_protocol", ())),
         _values=v,
     )
 

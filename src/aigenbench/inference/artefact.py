@@ -59,6 +59,7 @@ class Info:
         scores: AUROC by period: ``value``, ``interval``, ``images``.
         formats: what is said of other forms of the network in the folder, by name: ``onnx``, ``program``, ``int8``.
         stands_on: which images thresholds and scores come from, in words; "" where nobody says.
+        off_protocol: why its training is off protocol; none where it is not.
         licence: of the weights, or "" where nobody says.
         made_with: versions of what wrote it, by name.
         hashes: SHA-256 of every other file in the folder, by name.
@@ -75,6 +76,7 @@ class Info:
     scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     formats: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     stands_on: str = ""
+    off_protocol: tuple[str, ...] = ()
     licence: str = ""
     made_with: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
@@ -126,6 +128,7 @@ class Info:
             "scores": {period: dict(score) for period, score in self.scores.items()},
             "formats": {name: dict(said) for name, said in self.formats.items()},
             "stands_on": self.stands_on,
+            **({"off_protocol": list(self.off_protocol)} if self.off_protocol else {}),
             "licence": self.licence,
             "made_with": dict(self.made_with),
             "hashes": dict(self.hashes),
@@ -177,6 +180,7 @@ def _info(record: Mapping[str, Any]) -> Info:
         formats={str(name): dict(said) for name, said in record["formats"].items()},
         scores={str(period): _score(score) for period, score in record["scores"].items()},
         stands_on=str(record["stands_on"]),
+        off_protocol=tuple(map(str, record.get("off_protocol", ()))),
         licence=str(record["licence"]),
         made_with={str(name): str(version) for name, version in record["made_with"].items()},
         hashes={_file_name(name): str(digest) for name, digest in record["hashes"].items()},

@@ -11,6 +11,7 @@ from aigenbench.evaluation.predictions.standing import BENCHMARK, PARTIAL
 from aigenbench.evaluation.statistics.intervals import interval_text
 from aigenbench.evaluation.statistics.operating import MISSED, OperatingPoint, Rate
 from aigenbench.inference.artefact import Info
+from aigenbench.protocol.off_protocol import told
 
 _IDENTIFIERS = (
     *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "mpl-2.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "openrail"),
@@ -38,7 +39,7 @@ def _metadata(info: Info) -> dict[str, Any]:
     ]
     result = {
         "task": {"type": "image-classification", "name": "Detection of AI-generated images"},
-        "dataset": _dataset(info.stands_on),
+        "dataset": _dataset(info),
         "metrics": metrics,
     }
     return {
@@ -51,12 +52,13 @@ def _metadata(info: Info) -> dict[str, Any]:
     }
 
 
-def _dataset(stands_on: str) -> dict[str, str]:
+def _dataset(info: Info) -> dict[str, str]:
     """What the scores are of: programs that gather ``model-index`` read nothing else of it."""
-    images = stands_on.partition(". ")[0]
+    images = info.stands_on.partition(". ")[0]
+    of_benchmark = images.startswith((BENCHMARK, PARTIAL)) and not info.off_protocol
     return {
         "name": f"Evaluation images of AI-GenBench's protocol ({images or 'nobody says which'})",
-        "type": "ai-genbench" if images.startswith((BENCHMARK, PARTIAL)) else "other",
+        "type": "ai-genbench" if of_benchmark else "other",
         "split": "validation",
     }
 
@@ -70,8 +72,9 @@ def _lines(info: Info) -> Iterator[str]:
     height, width = info.preprocessing.input_size
     yield f"# {info.name}"
     yield ""
+    how = f"trained {told(info.off_protocol)}; it was" if info.off_protocol else "trained and"
     yield (
-        "A detector of AI-generated images, trained and evaluated by the protocol of the AI-GenBench temporal "
+        f"A detector of AI-generated images, {how} evaluated by the protocol of the AI-GenBench temporal "
         "benchmark. It gives a picture the probability of being generated, and a verdict that may be *unsure*."
     )
     yield ""

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from aigenbench.errors import InputError
+from aigenbench.protocol.off_protocol import gathered
 from aigenbench.protocol.timeline import PUBLISHED, Generator, Timeline, make_timeline
 
 Windows = tuple[tuple[str, ...], ...]
@@ -37,6 +38,7 @@ class Trained:
         dates: release date of every generator of the training's timeline.
         id_to_name: names by generator id, as the training counted them: the classes of a multiclass detector.
         images: ``training_fingerprint`` of the window trained last; None where nobody says.
+        off_protocol: why the training is off protocol; none where it is not.
     """
 
     windows: Windows
@@ -44,6 +46,7 @@ class Trained:
     dates: Mapping[str, date]
     id_to_name: tuple[str, ...]
     images: str | None = None
+    off_protocol: tuple[str, ...] = ()
 
     @property
     def generators(self) -> tuple[str, ...]:
@@ -64,11 +67,14 @@ class Trained:
 
     def after(self, earlier: Trained | None) -> Trained:
         """The same for weights that were trained on ``earlier`` before; what that adds stands first."""
-        own = set(self.generators)
-        more = () if earlier is None else tuple(name for name in earlier.generators if name not in own)
-        if earlier is None or not more:
+        if earlier is None:
             return self
-        return replace(self, windows=(more, *self.windows), dates={**earlier.dates, **self.dates})
+        own = set(self.generators)
+        more = tuple(name for name in earlier.generators if name not in own)
+        same = replace(self, off_protocol=gathered(earlier.off_protocol, self.off_protocol))
+        if not more:
+            return same
+        return replace(same, windows=(more, *self.windows), dates={**earlier.dates, **self.dates})
 
     def standing(self, timeline: Timeline) -> Standing:
         """How the generators of ``timeline`` stand to these weights."""
@@ -89,6 +95,7 @@ class Trained:
             "dates": {name: day.isoformat() for name, day in self.dates.items()},
             "generator_id_to_name": list(self.id_to_name),
             **({"training_fingerprint": self.images} if self.images else {}),
+            **({"off_protocol": list(self.off_protocol)} if self.off_protocol else {}),
         }
 
     @classmethod
@@ -105,6 +112,7 @@ class Trained:
                 {str(name): date.fromisoformat(day) for name, day in record["dates"].items()},
                 tuple(map(str, record["generator_id_to_name"])),
                 str(images) if (images := record.get("training_fingerprint")) else None,
+                tuple(map(str, record.get("off_protocol", ()))),
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{where}: what it says of its training is damaged ({error!r})") from error

@@ -80,35 +80,51 @@ class TrainingSelection:
         own: for every window its own rows: the reals drawn for it, then its fakes in row order. int64 (n_k,).
         benchmark_type: ``cumulative``, ``continual_learning`` or ``none``.
         choice: what a run's strategy makes of them; None for all that the benchmark type allows.
+        made: which rows of the split are followed by the picture made of them, bool (n,): row ``n + r`` stands for that
+            of row ``r``. None where nothing is made of any.
     """
 
     own: tuple[Rows, ...]
     benchmark_type: str
     choice: Choice | None = None
+    made: npt.NDArray[np.bool_] | None = None
 
     def rows(self, window: int) -> Rows:
-        """The rows window ``window`` trains on: int64 (n,): its own, then the earlier windows', latest first."""
+        """The rows window ``window`` trains on: int64 (n,): its own, then the earlier windows', latest first.
+
+        What is made of images follows where these do.
+        """
+        return self._with_made(self._images(window))
+
+    def _images(self, window: int) -> Rows:
         if self.choice is not None:
             return self.choice.rows(window)
         if self.benchmark_type != "cumulative":
             return self.own[window]
         return np.concatenate(self.own[window::-1])
 
+    def _with_made(self, rows: Rows) -> Rows:
+        return rows if self.made is None else np.concatenate([rows, rows[self.made[rows]] + len(self.made)])
+
     def candidates(self, window: int) -> Rows:
         """``rows``, or more where the run has not come to choose them yet."""
-        return self.rows(window) if self.choice is None else self.choice.candidates(window)
+        return self.rows(window) if self.choice is None else self._with_made(self.choice.candidates(window))
 
     def sizes(self, window: int, factor: int) -> tuple[int, int]:
         """How many rows there are, and how many samples: ``factor`` copies of each, as far as they are trained on."""
-        if self.choice is not None:
+        if self.choice is not None and self.made is None:
             return self.choice.sizes(window, factor)
-        n_rows = len(self.rows(window))
-        return n_rows, n_rows * factor
+        n_rows, samples = len(self.rows(window)), self.samples(window, factor)
+        return n_rows, n_rows * factor if samples is None else len(samples)
 
     def samples(self, window: int, factor: int) -> Rows | None:
         """The samples trained on, each ``position among the rows * factor + copy``: int64 (n,); None for all."""
         counts = None if self.choice is None else self.choice.copies(window, factor)
-        return None if counts is None else np.flatnonzero(np.arange(factor) < counts[:, None])
+        if counts is None:
+            return None
+        if self.made is not None:
+            counts = np.concatenate([counts, counts[self.made[self._images(window)]]])
+        return np.flatnonzero(np.arange(factor) < counts[:, None])
 
 
 def check_benchmark_type(benchmark_type: str) -> None:

@@ -18,6 +18,7 @@ from aigenbench.data.identity import keys_of
 from aigenbench.data.pictures.decode import DECODING
 from aigenbench.data.samples.transforms import ForeignTransform, unchanged
 from aigenbench.data.sources.tables import ImageTable
+from aigenbench.data.store.pictures import WithPictures
 from aigenbench.errors import InputError
 
 READ_FILES = 64
@@ -39,6 +40,8 @@ def table_identity(table: ImageTable) -> dict[str, Any]:
     Raises:
         InputError: an image file cannot be read.
     """
+    if isinstance(table, WithPictures):
+        return {**table_identity(table.base), table.pictures.kind: table.pictures.folder.name}
     names = np.array(table.generator_names, dtype=object)
     digest = hashlib.sha256("\n".join(sorted(table.generator_names)).encode())
     digest.update(np.argsort(np.argsort(names)).astype("<i4")[table.generator_codes].tobytes())

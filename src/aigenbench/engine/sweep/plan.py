@@ -9,8 +9,10 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.engine.assembly.run import Run
 from aigenbench.engine.sweep.cells import Cell, varied
 from aigenbench.engine.sweep.file import shown
@@ -146,7 +148,7 @@ def _samples(training: TrainingSelection, factor: int) -> tuple[int, ...]:
 
 
 def _published_counts(config: ResolvedConfig) -> Counts:
-    """Of the published data set: as many reals as fakes."""
+    """Of the published data set: as many reals as fakes, and what is made of the reals."""
     pipeline = Run("fit", config).instantiate_data()
     n, kind = _windows_of(config)
     names = pipeline.timeline.names
@@ -156,9 +158,17 @@ def _published_counts(config: ResolvedConfig) -> Counts:
     ids = [(np.arange(n) % (2 * len(w)) - len(w) + 1).clip(min=0) for n, w in zip(own, windows, strict=True)]
     rows = np.split(np.arange(sum(own), dtype=np.int64), np.cumsum(own)[:-1])
     strategies, factor = Strategies.of(config.experiment_info.strategy), pipeline.augmentation_factor
-    training = TrainingSelection(tuple(rows), kind)
+    training = TrainingSelection(tuple(rows), kind, made=_made(ids, pipeline))
     training = selected(training, strategies, np.concatenate(ids), lambda: np.empty(0, np.uint64), factor)
     return _samples(training, factor), _subset(2 * PER_GENERATOR * len(names), pipeline.validation_subset_size)
+
+
+def _made(ids: Sequence[npt.NDArray[np.integer]], pipeline: AIGenBenchPipeline) -> npt.NDArray[np.bool_] | None:
+    """Of rows of windows, whose generators are ``ids``, as many reals as are reconstructed; None for none."""
+    if pipeline.reconstruct is None:
+        return None
+    reals = [of_window == 0 for of_window in ids]
+    return np.concatenate([one & (one.cumsum() <= round(pipeline.reconstruct.share * one.sum())) for one in reals])
 
 
 def _subset(n: int, size: int | float | None) -> int:

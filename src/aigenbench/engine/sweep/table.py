@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from aigenbench.evaluation.report.tables import shown as share
 from aigenbench.evaluation.statistics.draws import REPLICATES
 from aigenbench.evaluation.statistics.intervals import Bounds, bounds
 from aigenbench.files import write_json, write_text
+from aigenbench.protocol.off_protocol import gathered, marked
 from aigenbench.protocol.periods import PERIOD_TITLES
 
 NEXT = "immediate_future"
@@ -38,6 +39,7 @@ class Row:
             Next period, over the finished cells, 0..1.
         intervals: period -> interval of 95 % of that mean.
         over: what the intervals are over: ``images``, or ``seeds`` where several cells are finished; "" without any.
+        off_protocol: why the training of its cells is off protocol; none where it is not, and before one is finished.
     """
 
     values: Mapping[str, Any]
@@ -47,6 +49,7 @@ class Row:
     means: Mapping[str, float | None] = field(default_factory=dict)
     intervals: Mapping[str, Bounds] = field(default_factory=dict)
     over: str = ""
+    off_protocol: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -58,6 +61,7 @@ class Row:
             "means": dict(self.means),
             "intervals": dict(self.intervals),
             "intervals_over": self.over,
+            **({"off_protocol": list(self.off_protocol)} if self.off_protocol else {}),
         }
 
 
@@ -99,7 +103,8 @@ class SweepTable:
             (
                 *(_plain(shown(key, row.values.get(key, ""))) for key in self.keys),
                 *(share(row.means.get(p), row.intervals.get(p)) for p in periods),
-                *map(_plain, (row.over, ", ".join(map(str, row.seeds)), row.state, ", ".join(row.cells))),
+                *map(_plain, (row.over, ", ".join(map(str, row.seeds)), marked(row.state, row.off_protocol))),
+                _plain(", ".join(row.cells)),
             )
             for row in self.rows
         )
@@ -133,16 +138,17 @@ def _row(cells: Sequence[Cell], keys: Sequence[str], replicates: int) -> Row:
         _state(cells, finished),
     )
     found = [evaluated(cell.folder) for cell in finished]
+    row = replace(row, off_protocol=gathered(*(one.experiment.off_protocol for one in found)))
     of_cells = {p: [mean_over_windows(one.values, p) for one in found] for p in SHOWN_PERIODS}
     if len(found) == 1:
         intervals = found[0].intervals(replicates)["means"]
         means = {p: values[0] for p, values in of_cells.items()}
-        return Row(row.values, row.cells, row.seeds, row.state, means, dict(intervals), "images")
+        return replace(row, means=means, intervals=dict(intervals), over="images")
     if found:
-        gathered = {p: over_seeds(values) for p, values in of_cells.items()}
-        means = {p: mean for p, (mean, _) in gathered.items()}
-        student = {p: bounds(interval) for p, (_, interval) in gathered.items()}
-        return Row(row.values, row.cells, row.seeds, row.state, means, student, "seeds")
+        over = {p: over_seeds(values) for p, values in of_cells.items()}
+        means = {p: mean for p, (mean, _) in over.items()}
+        student = {p: bounds(interval) for p, (_, interval) in over.items()}
+        return replace(row, means=means, intervals=student, over="seeds")
     return row
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aigenbench import files
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.drawing.chart import Chart, Forest, Series
-from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, headline_line
+from aigenbench.evaluation.drawing.table import SHOWN_PERIODS, headline_line, titled
 from aigenbench.protocol.periods import PERIOD_TITLES
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def plot_scores(scores: dict[str, Any], path: Path | str, metric: str = "auroc")
             )
         dress_windows(axes, scores["windows"])
         axes.set_ylabel(f"{METRIC_TITLES.get(metric, metric)} (%)")
-        axes.set_title(f"{scores['experiment']}: {headline_line(scores['headline'])}", pad=26, fontsize=10)
+        axes.set_title(f"{titled(scores)}: {headline_line(scores['headline'])}", pad=26, fontsize=10)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.3)
         save_figure(drawn, path)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def marked(names: Sequence[str], foreign: Mapping[str, Any] | None) -> str:
+def starred(names: Sequence[str], foreign: Mapping[str, Any] | None) -> str:
     """Names of generators, with ``*`` those that a detector which no run of the protocol has trained had seen."""
     seen = (foreign or {}).get("seen_generators") or ()
     return ", ".join(f"{name}*" if name in seen else name for name in names)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aigenbench.evaluation.drawing.seen import foreign_lines, marked
+from aigenbench.evaluation.drawing.seen import foreign_lines, starred
+from aigenbench.protocol.off_protocol import marked
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.protocol.published import averaged_windows
 
@@ -55,12 +56,17 @@ def score_table(scores: dict[str, Any], metric: str = "auroc") -> str:
     columns = {period: scores["periods"][period][metric] for period in SHOWN_PERIODS}
     rows = [["Window", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS), "Generators added"]]
     for k, window in enumerate(scores["windows"]):
-        rows.append([str(k), *(percent(columns[p][k]) for p in SHOWN_PERIODS), marked(window, scores.get("foreign"))])
+        rows.append([str(k), *(percent(columns[p][k]) for p in SHOWN_PERIODS), starred(window, scores.get("foreign"))])
     rows.append(["mean", *(percent(mean_over_windows(scores, p, metric)) for p in SHOWN_PERIODS), ""])
-    lines = [f"{scores['experiment']} · {scores['stage']} · {metric} (%)", "", *_aligned(rows), ""]
+    lines = [f"{titled(scores)} · {scores['stage']} · {metric} (%)", "", *_aligned(rows), ""]
     lines += headline_lines(scores)
     lines += [f"note: {note}" for note in scores["notes"]]
     return "\n".join([*lines, *foreign_lines(scores.get("foreign"))])
+
+
+def titled(scores: dict[str, Any]) -> str:
+    """The experiment's name as it stands beside its numbers."""
+    return marked(scores["experiment"], scores.get("off_protocol", ()))
 
 
 def headline_lines(scores: dict[str, Any]) -> list[str]:

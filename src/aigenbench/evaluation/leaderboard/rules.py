@@ -15,6 +15,7 @@ from aigenbench.evaluation.predictions.experiment import ExperimentPredictions
 from aigenbench.evaluation.predictions.fusion import sigmoid
 from aigenbench.evaluation.predictions.standing import mandatory_fingerprints
 from aigenbench.protocol.fingerprints import pairing_fingerprint
+from aigenbench.protocol.off_protocol import told
 from aigenbench.protocol.pairing import evaluation_set
 from aigenbench.protocol.published import AUGMENTATION_FACTOR, GENERATORS_PER_WINDOW, PAIRING_SEED, SHUFFLE_SEED
 from aigenbench.protocol.timeline import Timeline
@@ -54,6 +55,8 @@ def _windows(s: Submission) -> Found:
 
 
 def _training(s: Submission) -> Found:
+    if s.experiment.off_protocol:
+        raise InputError(told(s.experiment.off_protocol))
     if s.experiment.foreign:
         return DECLARED, f"not trained by the protocol: no entry, shown apart; {s.experiment.first.knowledge}"
     kind = s.experiment.first.benchmark_type

@@ -20,6 +20,7 @@ from aigenbench.evaluation.predictions.experiment import ExperimentPredictions, 
 from aigenbench.evaluation.predictions.standing import SYNTHETIC, standing_of
 from aigenbench.evaluation.report.results import read_run
 from aigenbench.files import read_bytes, read_text
+from aigenbench.protocol.off_protocol import told
 from aigenbench.yaml_text import read_yaml_file
 
 CARD = {
@@ -76,6 +77,8 @@ def make_submission(
     experiment = load_experiment(folder, stage)
     if experiment.notes:
         raise InputError(f"{folder}: {experiment.notes[0]}; only a finished experiment can be submitted")
+    if experiment.off_protocol:
+        raise InputError(f"{folder} is {told(experiment.off_protocol)}; the leaderboard takes no such run")
     records = {k: read_run(folder, k, stage) for k in experiment.windows}
     first = next((record for record in records.values() if record), {})
     if "trained_parameters" in first:

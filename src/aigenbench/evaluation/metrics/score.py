@@ -40,6 +40,7 @@ def score_experiment(
         empty, a value undefined or a window missing. With a timeline of one's own also ``timeline``, its name and
         version; where that extends the published one also ``standard``, what the published windows alone come to:
         ``headline``, ``means`` (period -> mean AUROC), ``pairs`` (of the smallest window), ``protocol_fingerprint``.
+        Of a training off protocol also ``off_protocol``, the reasons.
 
     Raises:
         InputError: see `load_experiment`.
@@ -82,6 +83,8 @@ def score(experiment: ExperimentPredictions, pairing: bool = True, threshold: fl
     }
     if first.timeline is not None:
         values["timeline"] = first.timeline
+    if experiment.off_protocol:
+        values["off_protocol"] = list(experiment.off_protocol)
     if experiment.standard is not None:
         values["standard"] = _of_standard(score(experiment.standard, pairing, threshold))
     return values

@@ -13,6 +13,7 @@ from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.errors import InputError, nearest
 from aigenbench.evaluation.predictions.record import Predictions, load_predictions
 from aigenbench.files import read_json
+from aigenbench.protocol.off_protocol import gathered, marked, told
 from aigenbench.protocol.periods import PERIOD_TITLES, PERIODS, period_generators
 from aigenbench.protocol.windows import standard_windows
 
@@ -59,9 +60,20 @@ class ExperimentPredictions:
         return self.first.knowledge is not None
 
     @property
+    def off_protocol(self) -> tuple[str, ...]:
+        """Why any of its windows is off protocol; none where all keep to it."""
+        return gathered(*(p.off_protocol for p in self.windows.values()))
+
+    @property
+    def title(self) -> str:
+        """The name as it stands beside numbers, with the mark of what is off protocol."""
+        return marked(self.name, self.off_protocol)
+
+    @property
     def about(self) -> tuple[str, ...]:
         """What a reader must know of where the results come from, and the notes; one line each."""
-        return (*self.origin, *_foreign_notes(self.first), *self.notes)
+        off = (told(self.off_protocol),) if self.off_protocol else ()
+        return (*off, *self.origin, *_foreign_notes(self.first), *self.notes)
 
     @property
     def timeline(self) -> tuple[tuple[str, ...], ...]:

@@ -50,7 +50,7 @@ _SCALARS: dict[str, type] = {
     "training_fingerprint": str,
     "timeline": str,
 }
-_NAMES = ("generator_id_to_name", "next_generators", "earlier_generators", "seen_generators")
+_NAMES = ("generator_id_to_name", "next_generators", "earlier_generators", "seen_generators", "off_protocol")
 _WINDOWS = ("windows_timeline", "trained_windows")
 AS_IS = "as is"
 """``evaluation_steps`` of images that were scored without the mandatory ones."""
@@ -98,6 +98,7 @@ class Predictions:
             that was seen; they belong to no period.
         timeline: name and version of the timeline; None for the published one.
         fusion: how the scores of an image's crops became one, as JSON (`Fusion.to_record`); None for their mean.
+        off_protocol: why the training is off protocol (protocol section 8); None where it is not.
         schema_version: 0 for files without one.
     """
 
@@ -135,6 +136,7 @@ class Predictions:
     earlier_generators: tuple[str, ...] | None = None
     timeline: str | None = None
     fusion: str | None = None
+    off_protocol: tuple[str, ...] | None = None
     schema_version: int = SCHEMA_VERSION
 
     def __len__(self) -> int:

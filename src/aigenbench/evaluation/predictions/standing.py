@@ -12,6 +12,7 @@ from aigenbench.augmentations import MandatoryEvaluation
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions
 from aigenbench.evaluation.predictions.record import Predictions
 from aigenbench.protocol.fingerprints import protocol_fingerprint
+from aigenbench.protocol.off_protocol import OFF_PROTOCOL, told
 from aigenbench.protocol.published import AUGMENTATIONS_BASE_SEED, GENERATORS_PER_WINDOW, PER_GENERATOR
 from aigenbench.protocol.timeline import PUBLISHED, Timeline
 from aigenbench.protocol.windows import generator_windows
@@ -33,6 +34,7 @@ class Standing:
         fakes: how many fakes there are.
         why: what keeps a set of the benchmark's own size from being the benchmark, or "".
         foreign: of a detector that no run of the protocol has trained, what is said of its training; else "".
+        off_protocol: why its training is off protocol; none where it is not.
     """
 
     kind: str
@@ -41,16 +43,18 @@ class Standing:
     fakes: int
     why: str = ""
     foreign: str = ""
+    off_protocol: tuple[str, ...] = ()
 
     @property
     def is_benchmark(self) -> bool:
         """Whether published results may stand beside it."""
-        return self.kind == BENCHMARK and not self.foreign
+        return self.kind == BENCHMARK and not self.foreign and not self.off_protocol
 
     @property
     def text(self) -> str:
         """In a few words."""
-        return f"{self._data}; not trained by the protocol" if self.foreign else self._data
+        foreign = "; not trained by the protocol" if self.foreign else ""
+        return f"{self._data}{foreign}{f'; {OFF_PROTOCOL}' if self.off_protocol else ''}"
 
     @property
     def _data(self) -> str:
@@ -68,8 +72,9 @@ class Standing:
     @property
     def meaning(self) -> str:
         """What follows for a reader, in a sentence or two."""
-        told = f" Not trained by the protocol, so no entry among those that are; its training: {self.foreign}."
-        return self._about_the_data + (told if self.foreign else "")
+        foreign = f" Not trained by the protocol, so no entry among those that are; its training: {self.foreign}."
+        off = f" No result of the benchmark, {told(self.off_protocol)}." if self.off_protocol else ""
+        return self._about_the_data + (foreign if self.foreign else "") + off
 
     @property
     def _about_the_data(self) -> str:
@@ -109,7 +114,7 @@ def standing_of(experiment: ExperimentPredictions, records: Mapping[int, Mapping
     elif p.generator_id_to_name == PUBLISHED.id_to_name and bool((counts == PER_GENERATOR).all()):
         why = _departure(experiment)
         kind = PARTIAL if why else BENCHMARK
-    return Standing(kind, published, len(present) - published, fakes, why, p.knowledge or "")
+    return Standing(kind, published, len(present) - published, fakes, why, p.knowledge or "", experiment.off_protocol)
 
 
 def mandatory_fingerprints(p: Predictions, timeline: Timeline = PUBLISHED) -> dict[str, str]:

@@ -96,6 +96,7 @@ def make_run(
     robustness: tuple[Family, ...] = (),
 ) -> ExperimentResults:
     """Compute everything about predictions that are already loaded."""
+    experiment = replace(experiment, name=experiment.title)
     # for vectors this short the matrix library's threads cost more than they bring
     with threadpool_limits(1, "blas"):
         scores, calibrated = score(experiment) | seen_and_unseen(experiment), calibrate(experiment)

@@ -21,6 +21,7 @@ from aigenbench.evaluation.report.results import ExperimentResults
 from aigenbench.evaluation.report.tables import shown
 from aigenbench.evaluation.statistics.compare import Model
 from aigenbench.evaluation.statistics.intervals import LEVEL, UNDEFINED, Interval, bounds
+from aigenbench.protocol.off_protocol import OFF_PROTOCOL, marked
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.protocol.published import averaged_windows
 from aigenbench.yaml_text import read_yaml
@@ -92,6 +93,9 @@ def common_name(names: Sequence[str]) -> str:
     """What the names of a model's trainings have in common: ``clip_seed1`` and ``clip_seed2`` are ``clip``."""
     if len(names) == 1:
         return names[0]
+    bare = [name.removesuffix(marked("", [OFF_PROTOCOL])) for name in names]
+    if bare != list(names):
+        return marked(common_name(bare), [OFF_PROTOCOL])
     same = [len(set(letters)) == 1 for letters in zip(*names, strict=False)]
     shared = re.sub(r"(?i)[\W_]*(seed|run|s)?[\W_]*$", "", names[0][: [*same, False].index(False)])
     if len(shared) > 1:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from aigenbench.evaluation.drawing.chart import Cell, Table
-from aigenbench.evaluation.drawing.seen import marked
+from aigenbench.evaluation.drawing.seen import starred
 from aigenbench.evaluation.drawing.table import (
     SHOWN_PERIODS,
     fewest_pairs,
@@ -96,7 +96,7 @@ def results_table(run: ExperimentResults) -> Table:
             )
             for p in SHOWN_PERIODS
         ]
-        rows.append((Cell(str(k), k), *cells, Cell(marked(window, scores.get("foreign")))))
+        rows.append((Cell(str(k), k), *cells, Cell(starred(window, scores.get("foreign")))))
     rows.append((Cell("mean", len(rows)), *_means(run, strong=True), Cell("windows with a Next period")))
     header = ("Window", *(PERIOD_TITLES[p] for p in SHOWN_PERIODS), "Generators added")
     return Table("results", "AUROC (%) per window", header, tuple(rows))

@@ -13,15 +13,17 @@ from aigenbench.protocol.periods import PERIOD_TITLES
 NEXT = "immediate_future"
 
 
-def robustness_values(name: str, families: Sequence[Family]) -> dict[str, Any]:
+def robustness_values(name: str, families: Sequence[Family], off_protocol: Sequence[str] = ()) -> dict[str, Any]:
     """What ``aigenbench robustness --json`` prints; AUROC and shares in 0..1, shifts in logits, None where undefined.
 
     Args:
         name: the experiment's.
         families: see ``load_robustness``.
+        off_protocol: why the training is off protocol; told where it is.
     """
     return {
         "experiment": name,
+        **({"off_protocol": list(off_protocol)} if off_protocol else {}),
         "threshold_logit": THRESHOLD,
         "families": [
             {

@@ -67,7 +67,8 @@ def compare(
 
     Returns:
         ``experiments`` (names), ``notes`` (such as missing windows), ``shared`` (those of `shared_images`), ``results``
-        (name -> headline value and interval, and ``knowledge`` of a detector that no run of the protocol has trained)
+        (name -> headline value and interval, and ``knowledge`` of a detector that no run of the protocol has
+        trained, the reasons ``off_protocol`` of one that is)
         and ``differences``: one entry for every two of them with ``a``, ``b``, and ``headline`` and the mean over
         windows and the windows of each period: ``difference`` (a - b), ``interval``, ``p``, ``p_from`` (see `p_value`)
         and, for the headline, ``p_holm``: Holm's adjustment for how many are compared. Only windows that both have
@@ -103,6 +104,7 @@ def compare(
         "results": {
             e.name: {"mean": s["headline"]["mean"], "interval": bounds_of("auroc", r.headline, s["headline"]["mean"])}
             | ({"knowledge": e.first.knowledge} if e.foreign else {})
+            | ({"off_protocol": list(e.off_protocol)} if e.off_protocol else {})
             for e, s, r in zip(experiments, scores, replicated, strict=True)
         },
         "differences": differences,

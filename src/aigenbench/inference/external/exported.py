@@ -51,6 +51,7 @@ class ExportedScorer(Scorer):
             prepare=Crops(self._detector.cropping),
             knowledge=Knowledge(trained_on=info.generators) if info.generators else None,
         )
+        self.off_protocol = info.off_protocol
 
     def on(self, device: torch.device) -> ExportedScorer:
         """See ``Scorer.on``."""

@@ -70,7 +70,10 @@ class Scorer(ABC):
         identity: plain values by which the same detector is known again.
         prepare: see ``Prepare``.
         knowledge: what it says of its own training; None where it says nothing.
+        off_protocol: why it says that its training is off protocol.
     """
+
+    off_protocol: tuple[str, ...] = ()
 
     def __init__(
         self,

@@ -65,7 +65,8 @@ class Stage:
 
         ``images`` is the fingerprint of what the window trains on.
         """
-        trained = replace(trained_up_to(plan.timeline, plan.windows, window).after(before), images=images)
+        own = replace(trained_up_to(plan.timeline, plan.windows, window), off_protocol=plan.off_protocol)
+        trained = replace(own.after(before), images=images)
         return cls(window, epoch, total_steps, len(plan.timeline.id_to_name), trained.ids, trained)
 
     def at_epoch(self, epoch: int) -> Stage:

@@ -38,7 +38,7 @@ class Rows(NamedTuple):
         outputs: of the model, float (n, outputs).
         features: before the head, float32 (n, D); None where no term needs them.
         labels: 0 real, 1 fake; int64 (n,).
-        generator_ids: 0 real; int64 (n,).
+        generator_ids: 0 real, -1 a reconstruction; int64 (n,).
         seen: ids of the classes trained on so far, 0 among them; empty where nobody says.
         earlier: what the window before says; None where no term needs it.
     """
@@ -63,6 +63,8 @@ class Term(nn.Module):
     """Whether ``Rows.features`` must be there, and something before the head that trains."""
     needs_earlier = False
     """Whether ``Rows.earlier`` must be there; such a term is a strategy's."""
+    needs_generators = False
+    """Whether every generator id must be one of the timeline's, which that of a reconstruction (-1) is not."""
 
     def __init__(self, num_features: int, weight: float = 1.0) -> None:
         super().__init__()
@@ -76,7 +78,7 @@ class Term(nn.Module):
 class Auxiliary(Term):
     """A second linear head that tells real and the generators seen so far apart: its mean cross-entropy."""
 
-    needs_features = True
+    needs_features = needs_generators = True
 
     def __init__(self, num_features: int, weight: float = 1.0, n_classes: int = 37) -> None:
         super().__init__(num_features, weight)

@@ -78,7 +78,7 @@ def embed(
     """
     stop = stop or StopRequest()
     rows_a_block = ROWS_A_BLOCK // -(-len(stores) // PARTS_A_BLOCK)
-    while _is_to_do(missing := _missing(stores.values(), keys), world):
+    while is_to_do(len(missing := _missing(stores.values(), keys)), world):
         started = time.monotonic()
         check_room(list(stores.values()), keys)
         logger.info("embedding %d of %d %s", len(missing), len(keys), what)
@@ -109,9 +109,9 @@ def _missing(stores: Iterable[Store], keys: npt.NDArray[np.int64]) -> npt.NDArra
     return np.unique(np.concatenate([store.missing(keys) for store in stores]))
 
 
-def _is_to_do(missing: npt.NDArray[np.int64], world: int) -> bool:
+def is_to_do(missing: int, world: int) -> bool:
     """Whether any process finds something missing; where they have not met yet, they meet to find out."""
-    return bool(largest(len(missing))) or (world > 1 and not have_met())
+    return bool(largest(missing)) or (world > 1 and not have_met())
 
 
 class _AskedToStopError(Exception):

@@ -22,6 +22,7 @@ from aigenbench.data.samples.collation import collate
 from aigenbench.data.samples.dataset import EvaluationSamples, EvaluationTransforms
 from aigenbench.data.samples.loading import make_loader
 from aigenbench.data.samples.transforms import unchanged
+from aigenbench.data.sources.tables import ImageTable
 from aigenbench.data.store import Store, StoredTogether
 from aigenbench.data.store.identity import NotStorableError, describe_format, describe_step, table_identity
 from aigenbench.data.views.features import (
@@ -130,7 +131,7 @@ class FeatureCache:
             StoppedError: a signal asked for it; what is embedded is kept.
         """
         keys = np.unique(np.concatenate([np.empty(0, np.int64), *views]))
-        table, transforms = self.pipeline.source.table("train"), self.pipeline.training_transforms(self.detector)
+        table, transforms = self.pipeline.train_table, self.pipeline.training_transforms(self.detector)
         ids, seed = table.generator_ids(self.plan.timeline), self.pipeline.augmentations_base_seed
 
         def samples(missing: Keys) -> TrainingViews:
@@ -144,7 +145,7 @@ class FeatureCache:
 
     def training_batches(self, batches: WindowBatches, window: int) -> Any:
         """A loader of a window's epochs, features in place of images."""
-        table = self.pipeline.source.table("train")
+        table = self.pipeline.train_table
         ids, rows = table.generator_ids(self.plan.timeline), self.plan.training.rows(window)
         stored = self._opened(self._training_stores())
         return _loader(StoredTraining(table, ids, rows, self.names(), stored, window), batches)
@@ -216,7 +217,7 @@ class FeatureCache:
     def _training_stores(self) -> dict[Part, Store]:
         transforms, crop = self.pipeline.training_transforms(self.detector), self._crop()
         recipe = _described(mandatory=transforms.mandatory, first=transforms.first)
-        return self._stores("train", {**recipe, "crops": crop.describe()}, ())
+        return self._stores(self.pipeline.train_table, {**recipe, "crops": crop.describe()}, ())
 
     def _evaluation_stores(self, stage: str, perturbation: Recipe | None) -> dict[Part, Store]:
         transforms = self._evaluation_transforms(stage, perturbation)
@@ -227,16 +228,17 @@ class FeatureCache:
             first=transforms.first,
             second=transforms.second,
         )
-        return self._stores(split_of(stage), {**recipe, "crops": crops.describe()}, (crops.most,))
+        table = self.pipeline.source.table(split_of(stage))
+        return self._stores(table, {**recipe, "crops": crops.describe()}, (crops.most,))
 
-    def _stores(self, split: str, recipe: dict[str, Any], crops: tuple[int, ...]) -> dict[Part, Store]:
+    def _stores(self, table: ImageTable, recipe: dict[str, Any], crops: tuple[int, ...]) -> dict[Part, Store]:
         """One a part, whichever other parts stand beside it."""
         pipeline = self.pipeline
         common = {
             **describe_format(),
             "seed": pipeline.augmentations_base_seed,
             **recipe,
-            "data": table_identity(pipeline.source.table(split)),
+            "data": table_identity(table),
             "precision": self.precision,
         }
         stores = {}

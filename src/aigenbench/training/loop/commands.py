@@ -10,6 +10,8 @@ from pathlib import Path
 
 from aigenbench.config.experiment import ExperimentInfo
 from aigenbench.errors import InputError
+from aigenbench.protocol.off_protocol import told
+from aigenbench.training.features.reconstructing import reconstruct
 from aigenbench.training.heads.group import Heads
 from aigenbench.training.lightning.trainers import make_trainer
 from aigenbench.training.loop.taking_over import take_over
@@ -67,6 +69,8 @@ def fit(inputs: RunInputs) -> Path:
         len(setup.plan.evaluation.ids),
         setup.fingerprint,
     )
+    if setup.plan.off_protocol:
+        logger.warning("%s is %s", experiment.folder, told(setup.plan.off_protocol))
     _tell_disk_need(setup, experiment)
     rule = CheckpointRule(setup.info.checkpoint_every_n_minutes, setup.info.checkpoint_every_n_steps)
     with ExitStack() as stack:
@@ -111,11 +115,11 @@ def evaluate(inputs: RunInputs, stage: str) -> list[Path]:
 
 @failures_told()
 def store_views(inputs: RunInputs, share: tuple[int, int] | None = None) -> int:
-    """Compute and store what ``fit`` reads; returns how many views this process has stored.
+    """Compute and store what ``fit`` reads; returns how many views and reconstructions this process has stored.
 
     Args:
         inputs: as of ``fit``.
-        share: (index, count): only this share of them.
+        share: (index, count): only this share of the views; reconstructions are made by whoever comes to them first.
 
     Raises:
         InputError: bad input, ``data.cache`` asks for nothing, or the disk has no room.
@@ -123,11 +127,14 @@ def store_views(inputs: RunInputs, share: tuple[int, int] | None = None) -> int:
     refuse_checkpoint(inputs.config)
     setup = set_up(inputs, "store")
     views = setup.pipeline.views
-    if views.cache == "none":
+    if views.cache == "none" and setup.pipeline.reconstruct is None:
         raise InputError("data.cache is none, so nothing is stored: add --data.cache evaluation or --data.cache all")
     views.share = share
-    setup.pipeline.store_views(setup.plan, setup.detector, _asked_windows(setup))
-    return views.computed
+    windows = _asked_windows(setup)
+    # on what this machine has, which need not be the run's
+    made = reconstruct(setup.pipeline, setup.plan, windows, lambda: {"accelerator": "auto", "devices": 1})
+    setup.pipeline.store_views(setup.plan, setup.detector, windows)
+    return made + views.computed
 
 
 def _tell_disk_need(setup: Setup, experiment: ExperimentFolder) -> None:

@@ -18,6 +18,7 @@ from aigenbench.data.samples.batches import TrainingBatches, WindowBatches
 from aigenbench.data.views.features import Keys
 from aigenbench.training.detector.seeding import BatchSeeds
 from aigenbench.training.detector.stage import Stage
+from aigenbench.training.features.reconstructing import reconstruct
 from aigenbench.training.features.stored import FeatureCache
 from aigenbench.training.heads.group import Heads, HeadsEvaluation
 from aigenbench.training.lightning.counting import BatchCounter
@@ -95,6 +96,7 @@ class WindowsLoop:
         """
         schedule = Schedule(windows, self.setup.epochs)
         self._order.tidy(schedule)
+        self._reconstruct(schedule)
         if self.setup.features is not None:
             with embedding_recorded(self.experiment.folder, self.setup.features.spent):
                 self._embed(self.setup.features, schedule)
@@ -118,6 +120,13 @@ class WindowsLoop:
     def _title(self, window: int, epoch: int) -> str:
         title = f"window {window} of 0..{self.n_windows - 1}"
         return title if self.setup.epochs == 1 else f"{title}, epoch {epoch} of 0..{self.setup.epochs - 1}"
+
+    def _reconstruct(self, schedule: Schedule) -> None:
+        """Reconstruct the reals that the windows still to be trained add as fakes, where the run does."""
+        states = self._order.states()
+        windows = [k for k in schedule.windows if not is_trained(states[k])]
+        arguments = partial(self.setup.inputs.trainer_arguments, {})
+        reconstruct(self.setup.pipeline, self.setup.plan, windows, arguments, self.stop)
 
     def _embed(self, features: FeatureCache, schedule: Schedule) -> None:
         """Store the features of all that the windows still to be trained will draw, so each is computed once."""

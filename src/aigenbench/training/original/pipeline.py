@@ -40,6 +40,7 @@ class DeepfakeDetectionDatamodule(ours.AIGenBenchPipeline):
         features: likewise.
         features_dtype: likewise.
         orientation: likewise.
+        reconstruct: likewise.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class DeepfakeDetectionDatamodule(ours.AIGenBenchPipeline):
         features: str = "none",
         features_dtype: str = "float16",
         orientation: str = "per_epoch",
+        reconstruct: dict[str, Any] | None = None,
     ) -> None:
         if move_data_to_local_storage:
             logger.warning(
@@ -88,6 +90,7 @@ class DeepfakeDetectionDatamodule(ours.AIGenBenchPipeline):
             features=features,
             features_dtype=features_dtype,
             orientation=orientation,
+            reconstruct=reconstruct,
         )
 
     def mandatory_train_preprocessing(self) -> Any:

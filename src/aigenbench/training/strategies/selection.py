@@ -194,5 +194,10 @@ def selected(
             "alone; use benchmark_type cumulative with it, or leave it out"
         )
     choice = Selection(strategies, training.own, generator_ids, keys)
+    if choice.needs_features and training.made is not None:
+        raise InputError(
+            f"{KEY}: {name} by features chooses images when a window is trained, and data.reconstruct reconstructs "
+            "those that are chosen before any is: use another selection, or leave either out"
+        )
     choice.sizes(len(training.own) - 1, factor)
     return replace(training, choice=choice)

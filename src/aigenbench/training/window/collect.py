@@ -149,6 +149,7 @@ def make_predictions(
         earlier_generators=None if standing is None else standing.earlier,
         timeline=plan.timeline.title or None,
         fusion=None if fusion.kind == "mean" else canonical_json(fusion.to_record()),
+        off_protocol=None if trained is None else trained.off_protocol or None,
     )
 
 

@@ -16,6 +16,7 @@ from aigenbench.data.pipeline import split_of
 from aigenbench.data.sources.tables import ImageTable
 from aigenbench.evaluation.metrics.periods import evaluate
 from aigenbench.evaluation.predictions.record import Predictions
+from aigenbench.protocol.off_protocol import marked
 from aigenbench.protocol.periods import PERIOD_TITLES
 from aigenbench.protocol.trained import Trained
 from aigenbench.training.detector.outputs import FUSED
@@ -171,7 +172,9 @@ def log_evaluation(
         for period in ("growing", "immediate_future", "growing_whole")
         if (value := scores[period]["auroc"]) is not None
     ]
-    logger.info("%s: AUROC %s", title, ", ".join(shown) or "undefined in every period")
+    logger.info(
+        "%s: AUROC %s", marked(title, predictions.off_protocol or ()), ", ".join(shown) or "undefined in every period"
+    )
     if predictions.earlier_generators:
         logger.info("%s: unseen though released earlier, in no period: %s", title, _few(predictions.earlier_generators))
     return values

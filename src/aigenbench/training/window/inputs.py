@@ -21,6 +21,7 @@ from aigenbench.data.samples.hooks import is_overridden
 from aigenbench.errors import InputError
 from aigenbench.models import check_input_size
 from aigenbench.models.probe import Classifier
+from aigenbench.protocol.off_protocol import gathered
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
 from aigenbench.training.detector.base_weights import base_weights_later
 from aigenbench.training.detector.seeding import seed_everything
@@ -44,6 +45,7 @@ _OF_THE_DATA_SET = (
     "cache",
     "cache_folder",
     "features",
+    "reconstruct",
     "num_workers",
     "timeline",
     "train_batch_size",
@@ -122,6 +124,12 @@ class Setup:
     def training_fingerprint(self, window: int) -> str | None:
         """Of the images that a window trains on; None where this run trains nothing."""
         return self.pipeline.training_fingerprint(self.plan, window)
+
+    @property
+    def off_protocol(self) -> tuple[str, ...]:
+        """Why what is trained now is off protocol, the weights that it goes on from among the reasons."""
+        before = self.detector.trained
+        return gathered(self.plan.off_protocol, None if before is None else before.off_protocol)
 
     @property
     def epochs(self) -> int:
@@ -241,6 +249,8 @@ def prepare_detector(
     Raises:
         InputError: its hooks leave no model.
     """
+    if plan.off_protocol:
+        check_classes(detector)
     from aigenbench.training.original.detector import AbstractBaseDeepfakeDetectionModel
 
     info = inputs.config.experiment_info
@@ -267,6 +277,18 @@ def prepare_detector(
     check_own_model(detector)
     if _is_double(inputs):
         detector.double()
+
+
+def check_classes(detector: BaseDeepfakeDetectionModel) -> None:
+    """Refuse a detector that would need the generator of a reconstruction, which is none of the timeline's."""
+    terms: Mapping[str, Any] = getattr(detector, "objective_terms", {})
+    asking = [name for name, term in terms.items() if term.needs_generators]
+    if detector.training_task == "multiclass" or asking:
+        what = f"model.objective: {asking[0]}" if asking else "model.training_task: multiclass"
+        raise InputError(
+            f"data.reconstruct: {what} has a class for each generator, and a reconstruction is of none; leave one of "
+            "the two out"
+        )
 
 
 def _epochs_of(config: ResolvedConfig) -> int:

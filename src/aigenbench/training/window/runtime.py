@@ -66,6 +66,8 @@ def record_run(folder: Path, setup: Setup, plan: WindowPlan, trainer: pl.Trainer
         "steps_per_epoch": plan.steps,
         "trained_parameters": sum(p.numel() for p in setup.detector.parameters() if p.requires_grad),
     }
+    if reasons := setup.off_protocol:
+        record["off_protocol"] = list(reasons)
     if changes := config_changes(folder.parent):
         record["config_changes"] = changes
     if marks := marks_of(setup.pipeline.source.path):
