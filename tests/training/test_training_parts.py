@@ -202,9 +202,11 @@ def test_weights_that_saw_other_parts_are_refused(three: Path, files: dict[str, 
     assert "Traceback" not in log(tmp_path)
 
 
-def test_weights_of_a_further_backbone_are_told_early(three: Path, files: dict[str, Path], tmp_path: Path) -> None:
-    argv = arguments(three, tmp_path, *vit(files, "--model.backbones=[timm/resnet50]"))
-    code, _ = run(tmp_path, argv)
+def test_missing_weights_of_a_further_backbone_are_told_early(
+    three: Path, files: dict[str, Path], tmp_path: Path
+) -> None:
+    missing = "--model.backbones=[{timm/test_resnet: {model_args: {weights: nowhere.safetensors}}}]"
+    code, _ = run(tmp_path, arguments(three, tmp_path, *vit(files, missing)))
     assert code == 2
-    assert "timm/resnet50" in log(tmp_path)
+    assert "nowhere.safetensors" in log(tmp_path)
     assert not (tmp_path / "experiments_data").exists()
