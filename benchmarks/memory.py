@@ -49,7 +49,7 @@ def private_memory(pid: int) -> Sizes:
 
 def make_objects(data: Path, workers: int) -> tuple[Any, Any, Any]:
     """Pipeline, plan and detector as a run has them."""
-    from aigenbench.data.pipeline import AIGenBenchDatasetLoader, AIGenBenchPipeline
+    from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
     from aigenbench.training import BaseDeepfakeDetectionModel
 
     detector = BaseDeepfakeDetectionModel(

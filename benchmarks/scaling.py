@@ -22,7 +22,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from aigenbench.data.pipeline import AIGenBenchDatasetLoader, AIGenBenchPipeline
+from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
 from aigenbench.data.samples.batches import TrainingBatches
 from aigenbench.evaluation.metrics.periods import evaluate
 from aigenbench.evaluation.predictions.record import load_predictions

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from aigenbench.augmentations import BaselineTraining, EvaluationCrops, StochasticTraining
-from aigenbench.data.pipeline import AIGenBenchDatasetLoader, AIGenBenchPipeline
+from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
 from aigenbench.data.plan import Plan
 from aigenbench.data.samples.batches import TrainingBatches
 from claims import Results, parser

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from aigenbench.data.pipeline import AIGenBenchDatasetLoader, AIGenBenchPipeline
+from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
 from aigenbench.data.predict import open_predict_set
 from aigenbench.data.samples.dataset import read_image
 from aigenbench.data.sources.dataset_dict import DatasetImages

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aigenbench.data.pipeline import AIGenBenchDatasetLoader, AIGenBenchPipeline
+from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
 from aigenbench.data.samples.dataset import read_image
 from aigenbench.data.store import pictures_in, stores_in
 from aigenbench.data.store.identity import table_identity

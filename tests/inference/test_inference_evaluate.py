@@ -20,7 +20,7 @@ from PIL import Image
 import aigenbench as ab
 from aigenbench.augmentations import EvaluationCrops
 from aigenbench.cli.main import main
-from aigenbench.data.pipeline import AIGenBenchDatasetLoader, AIGenBenchPipeline
+from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
 from aigenbench.engine.evaluating import evaluate
 from aigenbench.evaluation.leaderboard.page import build_leaderboard
 from aigenbench.evaluation.leaderboard.submission import make_submission

@@ -1,4 +1,4 @@
-"""Data set loaders of a user's own: ``load_dataset`` and ``get_generators_timeline``."""
+"""What opens a data set: our loader, and those of users, by ``load_dataset`` and ``get_generators_timeline``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,33 @@ from typing import Any
 
 from aigenbench.data.samples.hooks import is_overridden
 from aigenbench.data.sources.dataset_dict import source_of
+from aigenbench.data.sources.opening import open_source
 from aigenbench.data.sources.tables import SplitTables
 from aigenbench.errors import InputError
 from aigenbench.protocol.timeline import PUBLISHED, Generator, Timeline, make_timeline
+
+
+class AIGenBenchDatasetLoader:
+    """Opens the data set.
+
+    Args:
+        dataset_path: a folder saved with Hugging Face ``save_to_disk``, one of Parquet shards, or one with
+            ``index.csv``.
+        follow_links: read files outside that folder (or ``predict``'s), where paths or links in it lead there.
+    """
+
+    follow_links = False
+
+    def __init__(self, dataset_path: str | None = None, follow_links: bool = False) -> None:
+        self.dataset_path, self.follow_links = dataset_path, follow_links
+
+    def load(self) -> SplitTables:
+        """Open the splits; metadata is read, images are not.
+
+        Raises:
+            InputError: there is no data set at the path, or it lacks a file or column.
+        """
+        return open_source(self.dataset_path, self.follow_links)
 
 
 def source_of_loader(loader: Any) -> SplitTables:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from aigenbench.augmentations import MandatoryEvaluation, MandatoryTraining, Recipe
 from aigenbench.data.arguments import check_at_least, check_choices
 from aigenbench.data.identity import keys_of
-from aigenbench.data.loaders import source_of_loader, timeline_of_loader
+from aigenbench.data.loaders import AIGenBenchDatasetLoader, source_of_loader, timeline_of_loader
 from aigenbench.data.plan import Plan, make_plan
 from aigenbench.data.predict import PredictLoader, PredictSamples, PredictSet, collate_predict, open_predict_set
 from aigenbench.data.samples.batches import BatchArithmetic, EvaluationBatches, TrainingBatches, WindowBatches
@@ -37,7 +37,6 @@ from aigenbench.data.samples.hooks import (
 )
 from aigenbench.data.samples.loading import make_loader, usable_processors
 from aigenbench.data.samples.transforms import Augmentation, ForeignCrops
-from aigenbench.data.sources.opening import open_source
 from aigenbench.data.sources.shards import tell_cost
 from aigenbench.data.sources.tables import ImageTable, SplitTables
 from aigenbench.data.store.pictures import WithPictures
@@ -61,29 +60,6 @@ if TYPE_CHECKING:
 
 CROPS = {"validate": "make_val_crops", "test": "make_test_crops", "predict": "make_predict_crops"}
 """Hooks of a subclass that crop in place of the detector's, each from an image to an image or a sequence."""
-
-
-class AIGenBenchDatasetLoader:
-    """Opens the data set.
-
-    Args:
-        dataset_path: a folder saved with Hugging Face ``save_to_disk``, one of Parquet shards, or one with
-            ``index.csv``.
-        follow_links: read files outside that folder (or ``predict``'s), where paths or links in it lead there.
-    """
-
-    follow_links = False
-
-    def __init__(self, dataset_path: str | None = None, follow_links: bool = False) -> None:
-        self.dataset_path, self.follow_links = dataset_path, follow_links
-
-    def load(self) -> SplitTables:
-        """Open the splits; metadata is read, images are not.
-
-        Raises:
-            InputError: there is no data set at the path, or it lacks a file or column.
-        """
-        return open_source(self.dataset_path, self.follow_links)
 
 
 class AIGenBenchPipeline(WindowDataModule):

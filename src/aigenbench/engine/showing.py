@@ -112,7 +112,7 @@ def write_contact_sheet(wanted: Wanted, output: Path, asked: Request | None, aug
 
 
 def _by_default(wanted: Wanted) -> AIGenBenchPipeline:
-    from aigenbench.data.pipeline import AIGenBenchDatasetLoader, AIGenBenchPipeline
+    from aigenbench.data import AIGenBenchDatasetLoader, AIGenBenchPipeline
 
     loader = AIGenBenchDatasetLoader(wanted.dataset, wanted.follow_links)
     return AIGenBenchPipeline(loader, num_workers=0, timeline=wanted.timeline)

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from aigenbench.augmentations import EvaluationCrops, StochasticTraining, recipe_given
 from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.data.samples.collation import Batch
 from aigenbench.data.samples.hooks import is_overridden, refuse_hooks
-from aigenbench.errors import InputError
 from aigenbench.evaluation.metrics.definitions import check_own_name
 from aigenbench.evaluation.predictions.fusion import Fusion
 from aigenbench.models import Preprocessing, check_input_size, preprocessing_of
 from aigenbench.models.composing import build_with_parts
 from aigenbench.models.finetune import Finetune, finetuned
 from aigenbench.models.heads.choice import HeadChoice
-from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD, normalised
+from aigenbench.models.preprocessing import CLIP_MEAN, CLIP_STD
 from aigenbench.models.probe import Classifier
-from aigenbench.protocol.published import SGD
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.trained import Trained
 from aigenbench.training.detector.arguments import (
@@ -36,6 +32,7 @@ from aigenbench.training.detector.arguments import (
     size_of,
 )
 from aigenbench.training.detector.base_weights import LoadsBaseWeights
+from aigenbench.training.detector.learning import Learning, OptimizerFactory, published_sgd
 from aigenbench.training.detector.objectives import Objective
 from aigenbench.training.detector.picture_hooks import PictureHooks
 from aigenbench.training.detector.records import said_of
@@ -43,20 +40,14 @@ from aigenbench.training.detector.seeding import BatchSeeds
 from aigenbench.training.detector.stage import EvaluationOutput, Stage
 from aigenbench.training.detector.tasks import BinaryTask, MulticlassTask, Task
 from aigenbench.training.detector.teacher import Teacher
-from aigenbench.training.detector.terms import Rows, Term, values_of
-from aigenbench.training.detector.workbench import outputs_of_rows, put_on, trains
+from aigenbench.training.detector.terms import Term
+from aigenbench.training.detector.workbench import put_on, trains
 
-OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 MetricFunction = Callable[..., Any]
 PUBLISHED_CLASSES = len(PUBLISHED.id_to_name)
 
 
-def _sgd(parameters: Iterable[Any]) -> Optimizer:
-    """The benchmark's default (protocol section 6)."""
-    return torch.optim.SGD(parameters, lr=SGD["lr"], momentum=SGD["momentum"], weight_decay=SGD["weight_decay"])
-
-
-class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsBaseWeights):
+class BaseDeepfakeDetectionModel(PictureHooks, Learning, metaclass=LoadsBaseWeights):
     """A detector of generated images. Subclass it and override hooks; name the class as ``model.class_path``.
 
     Args:
@@ -97,7 +88,7 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
     def __init__(
         self,
         model_name: str,
-        optimizer: OptimizerFactory = _sgd,
+        optimizer: OptimizerFactory = published_sgd,
         scheduler: str | None = "OneCycleLR",
         model_input_size: int | tuple[int, int] = 224,
         classification_threshold: float = 0.5,
@@ -159,7 +150,7 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         self.parts = {key: of for key, of in (("features", features), ("backbones", backbones)) if of}
         """Layers, tokens and further backbones that are asked for, as the config says them."""
         self.model: nn.Module = self._first_model()
-        self._check_hooks()
+        self._check_learning()
         if not trains(self.model):
             # optimizers and processes that share the work want a weight; this one has no numbers
             self.idle = nn.Parameter(torch.empty(0))
@@ -186,28 +177,6 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
             # a user's own module is used as it is
             check_input_size(model, self.input_size)
         return model
-
-    def _check_hooks(self) -> None:
-        """Refuse an objective or a head beside a hook that would keep it from having its effect."""
-        objective, looks_at_rows = self._objective, self._looks_at_rows
-        asked = {
-            "model.objective": (objective.changes or objective.terms, objective.needs_features),
-            "model.head, model.transform": (looks_at_rows, looks_at_rows),
-        }
-        for key, (is_asked, of_features) in asked.items():
-            for hook in ("training_step", *(("forward",) if of_features else ())):
-                if is_asked and getattr(type(self), hook) is not getattr(BaseDeepfakeDetectionModel, hook):
-                    raise InputError(
-                        f"{key}: {type(self).__name__} overrides {hook}, which would have to compute it; write the "
-                        "loss as a term of your own (docs/hooks.md), or leave it out"
-                    )
-        if (objective.changes or objective.terms) and not trains(self.model):
-            raise InputError(f"model.objective: the head {self.head_choice.head[0]} trains nothing, so it has no loss")
-
-    @property
-    def _looks_at_rows(self) -> bool:
-        """Whether a transform or the head does in training what it does not do in an evaluation."""
-        return isinstance(self.model, Classifier) and self.model.needs_rows
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let Lightning's own checkpoints say what ours do: the model, and what its weights were trained on."""
@@ -282,97 +251,6 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
             return []
         served = pipeline.serving()
         return [BatchSeeds(served.seed, served.window)]
-
-    def normalise(self, images: Tensor) -> Tensor:
-        """uint8 images to normalised floats on their device; floats are finished already and pass unchanged."""
-        if images.is_floating_point():
-            return images
-        mean, std = self.get_buffer("pixel_mean"), self.get_buffer("pixel_std")
-        return normalised(images, mean, std)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Outputs of the model, float32 (or float64) (n, outputs).
-
-        Args:
-            images: uint8 or finished float images (n, 3, H, W), or stored features of a probe's backbone (n, D).
-        """
-        if images.ndim == 2:
-            # what a frozen backbone gave when it was run over the images once, for all windows
-            assert isinstance(self.model, Classifier), "features are stored of probes alone"
-            outputs = self.model.classify(images)
-        else:
-            outputs = self.model(self.normalise(images))
-        # what a user's own module computed under autocast is cast here; our heads run in float32 anyway
-        return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
-
-    # training
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Mean loss of a batch. Override to train otherwise; it must return the loss, a scalar tensor."""
-        terms = self._terms()
-        with_features = any(term.needs_features for term in terms.values())
-        outputs, features = self._training_outputs(batch, batch_idx, with_features)
-        if not outputs:
-            return self.idle.sum()
-        labels, generator_ids = batch.labels, batch.generator_ids
-        losses = [self._objective.losses(self.task, one, labels, generator_ids).mean() for one in outputs]
-        loss = sum(losses[1:], losses[0])
-        if terms:
-            seen = sorted({0, *self.stage.seen_generator_ids}) if self.stage.n_classes else ()
-            earlier = None if self.teacher is None else self.teacher(self, batch.images, with_features)
-            rows = Rows(outputs[-1], features, labels, generator_ids, seen, earlier)
-            for name, (weight, value) in values_of(terms, rows).items():
-                self.log(f"train/{name}", value, batch_size=len(labels))
-                loss = loss + weight * value
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(labels))
-        return loss
-
-    def _terms(self) -> dict[str, Term]:
-        own: Any = self.objective_terms.items() if self._objective.terms else ()
-        return {**dict(own), **self.window_terms}
-
-    def _training_outputs(
-        self, batch: Batch, batch_idx: int, with_features: bool
-    ) -> tuple[list[Tensor], Tensor | None]:
-        """Outputs that are each given the loss, the last of them the detector's own; and features where needed."""
-        if self._looks_at_rows:
-            assert isinstance(self.model, Classifier), "or it would not"
-            return outputs_of_rows(self.model, batch, batch_idx, self.normalise)
-        if not with_features:
-            return [self(batch.images)], None
-        outputs, features = self.model(self.normalise(batch.images), with_features=True)
-        return [outputs], features
-
-    def configure_optimizers(self) -> Any:
-        """The optimizer over what trains, stepped each optimizer step by OneCycleLR where asked for."""
-        optimizer = self.optimizer_factory([p for p in self.parameters() if p.requires_grad])
-        if self.scheduler is None:
-            return optimizer
-        groups = optimizer.param_groups
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=[group["lr"] for group in groups],
-            total_steps=self._optimizer_steps(),
-            cycle_momentum=all(group.get("momentum", 0) > 0 for group in groups),
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def _optimizer_steps(self) -> int:
-        """Optimizer steps of the whole window."""
-        trainer = self.attached_trainer
-        return self.stage.total_steps if trainer is None else int(trainer.estimated_stepping_batches)
-
-    @property
-    def attached_trainer(self) -> Any:
-        """The Trainer it stands under; None where there is none, as a further head is trained without one."""
-        try:
-            return self.trainer
-        except RuntimeError:
-            return None
-
-    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
-        """Step the scheduler. Override only for a scheduler that is stepped in a way of its own."""
-        super().lr_scheduler_step(scheduler, metric)
 
     # evaluation
 

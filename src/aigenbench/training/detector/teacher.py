@@ -12,7 +12,7 @@ from torch.func import functional_call
 from aigenbench.training.detector.terms import Earlier
 
 if TYPE_CHECKING:
-    from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
+    from aigenbench.training.detector.learning import Learning
 
 
 class Teacher:
@@ -28,7 +28,7 @@ class Teacher:
     def __init__(self, weights: Mapping[str, Tensor], seen: tuple[int, ...]) -> None:
         self._weights, self._seen = dict(weights), seen
 
-    def __call__(self, detector: BaseDeepfakeDetectionModel, images: Tensor, with_features: bool) -> Earlier:
+    def __call__(self, detector: Learning, images: Tensor, with_features: bool) -> Earlier:
         """What it says of a batch's images, or of their stored features."""
         if any(tensor.device != detector.device for tensor in self._weights.values()):
             self._weights = {name: tensor.to(detector.device) for name, tensor in self._weights.items()}
@@ -42,7 +42,7 @@ class Teacher:
                 module.training = True
         return Earlier(outputs, features, self._seen)
 
-    def _called(self, detector: BaseDeepfakeDetectionModel, images: Tensor, with_features: bool) -> Any:
+    def _called(self, detector: Learning, images: Tensor, with_features: bool) -> Any:
         if not with_features:
             return functional_call(detector, self._weights, (images,)), None
         weights = {k.removeprefix("model."): v for k, v in self._weights.items() if k.startswith("model.")}

@@ -70,7 +70,7 @@ class AbstractBaseDeepfakeDetectionModel(SettableAttributes, RegistersMetrics, o
     def __init__(
         self,
         model_name: str,
-        optimizer: OptimizerFactory = ours._sgd,
+        optimizer: OptimizerFactory = ours.published_sgd,
         scheduler: str | None = "OneCycleLR",
         model_input_size: int | tuple[int, int] = 224,
         classification_threshold: float = 0.5,
