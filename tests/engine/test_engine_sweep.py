@@ -146,6 +146,49 @@ def test_the_shipped_sweep_is_the_papers_twelve_by_the_published_counts(tmp_path
     assert "69,120,000" in str(sweep)
 
 
+@pytest.mark.parametrize(
+    ("name", "cells", "by_name"),
+    [
+        ("follow_up", 21, {"soft": 1, "four epochs of one copy": 1, "four epochs of four copies": 4}),
+        ("few_weights", 7, {"probe": 1 / 2, "lora": 1 / 2}),
+        ("strategies", 36, {}),
+    ],
+)
+def test_other_shipped_sweeps_print_a_plan_without_weights_and_data(
+    name: str, cells: int, by_name: dict[str, float], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sweep = prepare(f"sweeps/{name}.yaml", tmp_path, dry_run=True)
+    assert len(sweep.cells) == cells
+    told = {str(cell.values.get("name")): need for cell, need in zip(sweep.cells, sweep.plan.needs, strict=True)}
+    assert {key: told[key].training / (45 * 4 * 8000 * 4) for key in by_name} == by_name
+    assert len(caplog.messages) == len(set(caplog.messages)), "what holds of all cells is told once"
+
+
+def test_an_items_name_stands_for_what_it_says(small_dataset: Path, tmp_path: Path) -> None:
+    items: list[dict[str, Any]] = [
+        {"name": "slow, warm", "model.optimizer.lr": 0.001},
+        {"name": "fast", "model": {"optimizer": {"lr": 0.1}}},
+    ]
+    sweep = prepare(sweep_of(small_dataset, list=items, seeds=[1, 2]), tmp_path)
+    assert [cell.label for cell in sweep.cells] == [f"{n}, seed {s}" for n in ("slow, warm", "fast") for s in (1, 2)]
+    assert [cell.config["model"]["init_args"]["optimizer"]["init_args"]["lr"] for cell in sweep.cells[::2]] == [
+        1e-3,
+        0.1,
+    ]
+    assert "slow, warm" in str(sweep)
+    assert "optimizer" not in str(sweep)
+    plain = [{key: value for key, value in item.items() if key != "name"} for item in items]
+    unnamed = prepare(sweep_of(small_dataset, list=plain, seeds=[1, 2]), tmp_path)
+    assert [cell.name for cell in unnamed.cells] == [cell.name for cell in sweep.cells]
+
+
+@pytest.mark.parametrize("names", [("a", "a"), ("", "b"), (3, "b")])
+def test_names_of_items_tell_them_apart(names: tuple[object, object], small_dataset: Path, tmp_path: Path) -> None:
+    items = [{"name": name, "model.optimizer.lr": lr} for name, lr in zip(names, (0.1, 0.2), strict=True)]
+    with pytest.raises(InputError, match="name: expected a text that no other item has"):
+        prepare(sweep_of(small_dataset, list=items), tmp_path)
+
+
 def test_samples_are_counted_on_the_data_set_that_is_there(small_dataset: Path, tmp_path: Path) -> None:
     grid = {"trainer.max_epochs": [1, 2], "data.train_subset_size": [None, 8]}
     values = sweep_of(small_dataset, grid=grid)

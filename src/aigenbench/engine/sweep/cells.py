@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +16,7 @@ from aigenbench.config.layer import key_layer
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.engine.assembly.given import HERE
 from aigenbench.engine.assembly.request import request
-from aigenbench.engine.sweep.file import CONFIG, SweepFile, Values, config_files, label
+from aigenbench.engine.sweep.file import CONFIG, SweepFile, Values, config_files, label, written_out
 from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions.experiment import window_folder
 from aigenbench.evaluation.predictions.record import load_predictions
@@ -89,9 +91,11 @@ def make_cells(file: SweepFile, with_weights: bool, values: Iterable[Values] | N
         InputError: one has a key that is unknown or a value that is wrong, names itself, or trains what another does.
     """
     found: dict[str, Cell] = {}
+    told: set[str] = set()
     for given in file.cells if values is None else values:
         try:
-            cell = make_cell(file, given, with_weights)
+            with _told_once(told):
+                cell = make_cell(file, given, with_weights)
         except InputError as error:
             raise InputError(f"{file.source}: cell {label(given)}: {error}") from error
         other = found.setdefault(cell.name, cell)
@@ -103,12 +107,30 @@ def make_cells(file: SweepFile, with_weights: bool, values: Iterable[Values] | N
     return tuple(found.values())
 
 
+@contextmanager
+def _told_once(told: set[str]) -> Iterator[None]:
+    """Let what merging layers warns of pass where it is not among ``told`` yet: the same holds of most cells."""
+
+    def is_new(record: logging.LogRecord) -> bool:
+        known = record.getMessage() in told
+        told.add(record.getMessage())
+        return not known
+
+    loggers = [logging.getLogger(f"aigenbench.config.{module}") for module in ("carried", "layers", "merge")]
+    for one in loggers:
+        one.addFilter(is_new)
+    try:
+        yield
+    finally:
+        for one in loggers:
+            one.removeFilter(is_new)
+
+
 def make_cell(file: SweepFile, values: Values, with_weights: bool) -> Cell:
     """Resolve one cell; raises as ``make_cells``."""
-    layers = [
-        key_layer(file.source, key, value) for key, value in {**file.overrides, **values}.items() if key != CONFIG
-    ]
-    asked = request((*file.configs, *config_files(values)), layers)
+    said = written_out(values)
+    layers = [key_layer(file.source, key, value) for key, value in {**file.overrides, **said}.items() if key != CONFIG]
+    asked = request((*file.configs, *config_files(said)), layers)
     config = asked.run_with_weights("fit").config if with_weights else asked.resolved()
     info = config.experiment_info
     for key, given in (("experiment_id", info.experiment_id), ("heads", info.heads)):

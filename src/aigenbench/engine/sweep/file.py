@@ -19,10 +19,28 @@ from aigenbench.yaml_text import read_yaml_file
 KEYS = ("base", "folder", "grid", "list", "seeds", "search")
 CONFIG = "config"
 """The key of a cell whose value is a config file, or a list of them."""
+NAME = "name"
+"""The key of a list's item that plans and tables show in place of what the item says."""
 SEED = "seed_everything"
 
 Values = Mapping[str, Any]
-"""What a cell says beside the base: dotted keys, and `CONFIG`."""
+"""What a cell says beside the base: dotted keys, `CONFIG`, and `NAME` with a `Named`."""
+
+
+class Named(str):
+    """The name of a list's item.
+
+    Attributes:
+        values: what the item says.
+    """
+
+    values: Values
+
+    def __new__(cls, name: str, values: Values) -> Named:
+        """A text that carries ``values``."""
+        made = super().__new__(cls, name)
+        made.values = values
+        return made
 
 
 @dataclass(frozen=True)
@@ -90,11 +108,17 @@ def label(values: Values) -> str:
     """What a cell says beside the base, in a few words."""
     said = [
         shown(key, value)
-        if key == CONFIG
+        if key in (CONFIG, NAME)
         else f"{'seed' if key == SEED else key.rpartition('.')[2]} {shown(key, value)}"
         for key, value in values.items()
     ]
     return ", ".join(said) or "the base"
+
+
+def written_out(values: Values) -> dict[str, Any]:
+    """A cell's values, what stands behind a name among them."""
+    named = values.get(NAME)
+    return {**(named.values if isinstance(named, Named) else {}), **{k: v for k, v in values.items() if k != NAME}}
 
 
 def config_files(values: Values) -> tuple[str, ...]:
@@ -113,15 +137,23 @@ def _cells(values: Mapping[str, Any], source: str) -> Iterator[dict[str, Any]]:
         if SEED in axes:
             raise InputError(f"{source}: grid: {SEED} and seeds are the same: give one of them")
         axes[SEED] = _list(values["seeds"], f"{source}: seeds")
+    names: set[str | None] = set()
     for i, item in enumerate(items):
         where = f"{source}: list: {i}"
         if "list" in values and not item:
             raise InputError(f"{where}: expected a mapping of config keys, found {item!r}")
         chosen = dict(_flat(_mapping(item, where)))
+        name = chosen.pop(NAME, None)
+        if name is not None and (not isinstance(name, str) or not name or name in names):
+            raise InputError(f"{where}: name: expected a text that no other item has, found {name!r}")
+        names.add(name)
         if both := next((key for key in chosen if key in axes), None):
             raise InputError(f"{where}: {both} stands in the {'seeds' if both == SEED else 'grid'} too: give it once")
         for combination in itertools.product(*axes.values()):
-            yield {**chosen, **dict(zip(axes, combination, strict=True))}
+            yield {
+                **(chosen if name is None else {NAME: Named(name, chosen)}),
+                **dict(zip(axes, combination, strict=True)),
+            }
 
 
 def _flat(values: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
