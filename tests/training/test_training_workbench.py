@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,14 @@ from aigenbench.evaluation.predictions.record import load_predictions
 from aigenbench.evaluation.report.seeds import recipe_of
 from aigenbench.inference.detector import Detector
 from aigenbench.inference.formats.runtimes import runtime
-from aigenbench.models.heads.choice import BUILT_IN
+from aigenbench.models.heads.choice import BUILT_IN, HeadChoice
+from aigenbench.models.parts import Part
 from aigenbench.models.probe import weights_hash
 from aigenbench.training import BaseDeepfakeDetectionModel
+from aigenbench.training.strategies.checks import check_strategies
+from aigenbench.training.strategies.fusion import Fusion
+from aigenbench.training.strategies.registry import Strategies
+from aigenbench.training.strategies.weights import FinishContext
 
 PAGE = (Path(__file__).parents[2] / "docs" / "workbench.md").read_text(encoding="utf-8")
 PROBE = ("--model.model_name=timm/test_vit_probe", "--model.model_args.pretrained=false")
@@ -33,6 +39,12 @@ VARIANTS = {
     "knn": ("{knn: {k: 3, bank: 6}}", "normalise"),
     "prototypes": ("{prototypes: {by: generator}}", "null"),
     "distance": ("distance", "normalise"),
+    "gate": ("linear", "gate", "--model.features={layers: [1, -1], tokens: cls}"),
+    "fused": ("fused", "null", "--model.backbones=[timm/test_resnet]"),
+    "fused on Past": (
+        *("fused", "null", "--model.backbones=[timm/test_resnet]"),
+        "--experiment_info.strategy={fusion: {grid: 3}}",
+    ),
 }
 
 
@@ -80,7 +92,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(variant: str, cached: bool, thr
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["knn", "distance", "mlp"])
 def test_two_processes_take_the_same_rows(variant: str, three: Path, tmp_path: Path) -> None:
-    head, transform = {**VARIANTS, "mlp": ("{mlp: {hidden: 8}}", "standardise")}[variant]
+    head, transform, *_ = {**VARIANTS, "mlp": ("{mlp: {hidden: 8}}", "standardise")}[variant]
     alone = fitted(tmp_path / "alone", argv_of(three, tmp_path / "alone", head, transform))
     folder = tmp_path / "together"
     argv = argv_of(three, folder, head, transform, "--data.train_batch_size=2")
@@ -102,7 +114,7 @@ def test_what_is_exported_scores_alike(variant: str, three: Path, tmp_path: Path
     for name in ("torch", "onnx", "program"):
         detector = Detector.load(folder, "cpu", runtime=runtime(name))
         np.testing.assert_allclose(detector.logits(pictures), own.logits(pictures), atol=1e-5, err_msg=name)
-    if variant != "mlp":
+    if variant in ("knn", "prototypes", "distance"):
         with pytest.raises(InputError, match="weights int8: a scorer's rows are no weights"):
             export(experiment, tmp_path / "int8", trust_imports=True, weights="int8", cases=three)
 
@@ -121,6 +133,18 @@ def test_a_detector_that_names_its_backbone_has_its_transforms_and_head(three: P
     assert weights_hash(a.network) == weights_hash(b.network)
     pictures = [np.random.default_rng(i).integers(0, 255, (170, 180, 3), np.uint8) for i in range(3)]
     np.testing.assert_array_equal(a.logits(pictures), b.logits(pictures))
+
+
+@pytest.mark.slow
+def test_a_further_head_is_what_a_run_of_its_own_is(three: Path, tmp_path: Path) -> None:
+    variant = ("{mlp: {hidden: 8, dropout: 0.3}}", "[standardise, {simlbr: {share: 0.5}}]", "--data.features=cache")
+    together = argv_of(three, tmp_path / "a", *variant, "--experiment_info.heads=[{lr: 0.3, name: high}]")
+    fitted(tmp_path / "a", together)
+    alone = argv_of(three, tmp_path / "b", *variant, "--model.optimizer.init_args.lr=0.3")
+    fitted(tmp_path / "b", [*alone, "--experiment_info.experiment_id=x_high"])
+    found, expected = outcome(tmp_path / "a", "x_high"), outcome(tmp_path / "b", "x_high")
+    assert {name for name in found if name.endswith("final.ckpt")}
+    assert found == expected
 
 
 @pytest.mark.slow
@@ -169,6 +193,46 @@ def test_runs_that_cannot_be(head: str, more: tuple[str, ...], told: str, three:
     assert run(tmp_path, argv_of(three, tmp_path, head, "null", *more))[0] == 2
     assert told in (tmp_path / "log.txt").read_text()
     assert not (tmp_path / "experiments_data").exists()
+
+
+def test_shares_of_backbones_are_those_of_the_best_past() -> None:
+    head, _ = HeadChoice.of("fused").built((Part("a", 2), Part("b", 3)), 1)
+    trained = {f"model.head.{name}": tensor for name, tensor in head.state_dict().items()}
+    asked: list[float] = []
+
+    def past(scores: Any, state: Any) -> float | None:
+        first = state["model.head.weight"].softmax(dim=0)[0].item()
+        asked.append(round(first, 4))
+        return scores[round(4 * first)]
+
+    for scores, best in (
+        ([0.1, 0.2, 0.3, 0.9, 0.4], [0.75, 0.25]),
+        ([0.9, 0.9, 0.1, 0.9, 0.1], [0.25, 0.75]),
+        ([None] * 5, [0.5, 0.5]),
+    ):
+        made = Fusion(5).finish(FinishContext(3, trained, dict, dict, head, partial(past, scores)))
+        assert made.told["shares"] == best
+        assert made.goes_on, "training goes on from what was learned"
+        changed = {name for name in trained if not torch.equal(made.weights[name], trained[name])}
+        assert changed <= {"model.head.weight"}
+        torch.testing.assert_close(made.weights["model.head.weight"].softmax(dim=0), torch.tensor(best))
+    assert asked[:5] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert made.told["past_auroc"].keys() == {"0 : 1", "0.25 : 0.75", "0.5 : 0.5", "0.75 : 0.25", "1 : 0"}
+    with pytest.raises(InputError, match="fusion grid must be a whole number from 2 on, found 1"):
+        Fusion(1)
+
+
+@pytest.mark.parametrize(
+    ("made", "strategy", "told"),
+    [
+        (("knn",), {"soup": {}}, "soup is about weights that train, and the head is a scorer"),
+        (("mlp",), {"fusion": {}}, "fusion weights the backbones of model.head fused; give that"),
+        (("mlp", "simlbr"), {"distillation": {}}, "distillation compares with an earlier detector, which sees no"),
+    ],
+)
+def test_strategies_that_have_nothing_to_act_on(made: Any, strategy: Any, told: str) -> None:
+    with pytest.raises(InputError, match=f"experiment_info.strategy: {told}"):
+        check_strategies(Strategies.of(strategy), detector(*made), False, False)
 
 
 def detector(head: Any = "linear", transform: Any = None, name: str = "small_cnn_probe", **more: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,22 @@ def standard_windows(windows: Sequence[Sequence[str]]) -> int:
     return count if follows else 0
 
 
+class Choice(Protocol):
+    """What a run's strategy chooses of the rows that a window may train on."""
+
+    def rows(self, window: int) -> Rows:
+        """The rows window ``window`` trains on: int64 (n,)."""
+
+    def copies(self, window: int, factor: int) -> npt.NDArray[np.int64] | None:
+        """How many of its ``factor`` copies each of them is trained on in: int64 (n,); None for all of them."""
+
+    def sizes(self, window: int, factor: int) -> tuple[int, int]:
+        """How many rows there are, and how many samples they make; known before the rows may be."""
+
+    def candidates(self, window: int) -> Rows:
+        """The rows; where they are not known yet, all those among which they are."""
+
+
 @dataclass(frozen=True)
 class TrainingSelection:
     """Row numbers of the train split, window by window.
@@ -62,16 +79,36 @@ class TrainingSelection:
     Attributes:
         own: for every window its own rows: the reals drawn for it, then its fakes in row order. int64 (n_k,).
         benchmark_type: ``cumulative``, ``continual_learning`` or ``none``.
+        choice: what a run's strategy makes of them; None for all that the benchmark type allows.
     """
 
     own: tuple[Rows, ...]
     benchmark_type: str
+    choice: Choice | None = None
 
     def rows(self, window: int) -> Rows:
         """The rows window ``window`` trains on: int64 (n,): its own, then the earlier windows', latest first."""
+        if self.choice is not None:
+            return self.choice.rows(window)
         if self.benchmark_type != "cumulative":
             return self.own[window]
         return np.concatenate(self.own[window::-1])
+
+    def candidates(self, window: int) -> Rows:
+        """``rows``, or more where the run has not come to choose them yet."""
+        return self.rows(window) if self.choice is None else self.choice.candidates(window)
+
+    def sizes(self, window: int, factor: int) -> tuple[int, int]:
+        """How many rows there are, and how many samples: ``factor`` copies of each, as far as they are trained on."""
+        if self.choice is not None:
+            return self.choice.sizes(window, factor)
+        n_rows = len(self.rows(window))
+        return n_rows, n_rows * factor
+
+    def samples(self, window: int, factor: int) -> Rows | None:
+        """The samples trained on, each ``position among the rows * factor + copy``: int64 (n,); None for all."""
+        counts = None if self.choice is None else self.choice.copies(window, factor)
+        return None if counts is None else np.flatnonzero(np.arange(factor) < counts[:, None])
 
 
 def check_benchmark_type(benchmark_type: str) -> None:

@@ -35,7 +35,8 @@ from aigenbench.training.detector.records import said_of
 from aigenbench.training.detector.seeding import BatchSeeds
 from aigenbench.training.detector.stage import EvaluationOutput, Stage
 from aigenbench.training.detector.tasks import BinaryTask, MulticlassTask, Task
-from aigenbench.training.detector.terms import Rows, values_of
+from aigenbench.training.detector.teacher import Teacher
+from aigenbench.training.detector.terms import Rows, Term, values_of
 from aigenbench.training.detector.workbench import outputs_of_rows, put_on, trains
 
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
@@ -129,6 +130,10 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
         self.registered_metrics: list[Any] = []
         """Those of the original framework's contract."""
         self.default_metrics = False
+        self.window_terms: dict[str, Term] = {}
+        """Terms of the loss that a run's strategy adds in a window."""
+        self.teacher: Teacher | None = None
+        """The detector of the window before, where one of them needs it."""
         self.fused_in_step = False
         """Whether the evaluation step under way fuses its images' scores itself; the original's contract tells."""
         arguments = {"pretrained": True, **(model_args or {})}
@@ -286,27 +291,36 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean loss of a batch. Override to train otherwise; it must return the loss, a scalar tensor."""
-        outputs, features = self._training_outputs(batch, batch_idx)
+        terms = self._terms()
+        with_features = any(term.needs_features for term in terms.values())
+        outputs, features = self._training_outputs(batch, batch_idx, with_features)
         if not outputs:
             return self.idle.sum()
         labels, generator_ids = batch.labels, batch.generator_ids
         losses = [self._objective.losses(self.task, one, labels, generator_ids).mean() for one in outputs]
         loss = sum(losses[1:], losses[0])
-        if self._objective.terms:
+        if terms:
             seen = sorted({0, *self.stage.seen_generator_ids}) if self.stage.n_classes else ()
-            rows = Rows(outputs[-1], features, labels, generator_ids, seen)
-            for name, (weight, value) in values_of(self.objective_terms, rows).items():
+            earlier = None if self.teacher is None else self.teacher(self, batch.images, with_features)
+            rows = Rows(outputs[-1], features, labels, generator_ids, seen, earlier)
+            for name, (weight, value) in values_of(terms, rows).items():
                 self.log(f"train/{name}", value, batch_size=len(labels))
                 loss = loss + weight * value
         self.log("train/loss", loss, prog_bar=True, batch_size=len(labels))
         return loss
 
-    def _training_outputs(self, batch: Batch, batch_idx: int) -> tuple[list[Tensor], Tensor | None]:
+    def _terms(self) -> dict[str, Term]:
+        own: Any = self.objective_terms.items() if self._objective.terms else ()
+        return {**dict(own), **self.window_terms}
+
+    def _training_outputs(
+        self, batch: Batch, batch_idx: int, with_features: bool
+    ) -> tuple[list[Tensor], Tensor | None]:
         """Outputs that are each given the loss, the last of them the detector's own; and features where needed."""
         if self._looks_at_rows:
             assert isinstance(self.model, Classifier), "or it would not"
             return outputs_of_rows(self.model, batch, batch_idx, self.normalise)
-        if not self._objective.needs_features:
+        if not with_features:
             return [self(batch.images)], None
         outputs, features = self.model(self.normalise(batch.images), with_features=True)
         return [outputs], features

@@ -85,7 +85,7 @@ class Objective:
             )
         for term in self.terms:
             if TERMS[term].needs_features:
-                _check_features(term, model, name)
+                check_features(f"model.objective {term}", model, name)
         width = model.num_features if isinstance(model, Classifier) else 0
         return nn.ModuleDict({term: TERMS[term](width, **given) for term, given in self.terms.items()})
 
@@ -130,16 +130,18 @@ def _taken(term: type[Term] | None) -> list[str]:
     return [] if term is None else list(inspect.signature(term).parameters)[1:]
 
 
-def _check_features(term: str, model: nn.Module, name: str) -> None:
+def check_features(key: str, model: nn.Module, name: str) -> None:
+    """Refuse a term, named by ``key``, that acts on features which a model lacks or does not train.
+
+    Raises:
+        InputError: it does.
+    """
     if not isinstance(model, Classifier) or type(model).forward is not Classifier.forward:
-        raise InputError(f"model.objective {term}: {name} is a module of its own, not a backbone with a head")
-    before = [
-        key
-        for key, one in model.named_parameters()
-        if one.requires_grad and not key.startswith(("head.", "transforms."))
-    ]
+        raise InputError(f"{key}: {name} is a module of its own, not a backbone with a head")
+    after = ("head.", "transforms.")
+    before = [of for of, one in model.named_parameters() if one.requires_grad and not of.startswith(after)]
     if not before:
         raise InputError(
-            f"model.objective {term}: it acts on the features before the head, which are fixed where the backbone is "
+            f"{key}: it acts on the features before the head, which are fixed where the backbone is "
             f"frozen; use a _tune form of {name} (model.finetune says how much of it trains)"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +17,20 @@ BY = ("label", "generator")
 """What makes two images of a batch alike."""
 
 
+class Earlier(NamedTuple):
+    """What the detector of the window before, as it ended, gives for the same images.
+
+    Attributes:
+        outputs: float (n, outputs).
+        features: before the head, float32 (n, D); None where no term needs them.
+        seen: ids of the classes it was trained on, 0 among them.
+    """
+
+    outputs: Tensor
+    features: Tensor | None
+    seen: tuple[int, ...]
+
+
 class Rows(NamedTuple):
     """A training batch, as terms see it.
 
@@ -26,6 +40,7 @@ class Rows(NamedTuple):
         labels: 0 real, 1 fake; int64 (n,).
         generator_ids: 0 real; int64 (n,).
         seen: ids of the classes trained on so far, 0 among them; empty where nobody says.
+        earlier: what the window before says; None where no term needs it.
     """
 
     outputs: Tensor
@@ -33,6 +48,7 @@ class Rows(NamedTuple):
     labels: Tensor
     generator_ids: Tensor
     seen: Sequence[int]
+    earlier: Earlier | None = None
 
 
 class Term(nn.Module):
@@ -45,6 +61,8 @@ class Term(nn.Module):
 
     needs_features = False
     """Whether ``Rows.features`` must be there, and something before the head that trains."""
+    needs_earlier = False
+    """Whether ``Rows.earlier`` must be there; such a term is a strategy's."""
 
     def __init__(self, num_features: int, weight: float = 1.0) -> None:
         super().__init__()
@@ -145,12 +163,12 @@ TERMS: dict[str, type[Term]] = {
 """Terms by their names in a config."""
 
 
-def values_of(terms: nn.ModuleDict, rows: Rows) -> dict[str, tuple[float, Tensor]]:
+def values_of(terms: Mapping[str, nn.Module] | nn.ModuleDict, rows: Rows) -> dict[str, tuple[float, Tensor]]:
     """Every term's weight and value, computed outside autocast."""
     found: dict[str, tuple[float, Tensor]] = {}
     with autocast_off(rows.outputs.device.type):
         for name, term in terms.items():
-            assert isinstance(term, Term), "made by terms_for"
+            assert isinstance(term, Term), "made by terms_for, or a strategy"
             found[name] = (term.weight, term(rows))
     return found
 

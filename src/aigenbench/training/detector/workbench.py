@@ -60,14 +60,14 @@ def _everyones(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(torch.cat(parts).to(one.device) for parts, one in zip(zip(*of_all, strict=True), tensors, strict=True))
 
 
-def check_run(model: nn.Module, epochs: int, heads: bool, strategy: object) -> None:
+def check_run(model: nn.Module, epochs: int, heads: bool, is_sharded: bool) -> None:
     """Refuse a run in which a transform or a head could not do its part.
 
     Args:
         model: of the detector.
         epochs: of a window.
         heads: whether further heads are asked for.
-        strategy: ``trainer.strategy``.
+        is_sharded: ``trainer.strategy`` is fsdp.
 
     Raises:
         InputError: one could not.
@@ -77,7 +77,7 @@ def check_run(model: nn.Module, epochs: int, heads: bool, strategy: object) -> N
             raise InputError("experiment_info.heads: a scorer has nothing that lr, weight_decay or seed would train")
         if epochs > 1:
             raise InputError(f"trainer.max_epochs is {epochs}: a scorer takes the rows of a window once; give 1")
-    if strategy == "fsdp" and isinstance(model, Classifier) and model.needs_rows:
+    if is_sharded and isinstance(model, Classifier) and model.needs_rows:
         raise InputError(
             "trainer.strategy fsdp: a head or transform that looks at training rows is not sharded; use ddp"
         )

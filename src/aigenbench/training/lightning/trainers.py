@@ -62,8 +62,8 @@ _REFUSED_CALLBACKS = {
     "BatchSizeFinder": "set data.train_batch_size and trainer.accumulate_grad_batches",
     "LearningRateFinder": "set model.optimizer.lr; compare a few values with short runs (data.train_subset_size)",
     "GradientAccumulationScheduler": "one number holds for the run: trainer.accumulate_grad_batches",
-    "StochasticWeightAveraging": "its average is in no checkpoint; average the weights in a detector of your own",
-    "WeightAveraging": "its average is in no checkpoint; average the weights in a detector of your own",
+    "StochasticWeightAveraging": "its average is in no checkpoint; use experiment_info.strategy ema",
+    "WeightAveraging": "its average is in no checkpoint; use experiment_info.strategy ema",
     "BaseFinetuning": "what is trained is the detector's: a model named *_probe, or freeze in a detector of your own",
     "ModelPruning": "it renames the weights that checkpoints hold; prune in a detector of your own",
 }

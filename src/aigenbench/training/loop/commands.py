@@ -73,9 +73,11 @@ def fit(inputs: RunInputs) -> Path:
         stack.enter_context(held(experiment, inputs.config, inputs.allow_config_change))
         heads = Heads.open(setup, experiment, stack)
         stop = stack.enter_context(StopRequest().installed())
+        # it may keep the weights that the run begins with
+        loop = WindowsLoop(setup, experiment, rule, stop, heads)
         if setup.base is not None:
             take_over(setup, setup.base, experiment)
-        WindowsLoop(setup, experiment, rule, stop, heads).run(windows)
+        loop.run(windows)
     for run in heads.runs:
         logger.info("head %s: %s", run.name, run.experiment.folder)
     return experiment.folder
@@ -131,6 +133,8 @@ def store_views(inputs: RunInputs, share: tuple[int, int] | None = None) -> int:
 def _tell_disk_need(setup: Setup, experiment: ExperimentFolder) -> None:
     """Say how much disk the run takes, and warn where there is less."""
     kept = sum(t.numel() * t.element_size() for t in setup.detector.state_dict().values())
+    # those that training goes on from may stand beside those that are evaluated
+    kept *= 1 if setup.strategies.about("finish") is None else 2
     trained = sum(p.numel() * p.element_size() for p in setup.detector.parameters() if p.requires_grad)
     # final weights a window; resumable checkpoints, one being written, with up to two optimizer states a weight
     need = len(setup.plan.windows) * kept + (KEPT + 1) * (kept + 2 * trained)

@@ -10,22 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
+import numpy.typing as npt
 
 from aigenbench.config.folder import RUN_FILE
 from aigenbench.data.samples.batches import TrainingBatches, WindowBatches
-from aigenbench.training.detector.records import load_detector, load_record
 from aigenbench.training.detector.seeding import BatchSeeds
 from aigenbench.training.detector.stage import Stage
 from aigenbench.training.features.stored import FeatureCache
 from aigenbench.training.heads.group import Heads, HeadsEvaluation
 from aigenbench.training.lightning.loggers import LongCSVLogger, cut_logged, drop_logged, logger_defaults
 from aigenbench.training.lightning.loops import Position, begin_at, log_at
-from aigenbench.training.lightning.module_state import flags_of, restore_flags
+from aigenbench.training.lightning.module_state import flags_of
 from aigenbench.training.lightning.tracking import Tracking, claim_curves, token_of
 from aigenbench.training.lightning.trainers import make_trainer
 from aigenbench.training.lightning.user_checkpoints import writers_of
 from aigenbench.training.loop.epoch_evaluation import EpochEvaluation, keep_predictions
 from aigenbench.training.loop.order import WindowsInOrder
+from aigenbench.training.loop.weights import WindowWeights
 from aigenbench.training.processes.failures import training_failures_told
 from aigenbench.training.processes.signals import StopRequest
 from aigenbench.training.resume.checkpoints import UnreadableError, WindowCheckpoints
@@ -39,6 +41,8 @@ from aigenbench.training.resume.state import (
     next_action,
     read_state,
 )
+from aigenbench.training.strategies.features import detector_features, own_views, stored_features
+from aigenbench.training.strategies.selection import Selection
 from aigenbench.training.window.evaluating import (
     common_batches,
     evaluate_detector,
@@ -70,9 +74,12 @@ class WindowsLoop:
         self.setup, self.experiment, self.rule, self.stop, self.heads = setup, experiment, rule, stop, heads
         self.n_windows = len(setup.plan.windows)
         setup.pipeline.views.between = stop.check_alone
-        self._trained_in_memory: int | None = None
-        """The window whose last weights the detector in memory has."""
+        self._weights = WindowWeights(setup, experiment, heads)
         self._tracking = Tracking()
+        choice = setup.plan.training.choice
+        self._selection = choice if isinstance(choice, Selection) else None
+        if self._selection is not None:
+            self._selection.attach(experiment.window_folder, self._features_after)
         self._order = WindowsInOrder((experiment, *(run.experiment for run in heads.runs)), self.n_windows)
 
     def run(self, windows: tuple[int, ...]) -> None:
@@ -94,7 +101,7 @@ class WindowsLoop:
                 else:
                     self._evaluate(action)
             except UnreadableError as error:
-                self._trained_in_memory = None
+                self._weights.in_memory = None
                 first = self.experiment.index_of(error.folder)
                 self._order.set_aside(range(first, self.n_windows), str(error))
             # not before the first action: the processes that share the work meet only within it
@@ -116,6 +123,10 @@ class WindowsLoop:
             return
         arguments = self.setup.inputs.trainer_arguments({})
         trainer = make_trainer(arguments, self.experiment.folder, 1, [], "", [])
+        if self._selection is not None and self._selection.needs_features:
+            # by these, what the windows draw is chosen
+            own = [own_views(features, window - 1) for window in windows if window]
+            features.embed_training(own, trainer.world_size, self.stop)
         views = [
             features.views_of(self._batches(seed, window, epoch, trainer, arguments), window, epoch)
             for window in windows
@@ -129,8 +140,10 @@ class WindowsLoop:
 
     def _train(self, action: Train) -> None:
         window, folder = action.window, self._folder(action.window)
+        # chosen while the detector is as the window before left it
+        self.setup.plan.training.rows(window)
         checkpoints = WindowCheckpoints(folder, read_state(folder))
-        resumed = self._load_position(window, checkpoints)
+        resumed = self._weights.load_position(window, checkpoints, self._title(window, action.epoch))
         start = Position() if resumed is None else Position(resumed["epochs"], resumed["steps"])
         trainer, arguments = self._trainer(window, partial(self._title, window), self.setup.epochs)
         plan = self._plan(window, start, trainer, arguments)
@@ -143,13 +156,15 @@ class WindowsLoop:
         loaders = self._loader(plan, trainer, arguments), evaluation_loader(self.setup, trainer, "validate")
         keeper = self._keeper(trainer, plan, stage, checkpoints, resumed)
         keeper.flags_before = flags_of(self.setup.detector)
+        keeper.are_merged = self._weights.are_merged
         self._add_callbacks(trainer, keeper, common_batches(loaders[1]), arguments)
         begin_at(trainer, start, plan.steps, plan.logged_before, keeper)
-        self._trained_in_memory = None
+        self._weights.in_memory = None
         self.setup.pipeline.serve(self.setup.plan, window, self.setup.seed, loaders)
         with training_failures_told():
             trainer.fit(self.setup.detector, datamodule=self.setup.pipeline)
-        self._trained_in_memory = window
+        self._weights.in_memory = window
+        self._weights.finish(keeper, trainer, self.stop)
 
     def _plan(self, window: int, start: Position, trainer: pl.Trainer, arguments: dict[str, Any]) -> WindowPlan:
         return WindowPlan(
@@ -194,35 +209,18 @@ class WindowsLoop:
         }
         callbacks: Any = trainer.callbacks  # type: ignore[attr-defined]
         callbacks[:0] = [keeper, BatchSeeds(plan.seed, plan.window), evaluation, evaluation.beside]
+        callbacks += self.setup.strategies.callbacks()
         callbacks += self.heads.training(plan, keeper.stage, trainer, batches_of)
 
-    def _load_position(self, window: int, checkpoints: WindowCheckpoints) -> dict[str, Any] | None:
-        """Bring the detector to where the window's training goes on; the checkpoint, or None at its start."""
-        detector = self.setup.detector
-        record = checkpoints.resume()
-        if record is not None:
-            load_record(detector, record, checkpoints.folder)
-            restore_flags(detector, record.get("flags_before", {}))
-            detector.on_load_checkpoint(record)
-            self.heads.restore(record.get("heads", []))
-            logger.info("%s: going on after optimizer step %d", self._title(window, record["epochs"]), record["steps"])
-            return record
-        if window:
-            if self._trained_in_memory != window - 1:
-                self._load_final(window - 1)
-        elif detector.base_weights is not None:
-            load_detector(detector, Path(detector.base_weights))
-            self.heads.load_weights(Path(detector.base_weights))
-        self.heads.begin_window()
-        return None
-
-    def _load_final(self, window: int) -> None:
-        folder = self._folder(window)
-        record = WindowCheckpoints(folder, read_state(folder)).load_final()
-        load_record(self.setup.detector, record, folder)
-        restore_flags(self.setup.detector, record.get("flags", {}))
-        self.setup.detector.on_load_checkpoint(record)
-        self.heads.load_final(window)
+    def _features_after(self, window: int) -> npt.NDArray[np.float32]:
+        """Features of a window's own images, float32 (n, D), by what it ended with; of a probe, by its backbone."""
+        setup = self.setup
+        if setup.features is not None:
+            return stored_features(setup.features, window)
+        if self._weights.in_memory != window:
+            self._weights.load_final(window)
+        arguments = setup.inputs.trainer_arguments({})
+        return detector_features(setup.detector, setup.pipeline, setup.plan, window, arguments, self.experiment.folder)
 
     def _trainer(self, window: int, title: Callable[[int], str], epochs: int) -> tuple[pl.Trainer, dict[str, Any]]:
         configured = self.setup.trainer_value("logger", None)
@@ -273,6 +271,7 @@ class WindowsLoop:
             start,
             trainer.global_rank,
             self._steps(window, trainer, arguments),
+            self.setup.plan.training.samples(window, pipeline.augmentation_factor),
         )
 
     def _loader(self, plan: WindowPlan, trainer: pl.Trainer, arguments: dict[str, Any]) -> Any:
@@ -290,9 +289,8 @@ class WindowsLoop:
         """Evaluate a window's last weights, where its training did not."""
         window, folder, epoch = action.window, self._folder(action.window), action.epochs - 1
         checkpoints = WindowCheckpoints(folder, read_state(folder))
-        if self._trained_in_memory != window:
-            self._load_final(window)
-            self._trained_in_memory = window
+        if self._weights.in_memory != window:
+            self._weights.load_final(window)
         title = self._title(window, epoch)
         trainer, arguments = self._trainer(window, lambda _: title, 1)
         step = self._plan(window, Position(), trainer, arguments).logged(action.epochs)

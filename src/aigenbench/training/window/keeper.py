@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import lightning.pytorch as pl
 import torch
 
+from aigenbench.config.folder import RUN_FILE
 from aigenbench.data.samples.collation import Batch
 from aigenbench.errors import InputError
 from aigenbench.fences import check_fence, is_lost
+from aigenbench.files import read_json, write_json
 from aigenbench.training.detector.records import detector_record
 from aigenbench.training.detector.stage import Stage
 from aigenbench.training.lightning import loops
@@ -125,6 +127,12 @@ class WindowKeeper(pl.Callback):
         """Optimizer steps done in the epoch under way."""
         self.evaluated: str | None = None
         """Digest of the weights that were evaluated last."""
+        self.last: dict[str, Any] = {}
+        """The window's weights as its training ended, as a checkpoint holds them."""
+        self.last_evaluated = False
+        """Whether these very weights are evaluated."""
+        self.are_merged = False
+        """Whether a strategy makes others of them, which ``save_final`` is then called with."""
         self.flags_before: dict[str, Any] = {}
         """What was frozen when the window began: ``configure_optimizers`` may go by it."""
         self.epochs_trained = plan.start.epoch
@@ -274,16 +282,36 @@ class WindowKeeper(pl.Callback):
     # the end
 
     def window_trained(self, trainer: pl.Trainer) -> None:
-        """Write the window's weights."""
+        """Write the window's weights, or keep them for what is made of them."""
         detector: Any = trainer.lightning_module
         evaluated = self.evaluated is not None and are_weights(detector, self.evaluated)
         if self.evaluated is not None and not evaluated:
             logger.info("%s: the weights changed after the last evaluation", self.title(self.epochs_trained - 1))
-        record = detector_record(detector, trainer.is_global_zero)
+        record = detector_record(detector, trainer.is_global_zero or self.are_merged)
         record["flags"] = flags_of(detector)
         detector.on_save_checkpoint(record)
+        if not self.are_merged:
+            self.save_final(trainer, record, evaluated)
+            return
+        record["state_dict"] = {name: tensor.clone() for name, tensor in record["state_dict"].items()}
+        self.last, self.last_evaluated = record, evaluated
+
+    def save_final(
+        self, trainer: pl.Trainer, record: Mapping[str, Any], evaluated: bool, told: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write the weights that the window ends with.
+
+        Args:
+            trainer: of the training.
+            record: the weights, and what is needed to use them.
+            evaluated: whether these very weights are evaluated.
+            told: for ``run.json``.
+        """
         if trainer.is_global_zero:
             self._keep_time(self.seconds())
+            if told:
+                path = self.checkpoints.folder / RUN_FILE
+                write_json(path, {**read_json(path), **told})
             self.heads.save_final(self.plan.window, self.epochs_trained, evaluated)
             self.checkpoints.save_final(self.epochs_trained, plain_values(record, "the detector"), evaluated)
         trainer.strategy.barrier()
