@@ -105,6 +105,23 @@ def test_it_is_what_training_all_windows_gives(data: Path, place: tuple[Path, in
     assert sums[0] == sums[1]
 
 
+@pytest.mark.slow
+def test_a_strategy_goes_on_as_it_would_have(data: Path, tmp_path: Path) -> None:
+    harmonic = "--experiment_info.strategy=harmonic"
+    done(tmp_path, argv(data, "std", harmonic))
+    done(tmp_path, extension(data, tmp_path, harmonic))
+    done(tmp_path, argv(data, "whole", "--timeline=frontier.yaml", harmonic))
+    extended, whole = of_windows(tmp_path, "ext"), of_windows(tmp_path, "whole")
+    assert sum(name.endswith("training_images.npz") for name in whole) == 6
+    assert {k: v for k, v in extended.items() if not k.endswith(".csv")} == {
+        k: v for k, v in whole.items() if not k.endswith(".csv")
+    }
+    assert "was configured otherwise (experiment_info.strategy" in refused(tmp_path, extension(data, tmp_path))
+    herding = "--experiment_info.strategy={replay: {budget: 20, selection: herding}}"
+    line = "experiment_info.extends: with experiment_info.strategy replay by features a run extends none"
+    assert line in refused(tmp_path, extension(data, tmp_path, herding))
+
+
 def test_both_headlines(place: tuple[Path, int]) -> None:
     root = place[0] / "experiments_data"
     standard, extended = ab.Experiment(root / "experiment_std"), ab.Experiment(root / "experiment_ext")

@@ -79,6 +79,7 @@ class ExperimentInfo:
         checkpoint_every_n_steps: and after every so many optimizer steps; None for none by steps.
         extends: folder of a finished experiment whose last window this one, on a longer timeline, goes on from.
         heads: further heads to train at once from cached features, each an experiment of its own.
+        strategy: how the run goes over its windows: strategies by name, with their arguments; None for the default.
         sliding_windows_definition: the windows; None for one training on the whole data set.
     """
 
@@ -91,6 +92,7 @@ class ExperimentInfo:
     checkpoint_every_n_steps: int | None = None
     extends: str | None = None
     heads: tuple[Head, ...] = ()
+    strategy: Mapping[str, Mapping[str, Any]] | None = None
     sliding_windows_definition: SlidingWindows | None = None
 
     def __post_init__(self) -> None:
@@ -98,6 +100,16 @@ class ExperimentInfo:
         for key in ("checkpoint_every_n_minutes", "checkpoint_every_n_steps"):
             if getattr(self, key) is not None:
                 _at_least(getattr(self, key), 1, key)
+        windows = self.sliding_windows_definition
+        if (
+            windows is not None
+            and windows.benchmark_type == "continual_learning"
+            and "cumulative" in (self.strategy or ())
+        ):
+            raise InputError(
+                "experiment_info.strategy: cumulative contradicts benchmark_type continual_learning, by which a window "
+                "trains on its own images alone; leave one of them out"
+            )
         if self.experiment_id is not None and (not self.experiment_id or "/" in self.experiment_id):
             raise InputError(
                 f"experiment_info.experiment_id names a folder: expected text without '/', found {self.experiment_id!r}"
@@ -121,7 +133,8 @@ def experiment_info(values: Mapping[str, Any], source: str = "") -> ExperimentIn
     windows = values.pop("sliding_windows_definition", None)
     where = "experiment_info"
     heads = _heads(values.pop("heads", None), f"{where}.heads", prefix)
-    info = {**_checked(ExperimentInfo, values, where, prefix), "heads": heads}
+    strategy = _strategy(values.pop("strategy", None), f"{where}.strategy", prefix)
+    info = {**_checked(ExperimentInfo, values, where, prefix), "heads": heads, "strategy": strategy}
     if windows is None:
         return ExperimentInfo(**info)
     definition = f"{where}.sliding_windows_definition"
@@ -146,6 +159,29 @@ def _heads(values: Any, where: str, prefix: str) -> tuple[Head, ...]:
     if doubled:
         raise InputError(f"{prefix}{where}: two heads are called {doubled[0]!r}; give them names")
     return heads
+
+
+def _strategy(value: Any, where: str, prefix: str) -> dict[str, dict[str, Any]] | None:
+    """Names and their arguments."""
+    value = _read(value)
+    given = {value: None} if isinstance(value, str) else value
+    if given is None:
+        return None
+    if not isinstance(given, Mapping) or not given or not all(isinstance(a, Mapping | None) for a in given.values()):
+        raise InputError(
+            f"{prefix}{where}: expected a name such as cumulative, or names with their arguments such as "
+            f"{{replay: {{budget: 1000}}}}, found {value!r}"
+        )
+    return {str(name): dict(arguments or {}) for name, arguments in given.items()}
+
+
+def _read(value: Any) -> Any:
+    """A value, or those within a mapping or a list, as YAML reads what was typed."""
+    if isinstance(value, Mapping):
+        return {key: _read(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_read(item) for item in value]
+    return value.value if isinstance(value, Typed) else value
 
 
 def _checked(record: type, values: Mapping[str, Any], where: str, prefix: str) -> dict[str, Any]:

@@ -16,6 +16,8 @@ EMBEDDING_FILE = "embedding.json"
 """Seconds that storing features took and no window's record holds yet."""
 
 # of a window
+SELECTION_FILE = "training_images.npz"
+"""Which images it trains on, where a strategy chooses them."""
 RUN_FILE = "run.json"
 """Versions, hardware and times."""
 METRICS_FILE = "metrics.csv"

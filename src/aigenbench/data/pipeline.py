@@ -337,7 +337,7 @@ class AIGenBenchPipeline(WindowDataModule):
         """
         table, transforms = self.source.table("validation"), self.evaluation_transforms(hooks, "validate")
         self.views.evaluation(table, plan.evaluation.ids, transforms, self.augmentations_base_seed)
-        rows = np.unique(np.concatenate([plan.training.rows(window) for window in windows]))
+        rows = np.unique(np.concatenate([plan.training.candidates(window) for window in windows]))
         self.stored_squares(self.train_table, rows, self.training_transforms(hooks))
 
     def stored_squares(

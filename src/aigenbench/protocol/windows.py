@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,22 @@ def standard_windows(windows: Sequence[Sequence[str]]) -> int:
     return count if follows else 0
 
 
+class Choice(Protocol):
+    """What a run's strategy chooses of the rows that a window may train on."""
+
+    def rows(self, window: int) -> Rows:
+        """The rows window ``window`` trains on: int64 (n,)."""
+
+    def copies(self, window: int, factor: int) -> npt.NDArray[np.int64] | None:
+        """How many of its ``factor`` copies each of them is trained on in: int64 (n,); None for all of them."""
+
+    def sizes(self, window: int, factor: int) -> tuple[int, int]:
+        """How many rows there are, and how many samples they make; known before the rows may be."""
+
+    def candidates(self, window: int) -> Rows:
+        """The rows; where they are not known yet, all those among which they are."""
+
+
 @dataclass(frozen=True)
 class TrainingSelection:
     """Row numbers of the train split, window by window.
@@ -62,12 +79,14 @@ class TrainingSelection:
     Attributes:
         own: for every window its own rows: the reals drawn for it, then its fakes in row order. int64 (n_k,).
         benchmark_type: ``cumulative``, ``continual_learning`` or ``none``.
+        choice: what a run's strategy makes of them; None for all that the benchmark type allows.
         made: which rows of the split are followed by the picture made of them, bool (n,): row ``n + r`` stands for that
             of row ``r``. None where nothing is made of any.
     """
 
     own: tuple[Rows, ...]
     benchmark_type: str
+    choice: Choice | None = None
     made: npt.NDArray[np.bool_] | None = None
 
     def rows(self, window: int) -> Rows:
@@ -75,11 +94,40 @@ class TrainingSelection:
 
         What is made of images follows where these do.
         """
-        cumulative = self.benchmark_type == "cumulative"
-        return self._with_made(np.concatenate(self.own[window::-1]) if cumulative else self.own[window])
+        return self._with_made(self._chosen(window))
+
+    def _chosen(self, window: int) -> Rows:
+        if self.choice is not None:
+            return self.choice.rows(window)
+        if self.benchmark_type != "cumulative":
+            return self.own[window]
+        return np.concatenate(self.own[window::-1])
 
     def _with_made(self, rows: Rows) -> Rows:
         return rows if self.made is None else np.concatenate([rows, rows[self.made[rows]] + len(self.made)])
+
+    def candidates(self, window: int) -> Rows:
+        """``rows``, or more where the run has not come to choose them yet."""
+        return self.rows(window) if self.choice is None else self._with_made(self.choice.candidates(window))
+
+    def sizes(self, window: int, factor: int) -> tuple[int, int]:
+        """How many rows there are, and how many samples: ``factor`` copies of each, as far as they are trained on."""
+        if self.choice is not None and self.made is None:
+            return self.choice.sizes(window, factor)
+        n_rows, samples = len(self.rows(window)), self.samples(window, factor)
+        return n_rows, n_rows * factor if samples is None else len(samples)
+
+    def samples(self, window: int, factor: int) -> Rows | None:
+        """The samples trained on, each ``position among the rows * factor + copy``: int64 (n,); None for all.
+
+        What is made of an image has as many copies as that.
+        """
+        counts = None if self.choice is None else self.choice.copies(window, factor)
+        if counts is None:
+            return None
+        if self.made is not None:
+            counts = np.concatenate([counts, counts[self.made[self._chosen(window)]]])
+        return np.flatnonzero(np.arange(factor) < counts[:, None])
 
 
 def check_benchmark_type(benchmark_type: str) -> None:

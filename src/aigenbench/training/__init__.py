@@ -10,6 +10,8 @@ _PLACES = {
     "EvaluationOutput": "detector.stage",
     "Term": "detector.terms",
     "register_term": "detector.objectives",
+    "Strategy": "strategies.base",
+    "register_strategy": "strategies.registry",
     "DeepFakePredictionsDump": "lightning.compatibility",
     "MetricsManager": "lightning.compatibility",
     "MetricsManagerSlidingWindow": "lightning.compatibility",

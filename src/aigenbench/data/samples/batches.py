@@ -31,19 +31,22 @@ class BatchArithmetic:
         """Samples of one optimizer step."""
         return self.per_device * self.devices * self.accumulate
 
-    def steps(self, n_rows: int, copies: int) -> int:
+    def steps(self, n_rows: int, copies: int, n_samples: int | None = None) -> int:
         """Optimizer steps of an epoch over ``n_rows`` images; the incomplete last batch is dropped.
+
+        ``n_samples`` is how many samples they make where not all copies are trained on.
 
         Raises:
             InputError: not even one overall batch is full.
         """
-        samples = n_rows * copies
+        samples = n_rows * copies if n_samples is None else n_samples
         steps = samples // self.overall
         if steps == 0:
+            at_most = " at most" if samples < n_rows * copies else ""
             raise InputError(
                 f"an overall batch of {self.overall} (train_batch_size {self.per_device} x {self.devices} devices x "
                 f"accumulate_grad_batches {self.accumulate}) is larger than the {samples} training samples "
-                f"({n_rows} images x {copies} copies); the largest overall batch that works is {samples}"
+                f"({n_rows} images x {copies} copies{at_most}); the largest overall batch that works is {samples}"
             )
         return steps
 
@@ -51,7 +54,8 @@ class BatchArithmetic:
 class TrainingBatches:
     """Batch sampler over the rest of one epoch: lists of (position among the rows, copy, epoch).
 
-    The order is a permutation of all (image, copy) pairs drawn from (seed, window, epoch). Each overall batch is cut
+    The order is a permutation of all (image, copy) pairs, or of those in ``samples`` (each ``row position * copies +
+    copy``, int64), drawn from (seed, window, epoch). Each overall batch is cut
     into accumulation parts and each part into ranks, so the samples of an optimizer step do not depend on how many
     devices share them.
     """
@@ -67,11 +71,13 @@ class TrainingBatches:
         start_step: int = 0,
         rank: int = 0,
         stop_step: int | None = None,
+        samples: npt.NDArray[np.int64] | None = None,
     ) -> None:
         self._n_rows, self._copies, self._arithmetic = n_rows, copies, arithmetic
         self._key = (seed, window, epoch)
         self._start, self._rank = start_step, rank
-        steps = arithmetic.steps(n_rows, copies)
+        self._samples = samples
+        steps = arithmetic.steps(n_rows, copies, None if samples is None else len(samples))
         self._stop = steps if stop_step is None else min(steps, stop_step)
 
     def __len__(self) -> int:
@@ -79,10 +85,10 @@ class TrainingBatches:
         return (self._stop - self._start) * self._arithmetic.accumulate
 
     def order(self) -> npt.NDArray[np.int64]:
-        """The epoch's permutation: int64 (n_rows * copies,), each value ``row position * copies + copy``."""
+        """The epoch's permutation: int64 (samples,), each value ``row position * copies + copy``."""
         seed, window, epoch = self._key
         rng = sample_rng(seed, "train", 0, 0, "order of samples", window, epoch)
-        return rng.permutation(self._n_rows * self._copies)
+        return rng.permutation(self._n_rows * self._copies if self._samples is None else self._samples)
 
     def visited(self) -> npt.NDArray[np.int64]:
         """What is left of the epoch for all devices together: values of ``order`` (n,), the dropped last batch not."""

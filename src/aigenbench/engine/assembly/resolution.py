@@ -26,6 +26,8 @@ from aigenbench.protocol.published import SGD
 from aigenbench.training import BaseDeepfakeDetectionModel
 from aigenbench.yaml_text import Typed
 
+DEFAULTS: tuple[Any, ...] = (None, {"cumulative": {}})
+"""Strategies that are none."""
 LOGS = "experiments_logs"
 TENSORBOARD = "lightning.pytorch.loggers.TensorBoardLogger"
 
@@ -56,7 +58,9 @@ def resolve(layers: Merged) -> ResolvedConfig:
             raise wrong_value(texts, source, error) from error
     metrics_of(plain)
     values = {section: plain.get(section) for section in SECTIONS} | parsed
-    return ResolvedConfig(values | {"experiment_info": asdict(info), "imports": plain.get("imports") or []})
+    # a run by default is named as it was before there were strategies
+    written = {key: value for key, value in asdict(info).items() if key != "strategy" or value not in DEFAULTS}
+    return ResolvedConfig(values | {"experiment_info": written, "imports": plain.get("imports") or []})
 
 
 def _complete_optimizer(config: dict[str, Any]) -> None:

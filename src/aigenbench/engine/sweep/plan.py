@@ -8,6 +8,8 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from aigenbench.config.resolved import ResolvedConfig
 from aigenbench.engine.assembly.run import Run
 from aigenbench.engine.sweep.cells import Cell, varied
@@ -19,11 +21,14 @@ from aigenbench.models.catalogue import describe_model
 from aigenbench.models.registry import split_suffix
 from aigenbench.protocol.published import PER_GENERATOR, TRAINING_PER_GENERATOR
 from aigenbench.protocol.subsets import subset_count
-from aigenbench.protocol.windows import generator_windows
+from aigenbench.protocol.windows import TrainingSelection, generator_windows
 from aigenbench.training.resume.checkpoints import KEPT
+from aigenbench.training.strategies.registry import Strategies
+from aigenbench.training.strategies.selection import selected
+from aigenbench.training.window.extended import make_plan_of
 
 Counts = tuple[tuple[int, ...], int]
-"""Training rows of every window, earlier windows' among them, and evaluated images of each."""
+"""Training samples of an epoch of every window, earlier windows' among them, and evaluated images of each."""
 
 
 @dataclass(frozen=True)
@@ -113,30 +118,31 @@ def make_plan(cells: Sequence[Cell], may_lack_data: bool) -> Plan:
     counts: dict[str, Counts] = {}
     needs = []
     for cell in cells:
-        key = repr((cell.config["data"], cell.config["experiment_info"]["sliding_windows_definition"]))
+        info = cell.config["experiment_info"]
+        key = repr((cell.config["data"], info["sliding_windows_definition"], info.get("strategy")))
         if key not in counts:
             counts[key] = (_published_counts if published else _counts)(cell.config)
         needs.append(_need(cell.config, *counts[key]))
     return Plan(tuple(cells), tuple(needs), published)
 
 
-def _need(config: ResolvedConfig, rows: Sequence[int], evaluated: int) -> Need:
-    arguments = config["data"].get("init_args") or {}
+def _need(config: ResolvedConfig, samples: Sequence[int], evaluated: int) -> Need:
     definition = config.experiment_info.sliding_windows_definition
     current = None if definition is None else definition.current_window
-    own = rows if current is None else rows[current : current + 1]
+    own = samples if current is None else samples[current : current + 1]
     epochs = (config.get("trainer") or {}).get("max_epochs") or 1
-    training = sum(own) * int(arguments.get("augmentation_factor") or 1) * int(epochs)
-    return Need(training, evaluated * len(own), _disk(config, len(own)))
+    return Need(sum(own) * int(epochs), evaluated * len(own), _disk(config, len(own)))
 
 
 def _counts(config: ResolvedConfig) -> Counts:
     """Of the data set that is there."""
     pipeline = Run("fit", config).instantiate_data()
-    windows, kind = _windows_of(config)
-    plan = pipeline.plan(windows, kind)
-    rows = tuple(len(plan.training.rows(k)) for k in range(len(plan.windows)))
-    return rows, len(plan.evaluation.ids)
+    plan = make_plan_of(pipeline, config.experiment_info, "fit")
+    return _samples(plan.training, pipeline.augmentation_factor), len(plan.evaluation.ids)
+
+
+def _samples(training: TrainingSelection, factor: int) -> tuple[int, ...]:
+    return tuple(training.sizes(k, factor)[1] for k in range(len(training.own)))
 
 
 def _published_counts(config: ResolvedConfig) -> Counts:
@@ -146,10 +152,20 @@ def _published_counts(config: ResolvedConfig) -> Counts:
     names = pipeline.timeline.names
     windows = (names,) if kind == "none" else generator_windows(pipeline.timeline, n)
     own = [_subset(2 * TRAINING_PER_GENERATOR * len(w), pipeline.train_subset_size) for w in windows]
-    if pipeline.reconstruct is not None:
-        own = [n + round(pipeline.reconstruct.share * n / 2) for n in own]
-    rows = tuple(sum(own[: k + 1]) if kind == "cumulative" else own[k] for k in range(len(own)))
-    return rows, _subset(2 * PER_GENERATOR * len(names), pipeline.validation_subset_size)
+    # half of a window's rows real, the fakes shared out evenly
+    ids = np.concatenate(
+        [(np.arange(n) % (2 * len(w)) - len(w) + 1).clip(min=0) for n, w in zip(own, windows, strict=True)]
+    )
+    rows = np.split(np.arange(len(ids), dtype=np.int64), np.cumsum(own)[:-1])
+    strategies, factor, asked = (
+        Strategies.of(config.experiment_info.strategy),
+        pipeline.augmentation_factor,
+        pipeline.reconstruct,
+    )
+    made = None if asked is None else asked.made_of(rows, ids == 0, np.arange(len(ids), dtype=np.uint64), 0)
+    training = TrainingSelection(tuple(rows), kind, made=made)
+    training = selected(training, strategies, ids, lambda: np.empty(0, np.uint64), factor)
+    return _samples(training, factor), _subset(2 * PER_GENERATOR * len(names), pipeline.validation_subset_size)
 
 
 def _subset(n: int, size: int | float | None) -> int:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
+import numpy.typing as npt
 
 from aigenbench.config.folder import RUN_FILE
 from aigenbench.data.samples.batches import TrainingBatches, WindowBatches
@@ -40,6 +42,8 @@ from aigenbench.training.resume.state import (
     next_action,
     read_state,
 )
+from aigenbench.training.strategies.features import detector_features, own_views, stored_features
+from aigenbench.training.strategies.selection import Selection
 from aigenbench.training.window.evaluating import (
     common_batches,
     evaluate_detector,
@@ -74,6 +78,10 @@ class WindowsLoop:
         self._trained_in_memory: int | None = None
         """The window whose last weights the detector in memory has."""
         self._tracking = Tracking()
+        choice = setup.plan.training.choice
+        self._selection = choice if isinstance(choice, Selection) else None
+        if self._selection is not None:
+            self._selection.attach(experiment.window_folder, self._features_after)
         self._order = WindowsInOrder((experiment, *(run.experiment for run in heads.runs)), self.n_windows)
 
     def run(self, windows: tuple[int, ...]) -> None:
@@ -125,6 +133,10 @@ class WindowsLoop:
             return
         arguments = self.setup.inputs.trainer_arguments({})
         trainer = make_trainer(arguments, self.experiment.folder, 1, [], "", [])
+        if self._selection is not None and self._selection.needs_features:
+            # by these, what the windows draw is chosen
+            own = [own_views(features, window - 1) for window in windows if window]
+            features.embed_training(own, trainer.world_size, self.stop)
         views = [
             features.views_of(self._batches(seed, window, epoch, trainer, arguments), window, epoch)
             for window in windows
@@ -138,6 +150,8 @@ class WindowsLoop:
 
     def _train(self, action: Train) -> None:
         window, folder = action.window, self._folder(action.window)
+        # chosen while the detector is as the window before left it
+        self.setup.plan.training.rows(window)
         checkpoints = WindowCheckpoints(folder, read_state(folder))
         resumed = self._load_position(window, checkpoints)
         start = Position() if resumed is None else Position(resumed["epochs"], resumed["steps"])
@@ -233,6 +247,17 @@ class WindowsLoop:
         self.setup.detector.on_load_checkpoint(record)
         self.heads.load_final(window)
 
+    def _features_after(self, window: int) -> npt.NDArray[np.float32]:
+        """Features of a window's own images, float32 (n, D), by what it ended with; of a probe, by its backbone."""
+        setup = self.setup
+        if setup.features is not None:
+            return stored_features(setup.features, window)
+        if self._trained_in_memory != window:
+            self._load_final(window)
+            self._trained_in_memory = window
+        arguments = setup.inputs.trainer_arguments({})
+        return detector_features(setup.detector, setup.pipeline, setup.plan, window, arguments, self.experiment.folder)
+
     def _trainer(self, window: int, title: Callable[[int], str], epochs: int) -> tuple[pl.Trainer, dict[str, Any]]:
         configured = self.setup.trainer_value("logger", None)
         self._tracking.start(window)
@@ -282,6 +307,7 @@ class WindowsLoop:
             start,
             trainer.global_rank,
             self._steps(window, trainer, arguments),
+            self.setup.plan.training.samples(window, pipeline.augmentation_factor),
         )
 
     def _loader(self, plan: WindowPlan, trainer: pl.Trainer, arguments: dict[str, Any]) -> Any:

@@ -22,6 +22,7 @@ from aigenbench.config.folder import (
     MARKS_FILE,
     METRICS_FILE,
     RUN_FILE,
+    SELECTION_FILE,
     STATE_FILE,
     TOKEN_FILE,
 )
@@ -41,7 +42,7 @@ ID_VARIABLE = "AIGENBENCH_EXPERIMENT_ID"
 """Hands the chosen id to the processes a launcher starts by running the command line again."""
 SET_ASIDE = "set_aside"
 """In an experiment's folder: windows that do not follow from those before them, kept for the user to look at."""
-_OF_A_WINDOW = (RUN_FILE, METRICS_FILE, MARKS_FILE)
+_OF_A_WINDOW = (RUN_FILE, METRICS_FILE, MARKS_FILE, SELECTION_FILE)
 """What a start writes into a window's folder before its first checkpoint, beside the config."""
 _OF_THE_EXPERIMENT = (CONFIG_FILE, LOCK_FILE, TOKEN_FILE, EMBEDDING_FILE)
 """And into the experiment's."""
@@ -167,7 +168,7 @@ def _withdraw(experiment: ExperimentFolder) -> None:
     """Remove the folder if it holds nothing but what a start writes; numbers that were logged are kept."""
     known = [experiment.folder / name for name in _OF_THE_EXPERIMENT]
     for folder in experiment.window_folders().values():
-        known += [folder / CONFIG_FILE, folder / RUN_FILE]
+        known += [folder / CONFIG_FILE, folder / RUN_FILE, folder / SELECTION_FILE]
     for folder in experiment.folder.glob(f"{LOCK_FOLDERS}*"):
         known += folder.rglob("*")
     files = [path for path in experiment.folder.rglob("*") if not path.is_dir()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,9 @@ from aigenbench.errors import InputError
 from aigenbench.evaluation.predictions.experiment import ExperimentPredictions, load_experiment
 from aigenbench.files import read_json
 from aigenbench.training.resume.folder import ExperimentFolder
+from aigenbench.training.strategies.base import KEY as STRATEGY
+from aigenbench.training.strategies.registry import Strategies
+from aigenbench.training.strategies.selection import selected
 
 if TYPE_CHECKING:
     from aigenbench.training.window.inputs import RunInputs
@@ -68,8 +71,16 @@ def make_plan_of(
     """The pipeline's plan under the section ``experiment_info``; ``chosen`` is as of ``select_training_rows``."""
     definition = info.sliding_windows_definition
     if definition is None:
-        return pipeline.plan(benchmark_type="none", stage=stage)
-    return pipeline.plan(definition.n_generators_per_window, definition.benchmark_type, stage, chosen)
+        plan = pipeline.plan(benchmark_type="none", stage=stage)
+    else:
+        plan = pipeline.plan(definition.n_generators_per_window, definition.benchmark_type, stage, chosen)
+    if not plan.training.own:
+        return plan
+    ids = pipeline.source.table("train").generator_ids(plan.timeline)
+    training = selected(
+        plan.training, Strategies.of(info.strategy), ids, lambda: pipeline.training_keys, pipeline.augmentation_factor
+    )
+    return replace(plan, training=training)
 
 
 def planned(inputs: RunInputs, pipeline: AIGenBenchPipeline, stage: str) -> tuple[Plan, Base | None]:
@@ -107,6 +118,12 @@ def _open(config: ResolvedConfig, allow_change: bool) -> Base:
         raise InputError(f"{_KEY}: no experiment {named}; expected the folder of a finished one, or its experiment_id")
     if info.heads:
         raise InputError(f"{_KEY}: a run with experiment_info.heads extends none; extend each experiment by itself")
+    choosing = Strategies.of(info.strategy).about("rows")
+    if choosing is not None and choosing[1].needs_features:
+        raise InputError(
+            f"{_KEY}: with {STRATEGY} {choosing[0]} by features a run extends none: train this one from its first "
+            "window"
+        )
     theirs = ResolvedConfig.from_file(folder / CONFIG_FILE)
     differences = theirs.differences(config, _FREE)
     if differences and not allow_change:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -28,6 +28,8 @@ from aigenbench.training.detector.seeding import seed_everything
 from aigenbench.training.features.stored import FeatureCache
 from aigenbench.training.lightning.trainer_check import check_optimizer, check_trainer
 from aigenbench.training.lightning.trainers import check_trainer_arguments, make_trainer, tell_steps
+from aigenbench.training.strategies.features import check_features
+from aigenbench.training.strategies.registry import Strategies
 from aigenbench.training.window.extended import Base, planned
 
 LONG_NAMES = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
@@ -97,6 +99,7 @@ class Setup:
         seed: ``seed_everything``.
         features: of the detector's frozen backbone, where the run trains on them.
         base: the finished run that this one extends.
+        strategies: how the run goes over its windows.
     """
 
     inputs: RunInputs
@@ -108,6 +111,7 @@ class Setup:
     seed: int
     features: FeatureCache | None = None
     base: Base | None = None
+    strategies: Strategies = field(default_factory=lambda: Strategies.of(None))
 
     @cached_property
     def images(self) -> str:
@@ -158,6 +162,7 @@ def set_up(inputs: RunInputs, purpose: Purpose = "evaluate") -> Setup:
     if purpose != "store":
         check_trainer(_without_loggers(inputs).trainer_arguments({}), trains=purpose == "train")
     info = config.experiment_info
+    strategies = Strategies.of(info.strategy)
     pipeline: AIGenBenchPipeline = inputs.instantiate_data()
     seed = seed_of(config)
     detector = make_detector(inputs, seed)
@@ -166,8 +171,10 @@ def set_up(inputs: RunInputs, purpose: Purpose = "evaluate") -> Setup:
     stages = {"train": "fit", "store": "fit", "evaluate": "validate"}
     plan, base = planned(inputs, pipeline, stages.get(purpose, purpose))
     prepare_detector(inputs, pipeline, plan, detector, seed, stages.get(purpose, purpose))
+    if (choosing := strategies.about("rows")) is not None and choosing[1].needs_features:
+        check_features(choosing[0], detector, dict(config.get("trainer") or {}))
     fingerprint = plan.fingerprint(pipeline.describe_mandatory_evaluation(), pipeline.augmentations_base_seed)
-    setup = Setup(inputs, info, pipeline, detector, plan, fingerprint, seed, base=base)
+    setup = Setup(inputs, info, pipeline, detector, plan, fingerprint, seed, base=base, strategies=strategies)
     if pipeline.features == "cache":
         precision = str(setup.trainer_value("precision", "32-true"))
         setup.features = FeatureCache(
@@ -297,7 +304,8 @@ def steps_of_epoch(
         limit: ``trainer.limit_train_batches``.
     """
     arithmetic = pipeline.arithmetic(trainer.world_size, trainer.accumulate_grad_batches)
-    steps = arithmetic.steps(len(plan.training.rows(window)), pipeline.augmentation_factor)
+    rows, samples = plan.training.sizes(window, pipeline.augmentation_factor)
+    steps = arithmetic.steps(rows, pipeline.augmentation_factor, samples)
     if limit is None:
         return steps
     batches = limit if isinstance(limit, int) else int(limit * steps * arithmetic.accumulate)

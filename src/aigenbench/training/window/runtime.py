@@ -23,6 +23,7 @@ from aigenbench.fences import generation_of, remove
 from aigenbench.files import read_json, write_json, write_text
 from aigenbench.training.processes.collectives import is_first_process
 from aigenbench.training.resume.folder import config_changes
+from aigenbench.training.strategies.selection import Selection
 from aigenbench.training.window.inputs import Setup
 from aigenbench.training.window.keeper import WindowPlan
 
@@ -42,6 +43,10 @@ def record_run(folder: Path, setup: Setup, plan: WindowPlan, trainer: pl.Trainer
     """Write ``run.json`` and the resolved config into a window's folder."""
     if not trainer.is_global_zero:
         return
+    strategy = setup.info.strategy
+    choice = setup.plan.training.choice
+    if isinstance(choice, Selection):
+        choice.write(folder, plan.window, setup.pipeline.augmentation_factor)
     record: dict[str, Any] = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "aigenbench": __version__,
@@ -54,6 +59,7 @@ def record_run(folder: Path, setup: Setup, plan: WindowPlan, trainer: pl.Trainer
         "devices": trainer.world_size,
         "precision": str(trainer.precision),
         **of_protocol(setup),
+        **({"strategy": strategy} if strategy else {}),
         "training_fingerprint": setup.training_fingerprint(plan.window),
         "generation": generation_of(folder),
         "steps_per_epoch": plan.steps,
