@@ -19,6 +19,7 @@ from aigenbench.data.store.pictures import Pictures, WithPictures
 from aigenbench.data.views.reconstructed import Reals, Reconstruct
 from aigenbench.errors import InputError
 from aigenbench.protocol.published import MAXIMUM_PROCESSING_SIZE
+from aigenbench.protocol.windows import Rows
 
 
 def pipeline(dataset: Path, folder: Path, **more: Any) -> AIGenBenchPipeline:
@@ -53,6 +54,44 @@ def test_a_share_of_each_windows_own_reals(small_dataset: Path, tiny_vae: Path, 
     fresh = rows_of(small_dataset, tiny_vae, 0.75, "continual_learning")
     assert fresh[2] == made[2] - made[1]
     assert rows_of(small_dataset, tiny_vae, 0.75) == made, "drawn from the seed alone"
+
+
+class Chosen:
+    """A strategy's choice: the window's own rows whole, one of every two older rows in one copy alone."""
+
+    def __init__(self, own: tuple[Rows, ...]) -> None:
+        self._own = own
+
+    def rows(self, window: int) -> Rows:
+        return np.concatenate([self._own[window], *(rows[::2] for rows in self._own[:window])])
+
+    candidates = rows
+
+    def copies(self, window: int, factor: int) -> Rows:
+        new = len(self._own[window])
+        return np.concatenate([np.full(new, factor), np.ones(len(self.rows(window)) - new, dtype=np.int64)])
+
+    def sizes(self, window: int, factor: int) -> tuple[int, int]:
+        return len(self.rows(window)), int(self.copies(window, factor).sum())
+
+
+def test_they_follow_the_reals_that_a_strategy_chooses(small_dataset: Path, tiny_vae: Path, tmp_path: Path) -> None:
+    one = pipeline(small_dataset, tmp_path, reconstruct={"vae": str(tiny_vae), "share": 0.5})
+    selection, n = one.plan(2).training, len(one.source.table("train"))
+    choice = Chosen(selection.own)
+    chosen = replace(selection, choice=choice)
+    assert selection.made is not None
+    for k in range(3):
+        rows, copies = choice.rows(k).tolist(), dict(zip(choice.rows(k).tolist(), choice.copies(k, 3), strict=True))
+        expected = [*rows, *(n + row for row in rows if selection.made[row])]
+        assert chosen.rows(k).tolist() == chosen.candidates(k).tolist() == expected
+        samples = chosen.samples(k, 3)
+        assert samples is not None
+        drawn = [(expected[sample // 3], sample % 3) for sample in samples.tolist()]
+        assert drawn == [(row, copy) for row in expected for copy in range(copies[row % n])]
+        assert chosen.sizes(k, 3) == (len(expected), len(drawn))
+        assert selection.samples(k, 3) is None
+        assert selection.sizes(k, 3) == (len(selection.rows(k)), 3 * len(selection.rows(k)))
 
 
 def test_a_smaller_share_is_within_a_larger_one(small_dataset: Path, tiny_vae: Path) -> None:

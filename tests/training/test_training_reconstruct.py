@@ -89,24 +89,28 @@ def test_a_picture_of_any_size_keeps_it(tiny_vae: Path) -> None:
     assert (made - 255 * expected.clamp(0, 1)).abs().max() <= 0.51
 
 
+HERDING = {"replay": {"budget": 6, "selection": "herding"}}
+
+
 @pytest.mark.parametrize(
-    ("model", "told"),
+    ("model", "strategy", "told"),
     [
-        ({"training_task": "multiclass"}, "training_task: multiclass has a class for each generator"),
-        ({"objective": "auxiliary"}, "objective: auxiliary has a class for each generator"),
+        ({"training_task": "multiclass"}, None, r"data\.reconstruct: model\.training_task: multiclass has a class for"),
+        ({"objective": "auxiliary"}, None, r"data\.reconstruct: model\.objective: auxiliary has a class for each"),
+        ({}, HERDING, r"strategy: replay by features chooses a window's images .* and data\.reconstruct must be told"),
     ],
 )
-def test_what_needs_a_class_for_each_generator_is_refused(
-    three: Path, tiny_vae: Path, model: dict[str, Any], told: str
+def test_what_does_not_go_with_them_is_refused(
+    three: Path, tiny_vae: Path, model: dict[str, Any], strategy: Any, told: str
 ) -> None:
     values = {
         "model": {"model_name": "small_cnn_tune", "model_input_size": 16, "model_args": {"pretrained": False}, **model},
         "data": {"reconstruct": {"vae": str(tiny_vae)}},
         "dataset_path": str(three),
         "trainer": {"accelerator": "cpu", "logger": False},
-        "experiment_info": {"sliding_windows_definition": {"n_generators_per_window": 1}},
+        "experiment_info": {"strategy": strategy, "sliding_windows_definition": {"n_generators_per_window": 1}},
     }
-    with pytest.raises(InputError, match=rf"data\.reconstruct: model\.{told}"):
+    with pytest.raises(InputError, match=told):
         set_up(Request((layer("test", values),)).run("fit"), "train")
 
 
@@ -143,6 +147,18 @@ def test_killed_anywhere_it_ends_as_an_undisturbed_run(
     assert log(tmp_path).count("reconstructing 6 of 6 reals") == 1
     assert "reconstructing 4 of 6 reals" in log(tmp_path)
     assert "reconstructing 2 of 6 reals" in log(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_strategy_of_rows_and_copies(three: Path, tiny_vae: Path, tmp_path: Path) -> None:
+    steps = []
+    for share in (0.5, 1.0):
+        folder = tmp_path / str(share)
+        vae = f"--data.reconstruct={{vae: {tiny_vae}, share: {share}}}"
+        fit(folder, arguments(three, folder, vae, "--experiment_info.strategy={harmonic: {of: copies}}"))
+        steps.append([json.loads(path.read_text())["steps_per_epoch"] for path in sorted(folder.rglob("run.json"))])
+    # new images in two copies, those of the windows before in one, 8 samples a step: 20, 30 and 40; 24, 36 and 48
+    assert steps == [[2, 3, 5], [3, 4, 6]]
 
 
 @pytest.mark.slow

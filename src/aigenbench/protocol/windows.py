@@ -94,9 +94,9 @@ class TrainingSelection:
 
         What is made of images follows where these do.
         """
-        return self._with_made(self._images(window))
+        return self._with_made(self._chosen(window))
 
-    def _images(self, window: int) -> Rows:
+    def _chosen(self, window: int) -> Rows:
         if self.choice is not None:
             return self.choice.rows(window)
         if self.benchmark_type != "cumulative":
@@ -118,12 +118,15 @@ class TrainingSelection:
         return n_rows, n_rows * factor if samples is None else len(samples)
 
     def samples(self, window: int, factor: int) -> Rows | None:
-        """The samples trained on, each ``position among the rows * factor + copy``: int64 (n,); None for all."""
+        """The samples trained on, each ``position among the rows * factor + copy``: int64 (n,); None for all.
+
+        What is made of an image has as many copies as that.
+        """
         counts = None if self.choice is None else self.choice.copies(window, factor)
         if counts is None:
             return None
         if self.made is not None:
-            counts = np.concatenate([counts, counts[self.made[self._images(window)]]])
+            counts = np.concatenate([counts, counts[self.made[self._chosen(window)]]])
         return np.flatnonzero(np.arange(factor) < counts[:, None])
 
 

@@ -5,7 +5,7 @@ Off protocol: what an autoencoder of elsewhere makes is data beyond the benchmar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from aigenbench.files import file_sha256, user_path
 from aigenbench.protocol.fingerprints import fingerprint
 from aigenbench.protocol.identity import Keys, image_keys
 from aigenbench.protocol.published import MAXIMUM_PROCESSING_SIZE
+from aigenbench.protocol.windows import Rows
 
 KEY = "data.reconstruct"
 KIND = "reconstructions"
@@ -99,13 +100,20 @@ class Reconstruct:
         return np.concatenate([of_reals, made])
 
     def in_plan(self, plan: Plan, is_real: npt.NDArray[np.bool_], keys: Keys, seed: int) -> Plan:
-        """A plan to train, with the reconstructions behind the reals that they are of: off protocol.
+        """A plan to train, with the reconstructions behind the reals that they are of: off protocol."""
+        made = self.made_of(plan.training.own, is_real, keys, seed)
+        return replace(plan, training=replace(plan.training, made=made), off_protocol=(self.reason,))
 
-        Of each window's own reals those are reconstructed that a seeded order has first, so those of a smaller share
-        are among those of a larger one, whatever their rows are in this copy of the data.
+    def made_of(
+        self, own: Sequence[Rows], is_real: npt.NDArray[np.bool_], keys: Keys, seed: int
+    ) -> npt.NDArray[np.bool_]:
+        """Which rows of the split are reconstructed, bool (n,).
+
+        Of each window's own reals those that a seeded order has first, so those of a smaller share are among those of a
+        larger one, whatever their rows are in this copy of the data.
 
         Args:
-            plan: the run's.
+            own: each window's own rows.
             is_real: of every row of the split, bool (n,).
             keys: as of ``keys``, uint64.
             seed: ``augmentations_base_seed``.
@@ -114,7 +122,7 @@ class Reconstruct:
             InputError: a window's share is no image.
         """
         made = np.zeros(len(is_real), dtype=bool)
-        for window, rows in enumerate(plan.training.own):
+        for window, rows in enumerate(own):
             reals = rows[is_real[rows]]
             count = round(self.share * len(reals))
             if not count:
@@ -123,7 +131,7 @@ class Reconstruct:
                 )
             order = np.argsort(image_keys(f"{seed} {key}" for key in keys[reals].tolist()), kind="stable")
             made[reals[order[:count]]] = True
-        return replace(plan, training=replace(plan.training, made=made), off_protocol=(self.reason,))
+        return made
 
 
 class Reals:

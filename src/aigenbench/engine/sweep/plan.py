@@ -9,10 +9,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from aigenbench.config.resolved import ResolvedConfig
-from aigenbench.data.pipeline import AIGenBenchPipeline
 from aigenbench.engine.assembly.run import Run
 from aigenbench.engine.sweep.cells import Cell, varied
 from aigenbench.engine.sweep.file import shown
@@ -155,20 +153,16 @@ def _published_counts(config: ResolvedConfig) -> Counts:
     windows = (names,) if kind == "none" else generator_windows(pipeline.timeline, n)
     own = [_subset(2 * TRAINING_PER_GENERATOR * len(w), pipeline.train_subset_size) for w in windows]
     # half of a window's rows real, the fakes shared out evenly
-    ids = [(np.arange(n) % (2 * len(w)) - len(w) + 1).clip(min=0) for n, w in zip(own, windows, strict=True)]
-    rows = np.split(np.arange(sum(own), dtype=np.int64), np.cumsum(own)[:-1])
-    strategies, factor = Strategies.of(config.experiment_info.strategy), pipeline.augmentation_factor
-    training = TrainingSelection(tuple(rows), kind, made=_made(ids, pipeline))
-    training = selected(training, strategies, np.concatenate(ids), lambda: np.empty(0, np.uint64), factor)
+    ids = np.concatenate(
+        [(np.arange(n) % (2 * len(w)) - len(w) + 1).clip(min=0) for n, w in zip(own, windows, strict=True)]
+    )
+    rows = np.split(np.arange(len(ids), dtype=np.int64), np.cumsum(own)[:-1])
+    asked, factor = pipeline.reconstruct, pipeline.augmentation_factor
+    made = None if asked is None else asked.made_of(rows, ids == 0, np.arange(len(ids), dtype=np.uint64), 0)
+    training = TrainingSelection(tuple(rows), kind, made=made)
+    strategies = Strategies.of(config.experiment_info.strategy)
+    training = selected(training, strategies, ids, lambda: np.empty(0, np.uint64), factor)
     return _samples(training, factor), _subset(2 * PER_GENERATOR * len(names), pipeline.validation_subset_size)
-
-
-def _made(ids: Sequence[npt.NDArray[np.integer]], pipeline: AIGenBenchPipeline) -> npt.NDArray[np.bool_] | None:
-    """Of rows of windows, whose generators are ``ids``, as many reals as are reconstructed; None for none."""
-    if pipeline.reconstruct is None:
-        return None
-    reals = [of_window == 0 for of_window in ids]
-    return np.concatenate([one & (one.cumsum() <= round(pipeline.reconstruct.share * one.sum())) for one in reals])
 
 
 def _subset(n: int, size: int | float | None) -> int:

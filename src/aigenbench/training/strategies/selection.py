@@ -193,11 +193,12 @@ def selected(
             f"{KEY}: {name} contradicts benchmark_type continual_learning, by which a window trains on its own images "
             "alone; use benchmark_type cumulative with it, or leave it out"
         )
-    choice = Selection(strategies, training.own, generator_ids, keys)
-    if choice.needs_features and training.made is not None:
+    rows = strategies.about("rows")
+    if training.made is not None and rows is not None and rows[1].needs_features:
         raise InputError(
-            f"{KEY}: {name} by features chooses images when a window is trained, and data.reconstruct reconstructs "
-            "those that are chosen before any is: use another selection, or leave either out"
+            f"{KEY}: {name} by features chooses a window's images when the one before is trained, and data.reconstruct "
+            "must be told before; leave one of the two out"
         )
+    choice = Selection(strategies, training.own, generator_ids, keys)
     choice.sizes(len(training.own) - 1, factor)
     return replace(training, choice=choice)
