@@ -313,3 +313,29 @@ def test_an_evaluation_after_the_training_is_told_apart(three: Path, tmp_path: P
     found = trained(tmp_path, arguments(three, tmp_path, "--trainer.check_val_every_n_epoch=2"))
     assert all("evaluation" not in budget for budget in found)
     assert all(budget["last_evaluation"]["flops"] == budget["last_evaluation"]["images"] * FORWARD for budget in found)
+
+
+@pytest.mark.slow
+def test_each_backbone_counts_once_whichever_parts_were_stored(three: Path, tmp_path: Path) -> None:
+    def argv(name: str, *more: str) -> list[str]:
+        model = ["--model.model_name=timm/test_vit_probe", "--model.model_args.pretrained=false"]
+        tiny = ["--model.model_input_size=160", "--data.augmentation_factor=1", "--data.orientation=per_copy"]
+        return arguments(three, tmp_path, *model, *tiny, CACHED, f"--experiment_info.experiment_id={name}", *more)
+
+    def found(name: str, *more: str) -> dict[str, Any]:
+        assert run(tmp_path, argv(name, *more))[0] == 0, (tmp_path / "log.txt").read_text()[-3000:]
+        return untimed(budgets(tmp_path, name)[1])["embedding"]
+
+    def flops(name: str) -> int:
+        with torch.no_grad(), Operations() as operations:
+            timm.create_model(name, num_classes=0)(torch.zeros(1, 3, 160, 160))
+        return operations.flops
+
+    layers = "--model.features={layers: [1, -1]}"
+    further = "--model.backbones=[{timm/test_resnet: {model_args: {pretrained: false}}}]"
+    vit = {"images": 8, "forward_passes": 8, "backward_passes": 0, "flops": 8 * flops("test_vit")}
+    assert found("alone") == vit
+    # another part of the same backbone, which runs again for it
+    assert found("layers", layers) == vit
+    both = {**vit, "forward_passes": 16, "flops": 8 * (flops("test_vit") + flops("test_resnet"))}
+    assert found("both", further) == both
