@@ -18,6 +18,7 @@ from test_training_features import CACHED, FIXED
 from torch import nn
 from training_harness import Events, arguments, outcome, run, run_together
 
+from aigenbench.evaluation.report.compute import cost_of
 from aigenbench.models.probe import Classifier
 from aigenbench.training.lightning.counting import MOST_SIZES, BatchCounter
 from aigenbench.training.lightning.operations import Operations, added
@@ -339,3 +340,26 @@ def test_each_backbone_counts_once_whichever_parts_were_stored(three: Path, tmp_
     assert found("layers", layers) == vit
     both = {**vit, "forward_passes": 16, "flops": 8 * (flops("test_vit") + flops("test_resnet"))}
     assert found("both", further) == both
+
+
+@pytest.mark.slow
+def test_teachers_and_weights_compared_on_past_count_as_learning(three: Path, tmp_path: Path) -> None:
+    taught = trained(
+        tmp_path / "taught", arguments(three, tmp_path / "taught", "--experiment_info.strategy={distillation: {}}")
+    )
+    passes = [budget["training"]["forward_passes"] / budget["training"]["images"] for budget in taught]
+    assert passes == [1, 2, 2], "window 0 has no teacher"
+    assert all(budget["training"]["backward_passes"] == budget["training"]["images"] for budget in taught)
+    folder, fitted = tmp_path / "fitted", "{interpolate: {alpha: fitted, grid: 3}}"
+    found = trained(folder, arguments(three, folder, f"--experiment_info.strategy={fitted}"), 70)
+    assert "fitting" not in found[0]
+    for budget in found[1:]:
+        images = budget["fitting"]["images"]
+        assert budget["fitting"] == {
+            "images": images,
+            "forward_passes": images,
+            "backward_passes": 0,
+            "flops": images * FORWARD,
+        }
+        assert images == 3 * budget["evaluation"]["images"], "each alpha of the grid, over all evaluation images"
+    assert cost_of([{"budget": found[1]}])["flops"] == sum(found[1][kind]["flops"] for kind in ("training", "fitting"))
