@@ -18,6 +18,7 @@ from test_training_features import CACHED, FIXED
 from torch import nn
 from training_harness import Events, arguments, outcome, run, run_together
 
+from aigenbench.evaluation.report.compute import cost_of
 from aigenbench.models.probe import Classifier
 from aigenbench.training.lightning.counting import MOST_SIZES, BatchCounter
 from aigenbench.training.lightning.operations import Operations, added
@@ -313,3 +314,52 @@ def test_an_evaluation_after_the_training_is_told_apart(three: Path, tmp_path: P
     found = trained(tmp_path, arguments(three, tmp_path, "--trainer.check_val_every_n_epoch=2"))
     assert all("evaluation" not in budget for budget in found)
     assert all(budget["last_evaluation"]["flops"] == budget["last_evaluation"]["images"] * FORWARD for budget in found)
+
+
+@pytest.mark.slow
+def test_each_backbone_counts_once_whichever_parts_were_stored(three: Path, tmp_path: Path) -> None:
+    def argv(name: str, *more: str) -> list[str]:
+        model = ["--model.model_name=timm/test_vit_probe", "--model.model_args.pretrained=false"]
+        tiny = ["--model.model_input_size=160", "--data.augmentation_factor=1", "--data.orientation=per_copy"]
+        return arguments(three, tmp_path, *model, *tiny, CACHED, f"--experiment_info.experiment_id={name}", *more)
+
+    def found(name: str, *more: str) -> dict[str, Any]:
+        assert run(tmp_path, argv(name, *more))[0] == 0, (tmp_path / "log.txt").read_text()[-3000:]
+        return untimed(budgets(tmp_path, name)[1])["embedding"]
+
+    def flops(name: str) -> int:
+        with torch.no_grad(), Operations() as operations:
+            timm.create_model(name, num_classes=0)(torch.zeros(1, 3, 160, 160))
+        return operations.flops
+
+    layers = "--model.features={layers: [1, -1]}"
+    further = "--model.backbones=[{timm/test_resnet: {model_args: {pretrained: false}}}]"
+    vit = {"images": 8, "forward_passes": 8, "backward_passes": 0, "flops": 8 * flops("test_vit")}
+    assert found("alone") == vit
+    # another part of the same backbone, which runs again for it
+    assert found("layers", layers) == vit
+    both = {**vit, "forward_passes": 16, "flops": 8 * (flops("test_vit") + flops("test_resnet"))}
+    assert found("both", further) == both
+
+
+@pytest.mark.slow
+def test_teachers_and_weights_compared_on_past_count_as_learning(three: Path, tmp_path: Path) -> None:
+    taught = trained(
+        tmp_path / "taught", arguments(three, tmp_path / "taught", "--experiment_info.strategy={distillation: {}}")
+    )
+    passes = [budget["training"]["forward_passes"] / budget["training"]["images"] for budget in taught]
+    assert passes == [1, 2, 2], "window 0 has no teacher"
+    assert all(budget["training"]["backward_passes"] == budget["training"]["images"] for budget in taught)
+    folder, fitted = tmp_path / "fitted", "{interpolate: {alpha: fitted, grid: 3}}"
+    found = trained(folder, arguments(three, folder, f"--experiment_info.strategy={fitted}"), 70)
+    assert "fitting" not in found[0]
+    for budget in found[1:]:
+        images = budget["fitting"]["images"]
+        assert budget["fitting"] == {
+            "images": images,
+            "forward_passes": images,
+            "backward_passes": 0,
+            "flops": images * FORWARD,
+        }
+        assert images == 3 * budget["evaluation"]["images"], "each alpha of the grid, over all evaluation images"
+    assert cost_of([{"budget": found[1]}])["flops"] == sum(found[1][kind]["flops"] for kind in ("training", "fitting"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Any
 
 MEASURES = {
@@ -44,7 +45,7 @@ def _cost(budget: Any) -> dict[str, float]:
     for name, key in _RECORDED.items():
         kinds = [k for k in _LEARNING if k == "training" or (k in budget and name not in ("samples", "steps"))]
         values = [count.get(key) if isinstance(count := budget.get(kind), dict) else None for kind in kinds]
-        known = [value for value in values if isinstance(value, int | float) and value >= 0]
+        known = [value for value in values if isinstance(value, int | float) and 0 <= value < inf]
         if len(known) == len(kinds):
             cost[name] = sum(known)
     return cost

@@ -18,9 +18,9 @@ from aigenbench.training.lightning.internals import OperationsMode, mapped_tenso
 Count = dict[str, Any]
 _MOVES = (
     *("_to_copy", "_unsafe_view", "cat", "clone", "copy_", "empty", "fill", "full", "index", "new_", "ones", "repeat"),
-    *("select_", "set_", "slice_", "stack", "zero"),
+    *("select_", "set_", "slice_", "stack", "zero", "_foreach_", "_local_scalar"),
 )
-"""How operations begin that make room and move numbers, and compute none."""
+"""How operations begin that make room, move numbers, or change them one by one."""
 
 
 def added(a: Mapping[str, Any], b: Mapping[str, Any]) -> Count:
