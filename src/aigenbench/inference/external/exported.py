@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +17,6 @@ from aigenbench.inference.artefact import DETECTOR_FILE
 from aigenbench.inference.detector import Detector
 from aigenbench.inference.external.scorer import Scored, Scorer
 from aigenbench.protocol.knowledge import Knowledge
-
-
-@dataclass(frozen=True)
-class Crops:
-    """Pictures to uint8 crops: a tensor (k, 3, h, w) of each."""
-
-    cropping: EvaluationCrops
-
-    def __call__(self, pictures: Sequence[Pixels]) -> list[torch.Tensor]:
-        """See ``Prepare``."""
-        return [torch.from_numpy(np.stack(self.cropping(picture))).permute(0, 3, 1, 2) for picture in pictures]
 
 
 class ExportedScorer(Scorer):
@@ -48,7 +37,7 @@ class ExportedScorer(Scorer):
             place=folder,
             sha256=file_sha256(folder / DETECTOR_FILE),
             identity={"kind": "exported"},
-            prepare=Crops(self._detector.cropping),
+            prepare=partial(_crops, self._detector.cropping),
             knowledge=Knowledge(trained_on=info.generators) if info.generators else None,
         )
         self.off_protocol = info.off_protocol
@@ -72,3 +61,8 @@ class ExportedScorer(Scorer):
     def _logits(self, crops: torch.Tensor) -> np.ndarray:
         detector = self._detector
         return detector.crop_logits(detector.network.normalised(crops.to(detector.device)))
+
+
+def _crops(cropping: EvaluationCrops, pictures: Sequence[Pixels]) -> list[torch.Tensor]:
+    """The uint8 crops of each picture, (k, 3, h, w)."""
+    return [torch.from_numpy(np.stack(cropping(picture))).permute(0, 3, 1, 2) for picture in pictures]

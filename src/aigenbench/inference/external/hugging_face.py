@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,6 @@ from aigenbench.models.weights.reading import READING_ERRORS, first_names
 
 CONFIG = "config.json"
 PROCESSOR = "preprocessor_config.json"
-
-
-@dataclass(frozen=True)
-class Processed:
-    """Pictures to the tensors that an image processor makes of them."""
-
-    processor: Any
-
-    def __call__(self, pictures: Sequence[Pixels]) -> dict[str, Any]:
-        """See ``Prepare``."""
-        return dict(self.processor(images=as_pil(pictures), return_tensors="pt"))
 
 
 def transformers_scorer(folder: Path, fake_labels: Sequence[str]) -> NetworkScorer:
@@ -63,8 +52,13 @@ def transformers_scorer(folder: Path, fake_labels: Sequence[str]) -> NetworkScor
         place=folder,
         sha256=digest,
         identity={"kind": "transformers", "fake": [labels[i] for i in fake]},
-        prepare=Processed(processor),
+        prepare=partial(_processed, processor),
     )
+
+
+def _processed(processor: Any, pictures: Sequence[Pixels]) -> dict[str, Any]:
+    """The tensors that an image processor makes of pictures."""
+    return dict(processor(images=as_pil(pictures), return_tensors="pt"))
 
 
 def _weights(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,17 +25,6 @@ PART_SECONDS = 20.0
 """How long scores may be unsaved: what a kill costs."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Collates samples of one picture each by a scorer's ``prepare``, in the loader's workers."""
-
-    prepare: Prepare
-
-    def __call__(self, samples: Sequence[Sample]) -> Any:
-        """What the scorer takes of these samples' pictures."""
-        return self.prepare([sample.crops[0] for sample in samples])
 
 
 @dataclass(frozen=True)
@@ -74,7 +64,7 @@ def score_images(scorer: Scorer, samples: Any, parts: Parts, effort: Effort, nam
     if start:
         logger.info("%d of %d images were scored before", start, n)
     batches = [list(range(i, min(i + effort.batch_size, n))) for i in range(start, n, effort.batch_size)]
-    loader = make_loader(samples, batches, Prepared(scorer.prepare), effort.workers)
+    loader = make_loader(samples, batches, partial(_prepared, scorer.prepare), effort.workers)
     copies = [scorer.on(device) for device in effort.devices]
     fresh: list[Scored] = []
     began = last = time.monotonic()
@@ -107,6 +97,11 @@ def score_images(scorer: Scorer, samples: Any, parts: Parts, effort: Effort, nam
         elif not found:
             parts.remove()
     return Scored.joined(found)
+
+
+def _prepared(prepare: Prepare, samples: Sequence[Sample]) -> Any:
+    """What a scorer takes of these samples, which have one picture each."""
+    return prepare([sample.crops[0] for sample in samples])
 
 
 def _keep(parts: Parts, start: int, fresh: list[Scored], found: list[Scored]) -> int:

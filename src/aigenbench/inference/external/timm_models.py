@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,6 @@ from aigenbench.models.weights.reading import StateDict, check_finite, first_nam
 
 WEIGHTS = "model.safetensors"
 _OF_WEIGHTS = ("pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")
-
-
-@dataclass(frozen=True)
-class Transformed:
-    """Pictures to a batch by timm's own transform."""
-
-    transform: Any
-
-    def __call__(self, pictures: Sequence[Pixels]) -> torch.Tensor:
-        """See ``Prepare``."""
-        return torch.stack([self.transform(image) for image in as_pil(pictures)])
 
 
 def timm_scorer(name: str, weights: Path, fake_labels: Sequence[str]) -> NetworkScorer:
@@ -75,8 +64,13 @@ def _scorer(
         place=weights,
         sha256=file_sha256(weights),
         identity={"kind": "timm", "architecture": architecture, "fake": [labels[i] for i in fake]},
-        prepare=Transformed(create_transform(**preparation, is_training=False)),
+        prepare=partial(_transformed, create_transform(**preparation, is_training=False)),
     )
+
+
+def _transformed(transform: Any, pictures: Sequence[Pixels]) -> torch.Tensor:
+    """A batch of pictures by timm's own transform."""
+    return torch.stack([transform(image) for image in as_pil(pictures)])
 
 
 def _network(architecture: str, state: StateDict, weights: Path, arguments: dict[str, Any]) -> Any:
