@@ -26,7 +26,7 @@ def corners(tiles: Tiles, image: np.ndarray, size: tuple[int, int]) -> list[tupl
     n=st.integers(1, 12),
     choose=st.sampled_from(["grid", "texture"]),
 )
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 def test_tiles_do_not_overlap_and_lie_inside(inside, size, n, choose):
     boxes = Tiles(n, choose).boxes(some_image(*inside), size)
     room = max(1, inside[0] // size[0]) * max(1, inside[1] // size[1])

@@ -11,6 +11,7 @@ import pytest
 from aigenbench.augmentations import BaselineTraining, MildTraining, SoftTraining, StochasticTraining
 from aigenbench.config.layer import COMMAND_LINE, key_layer, layer
 from aigenbench.config.resolved import ResolvedConfig
+from aigenbench.data.samples.batches import BatchArithmetic
 from aigenbench.engine.assembly.request import Request
 from aigenbench.engine.assembly.run import Run
 from aigenbench.engine.sweep.cells import make_cells
@@ -37,8 +38,10 @@ def resolved(**model: Any) -> ResolvedConfig:
 def test_the_pages_examples_resolve(block: str) -> None:
     value = read_yaml(block, "page")
     if "base" in value:
-        recipes = [Run("fit", cell.config).instantiate_model().recipe for cell in make_cells(read_sweep(value), False)]
-        assert [type(one).__name__ for one in recipes] == 3 * ["BaselineTraining", "SoftTraining", "MildTraining"]
+        cells = make_cells(read_sweep(value), False)
+        assert len(cells) == 9
+        recipes = [Run("fit", cell.config).instantiate_model().recipe for cell in cells[:3]]
+        assert [type(one) for one in recipes] == [BaselineTraining, SoftTraining, MildTraining]
     else:
         assert detector(value["model"]).recipe
 
@@ -102,6 +105,13 @@ def test_names_stay_and_a_later_layer_replaces_steps() -> None:
 def test_what_cannot_be_is_refused(model: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=told):
         detector(model)
+
+
+def test_copies_and_epochs_take_as_many_steps() -> None:
+    arithmetic = BatchArithmetic(8, accumulate=2)
+    assert arithmetic.steps(64, 4) == 4 * arithmetic.steps(64, 1)
+    fewer = {arithmetic.steps(n, 4) - 4 * arithmetic.steps(n, 1) for n in range(16, 200)}
+    assert fewer == {0, 1, 2, 3}
 
 
 def test_a_class_has_its_usual_recipe() -> None:
