@@ -70,5 +70,5 @@ def test_room_is_told_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         if enough:
             check_room(both, KEYS)
         else:
-            with pytest.raises(InputError, match="2 stores in .* take .* GB more"):
+            with pytest.raises(InputError, match=r"2 stores in .* take .* GB more"):
                 check_room(both, KEYS)

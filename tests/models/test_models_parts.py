@@ -357,7 +357,8 @@ def real(name: str) -> Path:
 def test_of_the_real_clip_they_are_open_clips_own() -> None:
     path = real("openai_clip_vitb16.safetensors")
     layers = [0, 3, 6, -1]
-    mobile = {"torchvision/mobilenet_v2": {"model_args": {"weights": real("mobilenet_v2-b0353104.pth")}}}
+    of = {"weights": real("mobilenet_v2-b0353104.pth")}
+    mobile = {"torchvision/mobilenet_v2": {"model_args": of, "features": {"layers": [3, -1]}}}
     wanted = {"layers": layers, "tokens": "both"}
     model: Any = build_with_parts("openai/ViT-B/16_probe", 1, {"weights": path}, wanted, [mobile])
     pixels = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(4))
@@ -369,7 +370,15 @@ def test_of_the_real_clip_they_are_open_clips_own() -> None:
         expected = model.backbone.backbones[0].module.visual.forward_intermediates(
             given, indices=[0, 3, 6, 11], normalize_intermediates=True, output_extra_tokens=True, output_fmt="NLC"
         )
-        torch.testing.assert_close(found["torchvision/mobilenet_v2"], plain.features(theirs), atol=1e-4, rtol=1e-4)
+        maps: dict[int, torch.Tensor] = {}
+        for layer in (3, 18):
+            plain.backbone.features[layer].register_forward_hook(
+                lambda _m, _i, output, layer=layer: maps.update({layer: output.mean(dim=(2, 3))})
+            )
+        plain.features(theirs)
+    for layer, expected_map in maps.items():
+        stage = found[f"torchvision/mobilenet_v2 layer {layer}"]
+        torch.testing.assert_close(stage, expected_map, atol=1e-4, rtol=1e-4)
     for i, layer in enumerate((0, 3, 6, 11)):
         cls, patches = (found[f"openai/ViT-B/16 layer {layer} {kind}"] for kind in ("cls", "patches"))
         torch.testing.assert_close(cls, expected["image_intermediates_prefix"][i][:, 0], atol=1e-5, rtol=1e-5)

@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from training_harness import Events, arguments, outcome, run
+from training_harness import Events, arguments, outcome, run, run_together
 
 import aigenbench as ab
+from aigenbench.config.layer import layer
 from aigenbench.data.store import stores_in
+from aigenbench.engine.assembly.request import Request
 from aigenbench.engine.exporting import export
+from aigenbench.errors import InputError
 from aigenbench.inference.detector import Detector
 
 CACHED = "--data.features=cache"
@@ -163,6 +166,30 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["stored", "tuned", "sharded"])
+def test_two_processes_do_as_one(kind: str, three: Path, files: dict[str, Path], tmp_path: Path) -> None:
+    slowly = ("--model.features={layers: [0, 2], tokens: both}", "--model.optimizer.init_args.lr=0.005")
+    more = {
+        "stored": vit(files, LAYERS, beside(files), CACHED),
+        # of the blocks after the third, no gradient comes: nobody waits for one
+        "tuned": vit(files, *slowly, form="tune"),
+        "sharded": vit(files, *slowly, form="tune"),
+    }[kind]
+    strategy = "fsdp" if kind == "sharded" else "ddp"
+    experiments = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        devices = (f"--trainer.accumulate_grad_batches={4 // processes}", "--data.train_batch_size=2")
+        argv = arguments(three, folder, *more, *devices)
+        together = [*argv, f"--trainer.strategy={strategy}"]
+        results = [run(folder, argv)] if processes == 1 else run_together(folder, together)
+        assert [code for code, _ in results] == [0] * processes, log(folder)[-3000:]
+        experiments.append(folder / "experiments_data" / "experiment_x")
+    one, two = (logits(experiment) for experiment in experiments)
+    assert np.abs(one - two).max() < (1e-5 if kind == "stored" else 1e-3)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["layers", "backbones", "tuned", "finetuned", "overridden", "gated"]
 )  # fmt: skip
@@ -202,9 +229,9 @@ def test_weights_that_saw_other_parts_are_refused(three: Path, files: dict[str, 
     assert "Traceback" not in log(tmp_path)
 
 
-def test_weights_of_a_further_backbone_are_told_early(three: Path, files: dict[str, Path], tmp_path: Path) -> None:
-    argv = arguments(three, tmp_path, *vit(files, "--model.backbones=[timm/resnet50]"))
-    code, _ = run(tmp_path, argv)
-    assert code == 2
-    assert "timm/resnet50" in log(tmp_path)
-    assert not (tmp_path / "experiments_data").exists()
+def test_missing_weights_of_a_further_backbone_are_told_before_data_are_read(tmp_path: Path) -> None:
+    model = {"model_name": "small_cnn_probe", "model_args": {"pretrained": False}}
+    missing = {"timm/test_resnet": {"model_args": {"pretrained": True, "weights": str(tmp_path / "nowhere.pth")}}}
+    values = {"model": {**model, "backbones": [missing]}, "trainer": {"accelerator": "cpu", "logger": False}}
+    with pytest.raises(InputError, match=r"nowhere\.pth"):
+        Request((layer("test", values),)).run_with_weights("fit")
