@@ -117,7 +117,7 @@ def test_a_strategy_goes_on_as_it_would_have(data: Path, tmp_path: Path) -> None
         k: v for k, v in whole.items() if not k.endswith(".csv")
     }
     assert "was configured otherwise (experiment_info.strategy" in refused(tmp_path, extension(data, tmp_path))
-    herding = "--experiment_info.strategy={replay: {budget: 40, selection: herding}}"
+    herding = "--experiment_info.strategy={replay: {budget: 20, selection: herding}}"
     line = "experiment_info.extends: with experiment_info.strategy replay by features a run extends none"
     assert line in refused(tmp_path, extension(data, tmp_path, herding))
 

@@ -514,6 +514,9 @@ def test_a_strategy_of_ones_own(three: Path, tmp_path: Path) -> None:
     assert same(starts[0], starts[1])
     assert same(finals[1], starts[2])
     assert told(experiment, 2) == {"own": {"by": 7}}
+    own = ("own", f"--import={tmp_path / 'own_strategy.py'}")
+    assert run(tmp_path / "run", argv_of(three, tmp_path / "run", *own), command="validate")[0] == 0
+    assert (tmp_path / "run" / "log.txt").read_text().count("reproduced") == 3
 
 
 OWN_STEP = """

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 
 from aigenbench.evaluation.metrics.definitions import compute
 from aigenbench.evaluation.metrics.periods import WindowGroups
@@ -76,7 +75,9 @@ class WindowWeights:
         self._heads.load_final(window)
         self.in_memory = None if GOES_ON in record else window
 
-    def load_position(self, window: int, checkpoints: WindowCheckpoints, title: str) -> dict[str, Any] | None:
+    def load_position(
+        self, window: int, checkpoints: WindowCheckpoints, title: Callable[[int], str]
+    ) -> dict[str, Any] | None:
         """Bring the detector to where the window's training goes on; the checkpoint, or None at its start."""
         detector = self._setup.detector
         record = checkpoints.resume()
@@ -85,7 +86,7 @@ class WindowWeights:
             restore_flags(detector, record.get("flags_before", {}))
             detector.on_load_checkpoint(record)
             self._heads.restore(record.get("heads", []))
-            logger.info("%s: going on after optimizer step %d", title, record["steps"])
+            logger.info("%s: going on after optimizer step %d", title(record["epochs"]), record["steps"])
         else:
             self._start(window)
             self._heads.begin_window()
@@ -158,12 +159,11 @@ class WindowWeights:
                 lambda weights: self._past(weights, window, stop),
             )
         )
-        is_as_trained = all(torch.equal(made.weights[key], tensor) for key, tensor in trained.items())
         told = {MERGED: {name: dict(made.told)}} if made.told else {}
         record |= {"state_dict": dict(made.weights), **told}
-        if made.goes_on and not is_as_trained:
+        if made.goes_on:
             record[GOES_ON] = trained
-        keeper.save_final(trainer, record, keeper.last_evaluated and is_as_trained, told)
+        keeper.save_final(trainer, record, False, told)
         # of several processes each takes what the first has written
         self.in_memory = None
 

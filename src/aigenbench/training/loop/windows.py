@@ -143,7 +143,7 @@ class WindowsLoop:
         # chosen while the detector is as the window before left it
         self.setup.plan.training.rows(window)
         checkpoints = WindowCheckpoints(folder, read_state(folder))
-        resumed = self._weights.load_position(window, checkpoints, self._title(window, action.epoch))
+        resumed = self._weights.load_position(window, checkpoints, partial(self._title, window))
         start = Position() if resumed is None else Position(resumed["epochs"], resumed["steps"])
         trainer, arguments = self._trainer(window, partial(self._title, window), self.setup.epochs)
         plan = self._plan(window, start, trainer, arguments)

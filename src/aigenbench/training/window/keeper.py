@@ -129,8 +129,6 @@ class WindowKeeper(pl.Callback):
         """Digest of the weights that were evaluated last."""
         self.last: dict[str, Any] = {}
         """The window's weights as its training ended, as a checkpoint holds them."""
-        self.last_evaluated = False
-        """Whether these very weights are evaluated."""
         self.are_merged = False
         """Whether a strategy makes others of them, which ``save_final`` is then called with."""
         self.flags_before: dict[str, Any] = {}
@@ -294,7 +292,7 @@ class WindowKeeper(pl.Callback):
             self.save_final(trainer, record, evaluated)
             return
         record["state_dict"] = {name: tensor.clone() for name, tensor in record["state_dict"].items()}
-        self.last, self.last_evaluated = record, evaluated
+        self.last = record
 
     def save_final(
         self, trainer: pl.Trainer, record: Mapping[str, Any], evaluated: bool, told: Mapping[str, Any] | None = None
