@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from aigenbench.augmentations import EvaluationCrops
 from aigenbench.data.samples.hooks import is_overridden
 from aigenbench.errors import InputError, nearest
@@ -78,6 +80,20 @@ def check_fusion(cls: type, fusion: Fusion, crops: EvaluationCrops, evaluation_t
         )
     if "thumbnail" in fusion.inputs and not crops.has_thumbnail:
         raise InputError(f"{told}, inputs thumbnail: none is among the views; use mixed, or tiles with a thumbnail")
+
+
+def check_overrides(key: str, of: type, ours: type, hooks: Iterable[str]) -> None:
+    """Refuse an option, named by ``key``, beside hooks of a subclass that would keep it from having its effect.
+
+    Raises:
+        InputError: the class overrides one of these hooks.
+    """
+    for hook in hooks:
+        if getattr(of, hook) is not getattr(ours, hook):
+            raise InputError(
+                f"{key}: {of.__name__} overrides {hook}, which would have to compute it; write the loss as a term of "
+                "your own (docs/hooks.md), or leave it out"
+            )
 
 
 def size_of(model_input_size: int | tuple[int, int]) -> tuple[int, int]:
