@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -186,7 +187,7 @@ DATA = {
     ),
     "orientation": Row("per_copy", Seen.sample),
     "features": Row("cache", lambda seen: type(seen.setup().features), PROBE),
-    "reconstruct": Row({"vae": "autoencoder.bin"}, Seen.plan),
+    "reconstruct": Row({"vae": "vae"}, Seen.plan),
     "features_dtype": Row("bfloat16", lambda seen: seen.pipeline().features_dtype, PROBE | CACHED),
 }
 INFO = {
@@ -227,14 +228,14 @@ ROWS = [(section, key, row) for section, rows in TABLES.values() for key, row in
 
 
 @pytest.fixture(scope="module")
-def place(made: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(made: Any, tiny_vae: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two data sets and whatever else the rows name."""
     folder = tmp_path_factory.mktemp("keys")
     made.default(folder / "data")
     made.default(folder / "other", generators=4)
     (folder / "timeline.csv").write_text("generator,date\nA new one,2030-01-01\n")
     (folder / "picture.png").write_bytes(made.encoded(made.image(np.random.default_rng(0), False)))
-    (folder / "autoencoder.bin").write_bytes(b"opened once it is used")
+    shutil.copytree(tiny_vae, folder / "vae")
     (folder / "mark.py").write_text("import os\nos.environ['MARKED'] = 'yes'\n")
     return folder
 

@@ -114,6 +114,16 @@ def test_what_does_not_go_with_them_is_refused(
         set_up(Request((layer("test", values),)).run("fit"), "train")
 
 
+@pytest.mark.slow
+def test_a_file_that_is_none_is_told_before_anything_is_written(three: Path, tmp_path: Path) -> None:
+    (tmp_path / "vae.pth").write_text("not found")
+    code, _ = run(tmp_path, command(three, tmp_path, tmp_path / "vae.pth"))
+    assert code == 2
+    assert "data.reconstruct.vae: " in log(tmp_path)
+    assert "is a text file that begins 'not found'" in log(tmp_path)
+    assert not (tmp_path / "experiments_data").exists()
+
+
 @pytest.fixture(scope="module")
 def undisturbed(three: Path, tiny_vae: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")

@@ -119,20 +119,15 @@ class _Reconstructor(pl.LightningModule):
 
     def __init__(self, autoencoder: torch.nn.Module, pictures: Pictures, stop: StopRequest, total: int) -> None:
         super().__init__()
-        # in a list: no strategy shards it or keeps its gradients
-        self._held, self._pictures, self._stop, self._total = [autoencoder], pictures, stop, total
+        self._autoencoder, self._pictures, self._stop, self._total = autoencoder, pictures, stop, total
         self.done, self._told = 0, time.monotonic()
-
-    def on_validation_start(self) -> None:
-        """Bring the autoencoder to this process's device."""
-        self._held[0].to(self.trainer.strategy.root_device)
 
     def validation_step(self, batch: tuple[int, Tensor], batch_idx: int) -> None:
         """Store the reconstruction of (row, uint8 (h, w, 3)), of the same size."""
         if self._stop.heard() is not None:
             return
         row, picture = batch
-        self._pictures.write(row, reconstructed(self._held[0], picture).cpu().numpy())
+        self._pictures.write(row, reconstructed(self._autoencoder, picture).cpu().numpy())
         self.done += 1
         if self.trainer.progress_bar_callback is None and time.monotonic() - self._told > PROGRESS_SECONDS:
             self._told = time.monotonic()

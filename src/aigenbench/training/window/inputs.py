@@ -21,6 +21,7 @@ from aigenbench.data.samples.hooks import is_overridden
 from aigenbench.errors import InputError
 from aigenbench.models import check_input_size
 from aigenbench.models.probe import Classifier
+from aigenbench.models.reconstruction import open_autoencoder
 from aigenbench.protocol.off_protocol import gathered
 from aigenbench.training.detector.base import BaseDeepfakeDetectionModel
 from aigenbench.training.detector.base_weights import base_weights_later
@@ -178,6 +179,9 @@ def set_up(inputs: RunInputs, purpose: Purpose = "evaluate") -> Setup:
     prepare_detector(inputs, pipeline, plan, detector, seed, stages.get(purpose, purpose))
     if (choosing := strategies.about("rows")) is not None and choosing[1].needs_features:
         check_features(choosing[0], detector, dict(config.get("trainer") or {}))
+    if plan.training.made is not None and pipeline.reconstruct is not None:
+        # a file that is none is told before anything is written
+        open_autoencoder(pipeline.reconstruct.vae)
     fingerprint = plan.fingerprint(pipeline.describe_mandatory_evaluation(), pipeline.augmentations_base_seed)
     setup = Setup(inputs, info, pipeline, detector, plan, fingerprint, seed, base=base, strategies=strategies)
     if pipeline.features == "cache":
