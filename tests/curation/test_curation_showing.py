@@ -189,6 +189,10 @@ def test_the_command_and_the_call_write_the_same(
     config = [f"--config={BASELINE[0]}", "--model.model_name=small_cnn_tune", "--data.augmentation_factor=1"]
     assert main(["data", "show", str(small_dataset), "--index=0,3", "-o", "a.html", *config]) == 0
     assert Path("a.html").read_text(encoding="utf-8").count("trained on in window") == 2 * 2
+    windows = "--experiment_info.sliding_windows_definition={n_generators_per_window: 1}"
+    config += ["--experiment_info.strategy={replay: {budget: 20, selection: herding}}", windows, "--generator=BigGAN"]
+    assert main(["data", "show", str(small_dataset), "--count=2", "-o", "b.html", *config]) == 0
+    assert re.search("trained on in window [1-5]", Path("b.html").read_text(encoding="utf-8"))
     capsys.readouterr()
     for wrong in (
         ["-o", "a.gif"],

@@ -195,6 +195,7 @@ INFO = {
     "checkpoint_every_n_steps": Row(2, Seen.begun),
     "heads": Row([{"lr": 0.5}], "heads are trained on stored features"),
     "extends": Row("nowhere", "no experiment nowhere"),
+    "strategy": Row("new_window", Seen.plan),
     "sliding_windows_definition.n_generators_per_window": Row(3, Seen.plan),
     "sliding_windows_definition.benchmark_type": Row("continual_learning", Seen.plan),
     "sliding_windows_definition.current_window": Row(1, Seen.begun),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
@@ -152,6 +153,33 @@ def test_samples_are_counted_on_the_data_set_that_is_there(small_dataset: Path, 
     values["base"]["overrides"]["experiment_info.sliding_windows_definition.current_window"] = 1
     needs = prepare(values, tmp_path).plan.needs
     assert [(need.training, need.evaluated) for need in needs] == [(32, 24), (16, 24), (64, 24), (32, 24)]
+
+
+def test_samples_are_those_of_a_cells_strategy(small_dataset: Path, tmp_path: Path) -> None:
+    strategies = [
+        None,
+        "new_window",
+        "harmonic",
+        {"harmonic": {"of": "copies"}},
+        {"replay": {"budget": 8}},
+        {"replay": {"budget": 8, "selection": "herding"}},
+    ]
+    values = sweep_of(small_dataset, grid={"experiment_info.strategy": strategies})
+    values["base"]["overrides"]["data.augmentation_factor"] = 4
+    sweep = prepare(values, tmp_path / "there")
+    assert len({cell.name for cell in sweep.cells}) == len(strategies)
+    # windows of 16 images in four copies, two generators each: halves, then thirds of 4 a generator, rounded up
+    assert [need.training // 4 for need in sweep.plan.needs] == [96, 48, 48 + 16 + 8, 48 + 16 + 8, 64, 64]
+    for strategy, cells in (("harmonic", 4000), ({"replay": {"budget": 1000, "selection": "herding"}}, 0)):
+        values["grid"] = {"experiment_info.strategy": [strategy]}
+        published = sweep_of(None, grid=values["grid"])
+        published["base"]["overrides"]["experiment_info.sliding_windows_definition.n_generators_per_window"] = 4
+        (need,) = prepare(published, tmp_path / "published", dry_run=True).plan.needs
+        ages = [math.ceil(4000 / age) for age in range(1, 10)]
+        kept = [sum(ages[: window + 1]) for window in range(9)]
+        levels = [1000 // (8 * window) if window else 0 for window in range(9)]
+        expected = kept if cells else [4000 + window * level for window, level in enumerate(levels)]
+        assert need.training == sum(8 * one for one in expected)
 
 
 def test_a_start_needs_the_data_set(tmp_path: Path) -> None:

@@ -106,15 +106,20 @@ def test_it_is_what_training_all_windows_gives(data: Path, place: tuple[Path, in
 
 
 @pytest.mark.slow
-def test_it_is_so_with_strategies_about_weights(data: Path, tmp_path: Path) -> None:
-    strategy = "--experiment_info.strategy={start: {weights: reset}, soup: {}, distillation: {}}"
-    done(tmp_path, argv(data, "std", strategy))
-    done(tmp_path, extension(data, tmp_path, strategy))
-    done(tmp_path, argv(data, "whole", "--timeline=frontier.yaml", strategy))
+def test_a_strategy_goes_on_as_it_would_have(data: Path, tmp_path: Path) -> None:
+    chosen = "--experiment_info.strategy={harmonic: {}, start: {weights: reset}, soup: {}, distillation: {}}"
+    done(tmp_path, argv(data, "std", chosen))
+    done(tmp_path, extension(data, tmp_path, chosen))
+    done(tmp_path, argv(data, "whole", "--timeline=frontier.yaml", chosen))
     extended, whole = of_windows(tmp_path, "ext"), of_windows(tmp_path, "whole")
-    assert {k: v for k, v in extended.items() if k.endswith((".npz", ".ckpt"))} == {
-        k: v for k, v in whole.items() if k.endswith((".npz", ".ckpt"))
+    assert sum(name.endswith("training_images.npz") for name in whole) == 6
+    assert {k: v for k, v in extended.items() if not k.endswith(".csv")} == {
+        k: v for k, v in whole.items() if not k.endswith(".csv")
     }
+    assert "was configured otherwise (experiment_info.strategy" in refused(tmp_path, extension(data, tmp_path))
+    herding = "--experiment_info.strategy={replay: {budget: 40, selection: herding}}"
+    line = "experiment_info.extends: with experiment_info.strategy replay by features a run extends none"
+    assert line in refused(tmp_path, extension(data, tmp_path, herding))
 
 
 def test_both_headlines(place: tuple[Path, int]) -> None:

@@ -477,6 +477,45 @@ def test_two_processes(three: Path, tmp_path: Path) -> None:
     assert (tmp_path / "log.txt").read_text().count("reproduced") == 3
 
 
+OWN_STRATEGY = """
+from aigenbench.training import Finished, Strategy, Term, register_strategy
+
+
+class Nearness(Term):
+    needs_earlier = True
+
+    def forward(self, rows):
+        assert rows.earlier.seen[0] == 0
+        return (rows.outputs - rows.earlier.outputs).square().mean()
+
+
+class Own(Strategy):
+    def start(self, context):
+        context.reset() if context.window == 1 else context.carry()
+
+    def finish(self, context):
+        name = "6.bias"
+        return Finished({k: v.fill_(7) if name in k else v for k, v in context.trained.items()}, told={"by": 7})
+
+    def terms(self, context):
+        return {"nearness": Nearness(context.num_features)} if context.window else {}
+
+
+register_strategy("own", Own)
+"""
+
+
+@pytest.mark.slow
+def test_a_strategy_of_ones_own(three: Path, tmp_path: Path) -> None:
+    (tmp_path / "own_strategy.py").write_text(OWN_STRATEGY)
+    experiment, starts = noted(three, tmp_path / "run", "own", f"--import={tmp_path / 'own_strategy.py'}")
+    finals = [record(experiment, window)["state_dict"] for window in range(3)]
+    assert [final["model.6.bias"].item() for final in finals] == [7, 7, 7]
+    assert same(starts[0], starts[1])
+    assert same(finals[1], starts[2])
+    assert told(experiment, 2) == {"own": {"by": 7}}
+
+
 OWN_STEP = """
 from aigenbench.training import BaseDeepfakeDetectionModel
 

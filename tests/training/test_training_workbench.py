@@ -262,7 +262,7 @@ class OwnForward(BaseDeepfakeDetectionModel):
             "model.head knn: a scorer trains nothing, and the backbone of",
         ),
         (lambda: detector("knn", training_task="multiclass"), "use training_task: binary, found 37 outputs"),
-        (lambda: detector("knn", objective="focal"), "model.objective: the head knn trains nothing, so it has no loss"),
+        (lambda: detector("knn", objective="focal"), "model.objective: knn trains nothing, so it has no loss"),
         (lambda: detector("linear", "gate"), "model.transform gate: expected two or more parts of one width"),
         (lambda: detector("linear", "simlbr", objective="uniformity"), "it acts on the features before the head"),
         (
@@ -280,6 +280,9 @@ def test_heads_go_with_tuning_and_classes() -> None:
     made = detector("mlp", "normalise", name="small_cnn_tune", finetune="bias", training_task="multiclass")
     assert made(torch.zeros(2, 3, 16, 16, dtype=torch.uint8)).shape == (2, 37)
     assert detector("prototypes", name="small_cnn_tune", finetune="probe").model.needs_rows
+    images = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
+    for head in ("mlp", "knn", "prototypes", "distance"):
+        assert detector(head, "normalise").double().eval()(images).dtype == torch.float32, "as one linear layer"
 
 
 def test_the_page_names_every_option() -> None:

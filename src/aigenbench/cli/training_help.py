@@ -34,6 +34,7 @@ keys:
   --trainer.KEY          of Lightning's Trainer: max_epochs, precision, devices, accumulate_grad_batches, logger ...
   --experiment_info.KEY  experiment_id, experiment_name_prefix, window_name_prefix, experiments_data_folder,
                          logging_initial_step, checkpoint_every_n_minutes, checkpoint_every_n_steps, heads, extends,
+                         strategy,
                          sliding_windows_definition.{{n_generators_per_window, current_window, benchmark_type}}
   --checkpoint_callback.KEY  of a ModelCheckpoint of your own, beside the checkpoints that resuming needs
   --metrics.NAME         a metric of your own by its path: function of (labels, probabilities), or torchmetrics class

@@ -184,4 +184,5 @@ class WindowDataModule(LightningDataModule):
         served = self.serving()
         trainer: Any = self.trainer
         samples = self.training_samples(served.plan, trainer.lightning_module, served.window)
-        return WindowSamples(samples, self.augmentation_factor)
+        chosen = served.plan.training.samples(served.window, self.augmentation_factor)
+        return WindowSamples(samples, self.augmentation_factor, chosen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,4 +139,5 @@ def _of_a_run(wanted: Wanted, asked: Request) -> tuple[AIGenBenchPipeline, Model
     detector = make_detector(run, seed)
     plan, _ = planned(run, pipeline, stage)
     prepare_detector(run, pipeline, plan, detector, seed, stage)
-    return pipeline, Model(plan, detector)
+    # an image is shown in its own window, whatever a strategy chooses
+    return pipeline, Model(replace(plan, training=replace(plan.training, choice=None)), detector)

@@ -184,19 +184,26 @@ class TrainingSamples:
 
 
 class WindowSamples:
-    """Training samples counted from 0: image by image, copy by copy, in the window's first epoch."""
+    """Training samples counted from 0: image by image, copy by copy, in the window's first epoch.
 
-    def __init__(self, samples: TrainingSamples, copies: int) -> None:
+    Args:
+        samples: by position, copy and epoch.
+        copies: of every image.
+        chosen: those that are trained on, ``position * copies + copy``; None for all.
+    """
+
+    def __init__(self, samples: TrainingSamples, copies: int, chosen: npt.NDArray[np.int64] | None = None) -> None:
         self._samples, self._copies = samples, copies
+        self._chosen = np.arange(len(samples) * copies) if chosen is None else chosen
 
     def __len__(self) -> int:
-        return len(self._samples) * self._copies
+        return len(self._chosen)
 
     def __getitem__(self, index: int) -> tuple[Any, int, int, int]:
         """(image, label, generator id, identifier) of a sample."""
         if not 0 <= index < len(self):
             raise IndexError(index)
-        crops, label, generator_id, image_id = self._samples[(*divmod(index, self._copies), 0)]
+        crops, label, generator_id, image_id = self._samples[(*divmod(int(self._chosen[index]), self._copies), 0)]
         return crops[0], label, generator_id, image_id
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from aigenbench.errors import InputError, nearest
 from aigenbench.training.detector.tasks import check_task
 
@@ -42,6 +44,20 @@ def check_arguments(
         )
     if not 0 <= threshold <= 1:
         raise InputError(f"model.classification_threshold must lie in 0..1, found {threshold}")
+
+
+def check_overrides(key: str, of: type, ours: type, hooks: Iterable[str]) -> None:
+    """Refuse an option, named by ``key``, beside hooks of a subclass that would keep it from having its effect.
+
+    Raises:
+        InputError: the class overrides one of these hooks.
+    """
+    for hook in hooks:
+        if getattr(of, hook) is not getattr(ours, hook):
+            raise InputError(
+                f"{key}: {of.__name__} overrides {hook}, which would have to compute it; write the loss as a term of "
+                "your own (docs/hooks.md), or leave it out"
+            )
 
 
 def size_of(model_input_size: int | tuple[int, int]) -> tuple[int, int]:

@@ -27,7 +27,7 @@ from aigenbench.models.probe import Classifier
 from aigenbench.protocol.published import SGD
 from aigenbench.protocol.timeline import PUBLISHED
 from aigenbench.protocol.trained import Trained
-from aigenbench.training.detector.arguments import NO_HOOKS, ORIGINAL_ALONE, check_arguments, size_of
+from aigenbench.training.detector.arguments import NO_HOOKS, ORIGINAL_ALONE, check_arguments, check_overrides, size_of
 from aigenbench.training.detector.base_weights import LoadsBaseWeights
 from aigenbench.training.detector.objectives import Objective
 from aigenbench.training.detector.picture_hooks import PictureHooks
@@ -171,20 +171,14 @@ class BaseDeepfakeDetectionModel(PictureHooks, LightningModule, metaclass=LoadsB
 
     def _check_hooks(self) -> None:
         """Refuse an objective or a head beside a hook that would keep it from having its effect."""
-        objective, looks_at_rows = self._objective, self._looks_at_rows
-        asked = {
-            "model.objective": (objective.changes or objective.terms, objective.needs_features),
-            "model.head, model.transform": (looks_at_rows, looks_at_rows),
-        }
-        for key, (is_asked, of_features) in asked.items():
-            for hook in ("training_step", *(("forward",) if of_features else ())):
-                if is_asked and getattr(type(self), hook) is not getattr(BaseDeepfakeDetectionModel, hook):
-                    raise InputError(
-                        f"{key}: {type(self).__name__} overrides {hook}, which would have to compute it; write the "
-                        "loss as a term of your own (docs/hooks.md), or leave it out"
-                    )
-        if (objective.changes or objective.terms) and not trains(self.model):
-            raise InputError(f"model.objective: the head {self.head_choice.head[0]} trains nothing, so it has no loss")
+        ours, objective = BaseDeepfakeDetectionModel, self._objective
+        if objective.changes or objective.terms:
+            hooks = ("training_step", "forward") if objective.needs_features else ("training_step",)
+            check_overrides("model.objective", type(self), ours, hooks)
+            if not trains(self.model):
+                raise InputError(f"model.objective: {self.head_choice.head[0]} trains nothing, so it has no loss")
+        if self._looks_at_rows:
+            check_overrides("model.head, model.transform", type(self), ours, ("training_step", "forward"))
 
     @property
     def _looks_at_rows(self) -> bool:

@@ -18,6 +18,7 @@ from aigenbench.training.processes.collectives import is_first_process
 from aigenbench.training.resume.checkpoints import WindowCheckpoints
 from aigenbench.training.resume.folder import ExperimentFolder, config_changes, record_change
 from aigenbench.training.resume.state import read_state
+from aigenbench.training.strategies.selection import Selection
 from aigenbench.training.window.extended import Base
 from aigenbench.training.window.inputs import Setup
 from aigenbench.training.window.runtime import of_protocol
@@ -68,6 +69,8 @@ def _take_window(setup: Setup, base: Base, experiment: ExperimentFolder, window:
     now = {**of_protocol(setup), "generation": generation_of(folder), "extended": extended}
     write_json(folder / RUN_FILE, {**before, **now})
     write_text(folder / CONFIG_FILE, setup.inputs.config.to_yaml())
+    if isinstance(choice := setup.plan.training.choice, Selection):
+        choice.write(folder, window, setup.pipeline.augmentation_factor)
     if (source / METRICS_FILE).is_file():
         _copy(source / METRICS_FILE, folder / METRICS_FILE)
     # last: from now on the window is there

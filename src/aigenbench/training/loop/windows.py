@@ -129,7 +129,7 @@ class WindowsLoop:
         trainer = make_trainer(arguments, self.experiment.folder, 1, [], "", [])
         if self._selection is not None and self._selection.needs_features:
             # by these, what the windows draw is chosen
-            own = [own_views(features, window) for window in range(windows[-1])]
+            own = [own_views(features, window - 1) for window in windows if window]
             features.embed_training(own, trainer.world_size, self.stop)
         seeds = {self.setup.seed, *self.heads.seeds}
         views = (self._views(features, seed, window, trainer, arguments) for window in windows for seed in seeds)

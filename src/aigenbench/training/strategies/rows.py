@@ -157,18 +157,17 @@ def herded(features: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.int6
     Returns:
         int64 (count,): positions.
     """
-    unit = features.astype(np.float64)
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True).clip(min=1e-12)
-    mean, total = unit.mean(axis=0), np.zeros(unit.shape[1])
-    lengths, taken = (unit**2).sum(axis=1), np.zeros(len(unit), bool)
-    chosen = []
-    for n in range(1, count + 1):
-        # |n mean - total - x|^2, less what all x have in common
-        distances = lengths - 2 * unit @ (n * mean - total)
-        chosen.append(int(np.argmin(np.where(taken, np.inf, distances))))
-        taken[chosen[-1]] = True
-        total += unit[chosen[-1]]
-    return np.array(chosen, dtype=np.int64)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True).clip(min=1e-12)
+    # the sums are long, what is compared is not
+    mean, total = unit.mean(axis=0, dtype=np.float64), np.zeros(unit.shape[1])
+    squares, chosen = (unit**2).sum(axis=1), np.empty(count, np.int64)
+    for n in range(count):
+        # |(n + 1) mean - total - x|^2, less what all x have in common
+        distances = squares - 2 * (unit @ ((n + 1) * mean - total).astype(unit.dtype))
+        chosen[n] = distances.argmin()
+        squares[chosen[n]] = np.inf
+        total += unit[chosen[n]]
+    return chosen
 
 
 def _ranked(context: RowsContext, groups: Sequence[list[Rows]], counts: Sequence[list[int]]) -> list[list[Rows]]:
