@@ -178,6 +178,7 @@ def test_the_record_of_a_later_window_holds_the_changes(monkeypatch: pytest.Monk
         info=Made(strategy=None),
         plan=Made(timeline=PUBLISHED, training=Made(choice=None)),
         features=None,
+        off_protocol=(),
         training_fingerprint=str,
         pipeline=Made(source=Made(path=Path())),
     )

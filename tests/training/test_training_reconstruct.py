@@ -21,7 +21,6 @@ from aigenbench.data.store.pictures import Pictures
 from aigenbench.engine.assembly.request import Request
 from aigenbench.engine.evaluating import evaluate
 from aigenbench.engine.exporting import export
-from aigenbench.engine.results import compared, reported
 from aigenbench.errors import InputError
 from aigenbench.evaluation.leaderboard.submission import make_submission
 from aigenbench.evaluation.predictions.record import load_predictions
@@ -245,11 +244,11 @@ def test_every_number_says_that_it_is_off_protocol(
     other = fit(plain, arguments(three, plain, "--experiment_info.experiment_id=x"))
     assert ab.Experiment(other).off_protocol == ()
     other = other.rename(other.with_name("experiment_plain"))
-    result = compared([folder, other], replicates=20)
+    result = ab.compare(folder, other, replicates=20).to_dict()
     assert result["experiments"] == ["x (off protocol)", "plain"]
     assert result["results"]["x (off protocol)"]["off_protocol"] == [reason]
     assert any(note == f"x (off protocol): off protocol: {reason}" for note in result["notes"])
-    reported([folder, other], tmp_path / "page.html", replicates=20, export_to=tmp_path / "tables")
+    ab.report(folder, other, output=tmp_path / "page.html", replicates=20, export=tmp_path / "tables")
     page = (tmp_path / "page.html").read_text()
     assert page.count("x (off protocol)") > 3
     marked(page.partition("</header>")[0])
