@@ -62,7 +62,10 @@ WORKBENCH: list[dict[str, Any]] = [
     {**TWO, "model.head": {"distance": {}}},
 ]
 WRITTEN = {
-    "steps": [{"patch_shuffle": {"p": 0.5, "sides": [16, 32]}}, {"patch_replacement": {"p": 0.5, "sides": [16, 32]}}]
+    "steps": [
+        {"patch_shuffle": {"probability": 0.5, "sides": [16, 32]}},
+        {"patch_replacement": {"probability": 0.5, "sides": [16, 32]}},
+    ]
 }
 VIEWS: list[dict[str, Any]] = [
     *({"model.recipe": name} for name in RECIPES if name != "baseline"),

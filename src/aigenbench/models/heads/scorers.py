@@ -114,7 +114,8 @@ class KNN(Scorer):
     def forward(self, features: Tensor) -> Tensor:
         """Log odds float32 (n, 1); fewer neighbours count where fewer rows were taken."""
         query = self._placed(features)
-        near = query.new_full((len(query), self.k), -math.inf)
+        # by shapes of tensors alone: a length in Python would stand in an exported graph as it is now
+        near = torch.full_like(query[:, :1].expand(-1, self.k), -math.inf)
         fake = torch.zeros_like(near)
         for start in range(0, self.bank, CHUNK):
             bank, labels = self.features[start : start + CHUNK], self.labels[start : start + CHUNK]
@@ -125,7 +126,7 @@ class KNN(Scorer):
             closeness = closeness.masked_fill(is_empty, -math.inf)
             joined = torch.cat([near, closeness], dim=1)
             near, places = joined.topk(self.k, dim=1)
-            fake = torch.cat([fake, labels.expand(len(query), -1)], dim=1).gather(1, places)
+            fake = torch.cat([fake, labels.expand_as(closeness)], dim=1).gather(1, places)
         found = (near > -math.inf).float()
         fakes = (fake * found).sum(dim=1, keepdim=True)
         return ((fakes + 0.5) / (found.sum(dim=1, keepdim=True) - fakes + 0.5)).log()
