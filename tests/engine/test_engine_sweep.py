@@ -150,7 +150,7 @@ def test_the_shipped_sweep_is_the_papers_twelve_by_the_published_counts(tmp_path
     ("name", "cells", "by_name"),
     [
         ("follow_up", 21, {"soft": 1, "four epochs of one copy": 1, "four epochs of four copies": 4}),
-        ("few_weights", 7, {"probe": 1 / 2, "lora": 1 / 2}),
+        ("few_weights", 7, {}),
         ("strategies", 33, {}),
     ],
 )
