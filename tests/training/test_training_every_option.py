@@ -22,13 +22,14 @@ from aigenbench.training.strategies.registry import STRATEGIES
 from small_run import FEW, PIPELINE
 
 CACHED = {"data.cache": "all", "data.orientation": "per_copy"}
-VIT = {"model.model_name": "timm/test_vit_tune", "model.model_input_size": 160}
+VIT = {"model.model_name": "timm/test_vit_tune", "model.model_input_size": 160, "data.augmentation_factor": 1}
 PROBE = {"model.model_name": "small_cnn_probe", "data.features": "cache"}
 TWO = {"model.model_name": "timm/test_resnet_probe", "model.backbones": ["small_cnn"], "data.features": "cache"}
 LAYERS = {
     "model.model_name": "timm/test_vit_probe",
     "model.model_input_size": 160,
     "model.features": {"layers": [1, 3, -1], "tokens": "both"},
+    "data.augmentation_factor": 1,
     "data.features": "cache",
 }
 
