@@ -65,7 +65,7 @@ WORKBENCH: list[dict[str, Any]] = [
 WRITTEN = {
     "steps": [
         {"patch_shuffle": {"probability": 0.5, "sides": [16, 32]}},
-        {"patch_replacement": {"probability": 0.5, "sides": [16, 32]}},
+        {"patch_replacement": {"probability": 0.5, "sides": [16, 32], "share": [0.1, 0.3]}},
     ]
 }
 VIEWS: list[dict[str, Any]] = [
