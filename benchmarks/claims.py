@@ -111,6 +111,12 @@ def parser(doc: str | None, repeats: int = 3) -> argparse.ArgumentParser:
     return made
 
 
+def three(values: Iterable[float]) -> tuple[float, float, float]:
+    """The middle, the least and the greatest of some values."""
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2], ordered[0], ordered[-1]
+
+
 def figure(value: Any) -> str:
     """A number with three significant digits; anything else as text."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 
 import aigenbench.cli
-from claims import Results, parser
+from claims import Results, parser, three
 
 MODEL = ("--model.model_name=timm/vit_tiny_patch16_224_probe", "--model.model_args.pretrained=false")
 CACHED = "--data.features=cache"
@@ -104,16 +104,11 @@ def main() -> None:
         first = seconds[1][1]
         shares = [100 * (b - a) / c for a, b, c in zip(alone, two, first, strict=True)]
         results.claim("a second learning rate, of the first run's time", shares, "%", "<= 2")
-        rows = [(f"without, {e} epochs", *_three(seconds[e][0])) for e in (1, 4)]
-        rows += [(f"with stored features, {e} epochs", *_three(seconds[e][1])) for e in (1, 4)]
-        rows += [("all stored before, one head", *_three(alone)), ("all stored before, two heads", *_three(two))]
+        rows = [(f"without, {e} epochs", *three(seconds[e][0])) for e in (1, 4)]
+        rows += [(f"with stored features, {e} epochs", *three(seconds[e][1])) for e in (1, 4)]
+        rows += [("all stored before, one head", *three(alone)), ("all stored before, two heads", *three(two))]
         results.table("Seconds of whole runs", ["run", "median", "least", "greatest"], rows)
     results.finish(options.json)
-
-
-def _three(values: list[float]) -> tuple[float, float, float]:
-    ordered = sorted(values)
-    return ordered[len(ordered) // 2], ordered[0], ordered[-1]
 
 
 if __name__ == "__main__":

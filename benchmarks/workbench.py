@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 import aigenbench.cli
-from claims import Results, parser
+from claims import Results, parser, three
 from features import CACHED, run
 
 VARIANTS = {
@@ -63,15 +63,10 @@ def main() -> None:
             print(f"ordinary {ordinary[-1]:.1f} s, ten variants together {together:.1f} s", flush=True)
         shares = [sum(values[i] for values in seconds.values()) / one for i, one in enumerate(ordinary)]
         results.claim("ten variants together, of one ordinary run's time", [100 * s for s in shares], "%", "<= 25")
-        rows = [("an ordinary run", *_three(ordinary)), ("the first run on stored features", *[embedding] * 3)]
-        rows += [(variant, *_three(values)) for variant, values in seconds.items()]
+        rows = [("an ordinary run", *three(ordinary)), ("the first run on stored features", *[embedding] * 3)]
+        rows += [(variant, *three(values)) for variant, values in seconds.items()]
         results.table("Seconds of whole runs over nine windows", ["run", "median", "least", "greatest"], rows)
     results.finish(options.json)
-
-
-def _three(values: list[float]) -> tuple[float, float, float]:
-    ordered = sorted(values)
-    return ordered[len(ordered) // 2], ordered[0], ordered[-1]
 
 
 if __name__ == "__main__":

@@ -91,8 +91,9 @@ def make(section: str, values: dict[str, Any]) -> Any:
     parsed = parser.parse_object({section: copy.deepcopy(values)})
     try:
         return parser.instantiate(parsed, instantiators=[(construct, object, True)])[section]
-    # a user's class may raise anything, and jsonargparse folds that into an error of its own: told as the class's
-    except Exception:
+    except (
+        Exception
+    ):  # a user's class may raise anything, and jsonargparse folds it into its own: raised as the class's
         if not failures:
             raise
         cls, cause = failures[0]
