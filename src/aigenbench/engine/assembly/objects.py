@@ -91,9 +91,7 @@ def make(section: str, values: dict[str, Any]) -> Any:
     parsed = parser.parse_object({section: copy.deepcopy(values)})
     try:
         return parser.instantiate(parsed, instantiators=[(construct, object, True)])[section]
-    except (
-        Exception
-    ):  # a user's class may raise anything, and jsonargparse folds it into its own: raised as the class's
+    except Exception:  # a user's class may raise anything; it is raised again, as that class's error
         if not failures:
             raise
         cls, cause = failures[0]
